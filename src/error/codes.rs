@@ -1,0 +1,122 @@
+//! Every error that the tool can give: stable id, exit code, title. Ids are never reused.
+
+/// Exit codes of the process, stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// Failed for another reason; what the run made is gone again.
+    Failed = 1,
+    /// Usage: options, a path that is missing or no directory.
+    Usage = 2,
+    /// Verification found differences or damage.
+    Different = 3,
+    /// Source unreadable, damaged or unsupported.
+    Source = 4,
+    /// Something is in the way.
+    InTheWay = 5,
+    /// The check phase found too little space.
+    NoSpace = 6,
+    /// Locked by another run, or the source is open for writing elsewhere.
+    Locked = 7,
+    /// Interrupted, resumable.
+    Interrupted = 8,
+    /// Done, but with records in quarantine.
+    Quarantine = 9,
+}
+
+macro_rules! codes {
+    ($($number:literal $name:ident $exit:ident $title:literal;)*) => {
+        /// A stable error code, shown as `LM` and four digits.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u16)]
+        pub enum Code {
+            $(#[doc = $title] $name = $number,)*
+        }
+
+        impl Code {
+            /// All codes, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The exit code that an error of this kind ends with.
+            #[must_use]
+            pub fn exit_code(self) -> ExitCode {
+                match self { $(Self::$name => ExitCode::$exit,)* }
+            }
+
+            /// A few words that name the kind of error.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+        }
+    };
+}
+
+impl Code {
+    /// The id as shown to users, `LM0301`.
+    #[must_use]
+    pub fn id(self) -> String {
+        format!("LM{:04}", self as u16)
+    }
+}
+
+codes! {
+    // 01xx: command line and environment
+    101 Usage Usage "the command line asks for something that cannot be done";
+    102 PathMissing Usage "a path that was named is missing or no directory";
+    103 PathsOverlap Usage "source and target are the same directory, or one lies in the other";
+    // 02xx: source directory and snapshot
+    201 NothingToMigrate Source "the directory holds nothing to migrate";
+    202 SnapshotSyntax Source "the snapshot is not the JSON that LauraDB writes";
+    203 SnapshotShape Source "the snapshot is JSON, but not a LauraDB backup of format 1.0";
+    204 CollectionName Source "a collection name that format v2 cannot take";
+    205 CollectionTwice Source "a collection is listed twice";
+    206 RenameConflict Source "a --rename names no collection, or two get the same name";
+    207 NotAFile Source "a data file is a symlink or a special file";
+    208 SourceTooLarge Source "the source is beyond a limit of this tool";
+    // 03xx: write-ahead log
+    301 WalCorrupt Source "a record of the write-ahead log does not parse";
+    302 WalPayload Source "a record of the write-ahead log holds no valid document operation";
+    303 WalMemory Source "the write-ahead log touches more documents than --memory allows";
+    // 04xx: documents
+    401 BadDocument Source "a document cannot be carried over";
+    402 DuplicateId Source "two documents of a collection have the same _id";
+    // 05xx: indexes
+    501 IndexDefinition Source "an index definition cannot be carried over";
+    502 IndexUnsupported Source "an index of a kind that is not built yet";
+    503 DuplicateKey Source "two documents have the same key in a unique index";
+    504 IndexTooLarge Source "an index definition does not fit its metadata page";
+    505 SkipIndexUnknown Source "--skip-index names no index";
+    // 06xx: version marker and format v2
+    601 MarkerInvalid Source "the version marker does not parse";
+    602 VersionUnknown Source "the version marker names an unknown version";
+    603 Publishing InTheWay "the directory is half published";
+    604 PageDamaged Different "a page of a v2 file is damaged";
+    605 CatalogDamaged Different "the catalog or a metadata record of a v2 directory is damaged";
+    606 LimitExceeded Source "the data is beyond a limit of format v2";
+    // 07xx: verification
+    701 VerifyFailed Different "verification found a difference";
+    // 08xx: system
+    801 Io Failed "a system call failed";
+    802 NoSpaceLeft Interrupted "no space is left on a file system";
+    803 Internal Failed "an invariant of the tool does not hold";
+    804 Cancelled Interrupted "the run was interrupted";
+    // 09xx: target and publishing
+    901 TargetNotEmpty InTheWay "the target holds files";
+    902 InTheWayFile InTheWay "a file or directory that the tool would make exists already";
+    903 SourceChanged InTheWay "the source changed during the run";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_grow_and_are_unique() {
+        let numbers: Vec<u16> = Code::ALL.iter().map(|code| *code as u16).collect();
+        assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!(Code::WalCorrupt.id(), "LM0301");
+    }
+}

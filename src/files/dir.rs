@@ -1,0 +1,354 @@
+//! Directories, held open, and the names in them.
+
+use super::gate::{ChangeKind, Gate};
+use super::input::InputFile;
+use super::output::{Access, OutputFile};
+use crate::{Code, Error, Place, Result};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// What a name in a directory stands for, itself, not what a symlink points to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum EntryKind {
+    File,
+    Directory,
+    Symlink,
+    Special,
+}
+
+/// A name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name.
+    pub name: OsString,
+    /// What it stands for.
+    pub kind: EntryKind,
+    /// Size in bytes.
+    pub size: u64,
+    /// Device that it lies on.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub owner: (u32, u32),
+}
+
+/// An open directory. All names given to its methods are single components.
+#[derive(Debug)]
+pub struct Dir {
+    fd: OwnedFd,
+    path: PathBuf,
+    gate: Gate,
+}
+
+const OPEN_DIR: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
+
+impl Dir {
+    /// Opens a directory that the user named; a symlink given as the argument itself is followed.
+    ///
+    /// # Errors
+    /// [`Code::PathMissing`] when it is missing or no directory, else the failed open.
+    pub fn open(path: &Path, gate: Gate) -> Result<Self> {
+        let fd = rustix::fs::open(path, OPEN_DIR, Mode::empty()).map_err(|errno| match errno {
+            Errno::NOENT => {
+                Error::new(Code::PathMissing, "the directory does not exist").at(Place::file(path))
+            }
+            Errno::NOTDIR => {
+                Error::new(Code::PathMissing, "the path is no directory").at(Place::file(path))
+            }
+            _ => Error::io("open the directory", path, errno),
+        })?;
+        Ok(Self {
+            fd,
+            path: path.to_path_buf(),
+            gate,
+        })
+    }
+
+    /// The path, for messages.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The gate that changes below this directory pass.
+    #[must_use]
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// The open descriptor, for locks and file-system figures.
+    #[must_use]
+    pub fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// The path of a name in this directory, for messages.
+    #[must_use]
+    pub fn join(&self, name: impl AsRef<OsStr>) -> PathBuf {
+        self.path.join(name.as_ref())
+    }
+
+    fn failed(&self, doing: &str, name: &OsStr) -> impl FnOnce(Errno) -> Error {
+        let path = self.join(name);
+        let doing = doing.to_owned();
+        move |errno| Error::io(&doing, path, errno)
+    }
+
+    /// What this directory itself is.
+    ///
+    /// # Errors
+    /// The system call fails.
+    pub fn metadata(&self) -> Result<Entry> {
+        let stat =
+            rustix::fs::fstat(&self.fd).map_err(|errno| Error::io("stat", &self.path, errno))?;
+        Ok(entry(self.path.as_os_str().to_owned(), &stat))
+    }
+
+    /// What `name` stands for, or `None` if it does not exist. Symlinks are not followed.
+    ///
+    /// # Errors
+    /// The system call fails.
+    pub fn entry(&self, name: impl AsRef<OsStr>) -> Result<Option<Entry>> {
+        let name = name.as_ref();
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(entry(name.to_owned(), &stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(self.failed("stat", name)(errno)),
+        }
+    }
+
+    /// All names, sorted bytewise, without `.`, `..` and `lost+found`.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn entries(&self) -> Result<Vec<Entry>> {
+        let failed = |errno| Error::io("read the directory", &self.path, errno);
+        let listing = rustix::fs::Dir::read_from(&self.fd).map_err(failed)?;
+        let mut entries = Vec::new();
+        for item in listing {
+            let item = item.map_err(failed)?;
+            let name = OsStr::from_bytes(item.file_name().to_bytes());
+            if name == "." || name == ".." || name == "lost+found" {
+                continue;
+            }
+            entries.extend(self.entry(name)?);
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    /// Opens a directory in this one; a symlink is refused.
+    ///
+    /// # Errors
+    /// The open fails.
+    pub fn open_dir(&self, name: impl AsRef<OsStr>) -> Result<Self> {
+        let name = name.as_ref();
+        let fd = rustix::fs::openat(&self.fd, name, OPEN_DIR | OFlags::NOFOLLOW, Mode::empty())
+            .map_err(self.failed("open the directory", name))?;
+        Ok(Self {
+            fd,
+            path: self.join(name),
+            gate: self.gate.clone(),
+        })
+    }
+
+    /// Makes a directory and opens it.
+    ///
+    /// # Errors
+    /// It exists, or the system call fails.
+    pub fn make_dir(&self, name: impl AsRef<OsStr>, access: Access) -> Result<Self> {
+        let name = name.as_ref();
+        let path = self.join(name);
+        self.gate
+            .pass(ChangeKind::MakeDir, &path)
+            .map_err(|error| Error::io("make the directory", &path, error))?;
+        rustix::fs::mkdirat(&self.fd, name, Mode::RWXU)
+            .map_err(self.failed("make the directory", name))?;
+        let made = self.open_dir(name)?;
+        if let Ok(fd) = made.fd.try_clone() {
+            access.apply(&File::from(fd), access.directory_mode() | 0o700);
+        }
+        Ok(made)
+    }
+
+    /// Opens a regular file for reading; symlinks and special files are refused.
+    ///
+    /// # Errors
+    /// [`Code::NotAFile`], or the open fails.
+    pub fn open_file(&self, name: impl AsRef<OsStr>) -> Result<InputFile> {
+        let name = name.as_ref();
+        // NONBLOCK: opening a FIFO must not wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty()).map_err(|errno| {
+            match errno {
+                // A symlink, or a socket or device without a driver.
+                Errno::LOOP | Errno::NXIO => Error::new(
+                    Code::NotAFile,
+                    "a symlink or special file stands where a data file is expected",
+                )
+                .at(Place::file(self.join(name))),
+                _ => self.failed("open", name)(errno),
+            }
+        })?;
+        InputFile::new(File::from(fd), self.join(name))
+    }
+
+    /// Opens a regular file for reading if the name exists.
+    ///
+    /// # Errors
+    /// As [`Self::open_file`].
+    pub fn open_file_if_exists(&self, name: impl AsRef<OsStr>) -> Result<Option<InputFile>> {
+        match self.entry(name.as_ref())? {
+            None => Ok(None),
+            Some(_) => self.open_file(name).map(Some),
+        }
+    }
+
+    /// Makes a new file for reading and writing; the name must be free.
+    ///
+    /// # Errors
+    /// It exists, or the system call fails.
+    pub fn create(&self, name: impl AsRef<OsStr>, access: Access) -> Result<OutputFile> {
+        let name = name.as_ref();
+        let path = self.join(name);
+        self.gate
+            .pass(ChangeKind::Create, &path)
+            .map_err(|error| Error::io("create", &path, error))?;
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(self.failed("create", name))?;
+        let file = File::from(fd);
+        access.apply(&file, access.mode);
+        Ok(OutputFile::new(file, path, self.gate.clone()))
+    }
+
+    /// Opens a file that an earlier run of this program made, to go on writing.
+    ///
+    /// # Errors
+    /// The open fails; symlinks are refused.
+    pub fn reopen(&self, name: impl AsRef<OsStr>) -> Result<OutputFile> {
+        let name = name.as_ref();
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty())
+            .map_err(self.failed("open", name))?;
+        Ok(OutputFile::new(
+            File::from(fd),
+            self.join(name),
+            self.gate.clone(),
+        ))
+    }
+
+    /// Replaces `name` by `bytes` so that at every instant, through power loss too, it holds
+    /// either all of the old or all of the new:
+    ///
+    /// 1. a temporary file beside it gets the bytes and is fsynced;
+    /// 2. it is renamed over the name;
+    /// 3. the directory is fsynced.
+    ///
+    /// # Errors
+    /// A step fails. The temporary file may be left; the next call replaces it.
+    pub fn replace(&self, name: &str, bytes: &[u8], access: Access) -> Result<()> {
+        let temporary = format!("{name}.tmp");
+        if self.entry(&temporary)?.is_some() {
+            self.remove_file(&temporary)?;
+        }
+        let file = self.create(&temporary, access)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync()?;
+        self.rename(&temporary, self, name)?;
+        self.sync()
+    }
+
+    /// Renames `name` to `new_name` in `target`, which is on the same file system.
+    ///
+    /// # Errors
+    /// The system call fails.
+    pub fn rename(
+        &self,
+        name: impl AsRef<OsStr>,
+        target: &Self,
+        new_name: impl AsRef<OsStr>,
+    ) -> Result<()> {
+        let name = name.as_ref();
+        let path = self.join(name);
+        self.gate
+            .pass(ChangeKind::Rename, &path)
+            .map_err(|error| Error::io("rename", &path, error))?;
+        rustix::fs::renameat(&self.fd, name, &target.fd, new_name.as_ref())
+            .map_err(self.failed("rename", name))
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// The system call fails.
+    pub fn remove_file(&self, name: impl AsRef<OsStr>) -> Result<()> {
+        self.remove(name.as_ref(), ChangeKind::RemoveFile, AtFlags::empty())
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// The system call fails.
+    pub fn remove_dir(&self, name: impl AsRef<OsStr>) -> Result<()> {
+        self.remove(name.as_ref(), ChangeKind::RemoveDir, AtFlags::REMOVEDIR)
+    }
+
+    fn remove(&self, name: &OsStr, kind: ChangeKind, flags: AtFlags) -> Result<()> {
+        let path = self.join(name);
+        self.gate
+            .pass(kind, &path)
+            .map_err(|error| Error::io("remove", &path, error))?;
+        rustix::fs::unlinkat(&self.fd, name, flags).map_err(self.failed("remove", name))
+    }
+
+    /// Makes the names in this directory durable.
+    ///
+    /// # Errors
+    /// The fsync fails.
+    pub fn sync(&self) -> Result<()> {
+        self.gate
+            .pass(ChangeKind::SyncDir, &self.path)
+            .map_err(|error| Error::io("fsync the directory", &self.path, error))?;
+        match rustix::fs::fsync(&self.fd) {
+            // Some network file systems cannot, and make names durable at once.
+            Ok(()) | Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
+            Err(errno) => Err(Error::io("fsync the directory", &self.path, errno)),
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_sign_loss,
+    clippy::unnecessary_cast,
+    reason = "the field types differ between platforms; sizes are never negative"
+)]
+fn entry(name: OsString, stat: &rustix::fs::Stat) -> Entry {
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => EntryKind::File,
+        FileType::Directory => EntryKind::Directory,
+        FileType::Symlink => EntryKind::Symlink,
+        _ => EntryKind::Special,
+    };
+    Entry {
+        name,
+        kind,
+        size: stat.st_size as u64,
+        device: stat.st_dev as u64,
+        inode: stat.st_ino as u64,
+        mode: stat.st_mode & 0o7777,
+        owner: (stat.st_uid, stat.st_gid),
+    }
+}

@@ -1,0 +1,190 @@
+//! Files that are only read.
+
+use crate::{Code, Error, Place, Result};
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What tells whether a file is still the one that was opened, unchanged.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FileIdentity {
+    /// Device number.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last change of the contents, nanoseconds since 1970.
+    pub modified_ns: i128,
+    /// Last change of contents or attributes, nanoseconds since 1970.
+    pub changed_ns: i128,
+}
+
+impl FileIdentity {
+    pub(super) fn of(file: &File) -> std::io::Result<Self> {
+        let metadata = file.metadata()?;
+        let ns = |seconds: i64, ns: i64| i128::from(seconds) * 1_000_000_000 + i128::from(ns);
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            modified_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
+            changed_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+}
+
+/// A regular file opened for reading at any offset, from any thread.
+#[derive(Clone, Debug)]
+pub struct InputFile {
+    file: Arc<File>,
+    path: Arc<Path>,
+    identity: FileIdentity,
+}
+
+impl InputFile {
+    pub(super) fn new(file: File, path: PathBuf) -> Result<Self> {
+        let metadata = file
+            .metadata()
+            .map_err(|error| Error::io("stat", &path, error))?;
+        if !metadata.is_file() {
+            return Err(
+                Error::new(Code::NotAFile, "the file is not a regular file").at(Place::file(&path))
+            );
+        }
+        let identity = FileIdentity::of(&file).map_err(|error| Error::io("stat", &path, error))?;
+        Ok(Self {
+            file: Arc::new(file),
+            path: path.into(),
+            identity,
+        })
+    }
+
+    /// Opens a file by a path that the user gave; symlinks in it are followed.
+    ///
+    /// # Errors
+    /// The path does not open, or is no regular file.
+    pub fn open(path: &Path) -> Result<Self> {
+        use rustix::fs::{Mode, OFlags};
+        // NONBLOCK: opening a FIFO must not wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let fd = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|error| Error::io("open", path, error))?;
+        Self::new(File::from(fd), path.to_path_buf())
+    }
+
+    /// The path, for messages.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Size in bytes when it was opened.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.identity.size
+    }
+
+    /// What the file was when it was opened.
+    #[must_use]
+    pub fn identity(&self) -> &FileIdentity {
+        &self.identity
+    }
+
+    /// Fails if the file is no longer what it was when it was opened.
+    ///
+    /// # Errors
+    /// [`Code::SourceChanged`].
+    pub fn check_unchanged(&self) -> Result<()> {
+        let now =
+            FileIdentity::of(&self.file).map_err(|error| Error::io("stat", &*self.path, error))?;
+        // An unlink or a rename of the name changes the ctime as well.
+        if now == self.identity {
+            return Ok(());
+        }
+        Err(
+            Error::new(Code::SourceChanged, "the file changed while it was read")
+                .at(Place::file(&*self.path))
+                .hint("stop LauraDB, then run the same command again"),
+        )
+    }
+
+    /// Fills `buffer` from `offset`.
+    ///
+    /// # Errors
+    /// The file ends early, or the read fails.
+    pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        self.file.read_exact_at(buffer, offset).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::UnexpectedEof {
+                Error::new(Code::SourceChanged, "the file is shorter than it was")
+                    .at(Place::offset(&*self.path, offset))
+            } else {
+                Error::io("read", &*self.path, error).map_place(|place| Place {
+                    offset: Some(offset),
+                    ..place
+                })
+            }
+        })
+    }
+
+    /// Reads up to `buffer.len()` bytes from `offset`; fewer only at the end of the file.
+    ///
+    /// # Errors
+    /// The read fails.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    return Err(
+                        Error::io("read", &*self.path, error).map_place(|place| Place {
+                            offset: Some(offset),
+                            ..place
+                        }),
+                    );
+                }
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Reads a whole file that may have at most `limit` bytes.
+    ///
+    /// # Errors
+    /// The file is larger, or the read fails.
+    pub fn read_all(&self, limit: u64) -> Result<Vec<u8>> {
+        let size = usize::try_from(self.size())
+            .ok()
+            .filter(|_| self.size() <= limit);
+        let Some(size) = size else {
+            return Err(Error::new(
+                Code::SourceTooLarge,
+                format!(
+                    "the file has {} bytes, at most {limit} are expected",
+                    self.size()
+                ),
+            )
+            .at(Place::file(&*self.path)));
+        };
+        let mut bytes = vec![0; size];
+        let filled = self.read_at(&mut bytes, 0)?;
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+
+    /// Tells the kernel that the file will be read from front to back.
+    pub fn advise_sequential(&self) {
+        #[cfg(target_os = "linux")]
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::Sequential);
+    }
+
+    /// Asks the kernel to forget its copies of clean pages, so that the next read is from disk.
+    pub fn drop_cache(&self) {
+        #[cfg(target_os = "linux")]
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+    }
+}

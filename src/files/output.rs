@@ -1,0 +1,169 @@
+//! Files that this program writes.
+
+use super::gate::{ChangeKind, Gate, Verdict};
+use super::input::InputFile;
+use crate::{Error, Result};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Owner and permissions that a new file or directory gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Permission bits of files, such as 0o640; directories add the search bits.
+    pub mode: u32,
+    /// Owner to set where that is permitted.
+    pub owner: Option<(u32, u32)>,
+}
+
+impl Default for Access {
+    /// Readable by the owner alone.
+    fn default() -> Self {
+        Self {
+            mode: 0o600,
+            owner: None,
+        }
+    }
+}
+
+impl Access {
+    /// The owner and mode of an existing file, without set-id and sticky bits.
+    ///
+    /// # Errors
+    /// The file cannot be examined.
+    pub fn of(metadata: &std::fs::Metadata) -> Self {
+        Self {
+            mode: metadata.mode() & 0o666 | 0o600,
+            owner: Some((metadata.uid(), metadata.gid())),
+        }
+    }
+
+    /// The mode of a directory that is as readable as the files.
+    #[must_use]
+    pub fn directory_mode(self) -> u32 {
+        self.mode | (self.mode & 0o444) >> 2
+    }
+
+    /// Gives `file` this owner and exactly this mode, the umask notwithstanding.
+    ///
+    /// Best effort: who may not give files away keeps them, and then readable by no more than
+    /// the file's own group would have been.
+    pub(super) fn apply(self, file: &File, mode: u32) {
+        let mut mode = mode;
+        if let Some((uid, gid)) = self.owner {
+            let owned = file
+                .metadata()
+                .is_ok_and(|now| now.uid() == uid && now.gid() == gid);
+            if !owned && std::os::unix::fs::fchown(file, Some(uid), Some(gid)).is_err() {
+                // The group is another one than the source's: it gets nothing.
+                mode &= !0o077;
+            }
+        }
+        let _ = file.set_permissions(std::fs::Permissions::from_mode(mode));
+    }
+}
+
+/// A regular file opened for writing at any offset.
+#[derive(Debug)]
+pub struct OutputFile {
+    file: File,
+    path: PathBuf,
+    gate: Gate,
+}
+
+impl OutputFile {
+    pub(super) fn new(file: File, path: PathBuf, gate: Gate) -> Self {
+        Self { file, path, gate }
+    }
+
+    /// The path, for messages.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn failed(&self, doing: &str) -> impl FnOnce(io::Error) -> Error {
+        let path = self.path.clone();
+        let doing = doing.to_owned();
+        move |error| Error::io(&doing, path, error)
+    }
+
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// The write fails; how much of it happened is unknown.
+    pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        let written = match self
+            .gate
+            .verdict(ChangeKind::Write, &self.path, bytes.len())
+        {
+            Verdict::Proceed => self.file.write_all_at(bytes, offset),
+            Verdict::Fail(error) => Err(error),
+            Verdict::Torn(len, error) => self
+                .file
+                .write_all_at(bytes.get(..len).unwrap_or(bytes), offset)
+                .and(Err(error)),
+        };
+        written.map_err(self.failed("write"))
+    }
+
+    /// Makes all that was written durable.
+    ///
+    /// # Errors
+    /// The fsync fails; then nothing written since the last good one can be trusted.
+    pub fn sync(&self) -> Result<()> {
+        self.gate
+            .pass(ChangeKind::Sync, &self.path)
+            .and_then(|()| self.file.sync_all())
+            .map_err(self.failed("fsync"))
+    }
+
+    /// Cuts or extends the file.
+    ///
+    /// # Errors
+    /// The system call fails.
+    pub fn set_len(&self, len: u64) -> Result<()> {
+        self.gate
+            .pass(ChangeKind::SetLen, &self.path)
+            .and_then(|()| self.file.set_len(len))
+            .map_err(self.failed("truncate"))
+    }
+
+    /// The size in bytes now.
+    ///
+    /// # Errors
+    /// The system call fails.
+    pub fn len(&self) -> Result<u64> {
+        self.file
+            .metadata()
+            .map(|metadata| metadata.len())
+            .map_err(self.failed("stat"))
+    }
+
+    /// True when the file has no bytes.
+    ///
+    /// # Errors
+    /// The system call fails.
+    pub fn is_empty(&self) -> Result<bool> {
+        self.len().map(|len| len == 0)
+    }
+
+    /// The same open file, to read back from.
+    ///
+    /// # Errors
+    /// The descriptor cannot be duplicated.
+    pub fn reader(&self) -> Result<InputFile> {
+        let file = self
+            .file
+            .try_clone()
+            .map_err(self.failed("duplicate the descriptor of"))?;
+        InputFile::new(file, self.path.clone())
+    }
+
+    /// Asks the kernel to start writing what is dirty in this range; nothing waits for it.
+    pub fn start_writeback(&self, offset: u64, len: u64) {
+        // There is no safe wrapper for sync_file_range; the kernel's own write-back has to do.
+        let _ = (offset, len);
+    }
+}

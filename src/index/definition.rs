@@ -1,0 +1,57 @@
+//! What an index is: the same for v1 snapshots, v2 metadata and backups.
+
+/// The name of the index that every collection has and no snapshot lists.
+pub const ID_INDEX: &str = "_id_";
+
+/// The kinds of index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexKind {
+    /// One field or several (compound).
+    Btree,
+    /// A B+tree over times; documents expire so many seconds after theirs.
+    Ttl {
+        /// Seconds, 0 or more.
+        expire_after_seconds: i64,
+    },
+    /// Inverted index over the words of string fields.
+    Text,
+    /// Points in the plane.
+    Geo2d,
+    /// Points on the earth.
+    Geo2dSphere,
+}
+
+/// An index of a collection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IndexDefinition {
+    /// Unique in its collection.
+    pub name: String,
+    /// What it indexes and how.
+    pub kind: IndexKind,
+    /// Field paths: literal top-level name first, then dotted traversal.
+    pub fields: Vec<String>,
+    /// No two equal keys.
+    pub unique: bool,
+    /// Stored; changes nothing, since missing fields never get an entry.
+    pub sparse: bool,
+    /// A partial index: JSON text without insignificant white space, tokens verbatim.
+    pub filter: Option<String>,
+    /// Further options of the snapshot (`config`), in the order of the file.
+    pub config: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl IndexDefinition {
+    /// The `_id_` index.
+    #[must_use]
+    pub fn id_index() -> Self {
+        Self {
+            name: ID_INDEX.to_owned(),
+            kind: IndexKind::Btree,
+            fields: vec![crate::document::ID_FIELD.to_owned()],
+            unique: true,
+            sparse: false,
+            filter: None,
+            config: None,
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! The `laura-migrate` command: arguments in, exit code out.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Format versions and the marker file that names them.
