@@ -9,7 +9,7 @@
 //! there. So one pass from the end of the file backwards decides every position once, whatever the
 //! bytes are, and as a length is bounded, only as many bytes ahead have to be remembered.
 
-use super::record::{HEADER_BYTES, MAX_DATA_BYTES, RecordHeader, RecordKind};
+use super::record::{HEADER_BYTES, MAX_DATA_BYTES, RecordHeader};
 use crate::Result;
 use crate::bytes::get_u64;
 use crate::files::InputFile;
@@ -84,7 +84,8 @@ impl Window {
         let added = usize::try_from(self.low - low).unwrap_or(usize::MAX);
         let kept = self.bytes.len().min(AHEAD_BYTES);
         let grown = added + kept;
-        self.bytes.reserve_exact(grown.saturating_sub(self.bytes.len()));
+        self.bytes
+            .reserve_exact(grown.saturating_sub(self.bytes.len()));
         self.bytes.resize(grown.max(self.bytes.len()), 0);
         self.bytes.copy_within(..kept, added);
         self.bytes.truncate(grown);
@@ -102,13 +103,15 @@ impl Window {
     }
 
     fn chain_starts(&self, position: u64, last_lsn: u64) -> bool {
-        let Some(header) = RecordHeader::decode(self.ahead(position)) else {
+        let bytes = self.ahead(position);
+        // Most positions fail at the type, before anything else is read.
+        if RecordHeader::kind_of(bytes).is_none() {
+            return false;
+        }
+        let Some(header) = RecordHeader::decode(bytes) else {
             return false;
         };
-        if RecordKind::from_byte(header.kind).is_none()
-            || header.data_len as usize > MAX_DATA_BYTES
-            || header.lsn <= last_lsn
-        {
+        if header.data_len as usize > MAX_DATA_BYTES || header.lsn <= last_lsn {
             return false;
         }
         let next = position + header.record_bytes();

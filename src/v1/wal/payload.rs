@@ -134,7 +134,11 @@ mod tests {
         let id_type = |kind| Err(PayloadError::IdType(kind));
         assert_eq!(of(b"c", &nested), id_type(ElementType::Document));
         assert_eq!(of(b"c", &array), id_type(ElementType::Array));
-        assert_eq!(of(b"", &fine), Ok(()), "names are judged where they are used");
+        assert_eq!(
+            of(b"", &fine),
+            Ok(()),
+            "names are judged where they are used"
+        );
         let mut trailing = data(b"c", &fine);
         trailing.push(0);
         let error = Operation::decode(&trailing).unwrap_err();

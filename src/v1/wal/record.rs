@@ -90,6 +90,12 @@ impl RecordHeader {
         })
     }
 
+    /// The type of the record that starts with these bytes, if it is a known one.
+    #[must_use]
+    pub fn kind_of(bytes: &[u8]) -> Option<RecordKind> {
+        RecordKind::from_byte(*bytes.get(at::KIND)?)
+    }
+
     /// The header's bytes.
     #[must_use]
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
@@ -137,7 +143,10 @@ mod tests {
         let known = (0..=u8::MAX).filter_map(RecordKind::from_byte).count();
         assert_eq!(known, 6);
         for byte in 0..6 {
-            assert_eq!(RecordKind::from_byte(byte).map(|kind| kind as u8), Some(byte));
+            assert_eq!(
+                RecordKind::from_byte(byte).map(|kind| kind as u8),
+                Some(byte)
+            );
         }
     }
 }

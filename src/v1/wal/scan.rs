@@ -166,7 +166,11 @@ impl Scan<'_> {
             let sentence = format!("the record changes page {}, no document", header.page_id);
             return Err(BadRecord::new(Code::WalPageRecord, sentence));
         }
-        let most = if kind.is_operation() { MAX_DATA_BYTES } else { 0 };
+        let most = if kind.is_operation() {
+            MAX_DATA_BYTES
+        } else {
+            0
+        };
         if header.data_len as usize > most {
             let sentence = format!(
                 "the record has {} bytes of data where at most {most} are possible",
@@ -178,11 +182,7 @@ impl Scan<'_> {
     }
 
     /// Hands a record on; the inner error is a bad payload.
-    fn accept(
-        &mut self,
-        header: &RecordHeader,
-        kind: RecordKind,
-    ) -> Result<Result<(), BadRecord>> {
+    fn accept(&mut self, header: &RecordHeader, kind: RecordKind) -> Result<Result<(), BadRecord>> {
         match kind {
             RecordKind::Commit => self.replay.commit(header.txn_id, header.lsn)?,
             RecordKind::Abort => self.replay.abort(header.txn_id),
@@ -266,7 +266,8 @@ impl Scan<'_> {
             let header = self.stream.peek(HEADER_BYTES).map(RecordHeader::decode);
             // What cannot be read here is for the next run to say.
             let Ok(Some(header)) = header else { break };
-            let operation = RecordKind::from_byte(header.kind).is_some_and(RecordKind::is_operation);
+            let operation =
+                RecordKind::from_byte(header.kind).is_some_and(RecordKind::is_operation);
             left += u64::from(operation);
             self.stream.skip(header.record_bytes());
         }

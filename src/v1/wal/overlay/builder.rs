@@ -108,9 +108,17 @@ impl OverlayBuilder {
                 "the write-ahead log touches more than 4294967296 documents",
             )
         })?;
-        if self.blocks.last().is_none_or(|block| block.len() == BLOCK_ENTRIES) {
+        if self
+            .blocks
+            .last()
+            .is_none_or(|block| block.len() == BLOCK_ENTRIES)
+        {
             // The first block grows as it fills, so that a short log stays small.
-            let room = if self.blocks.is_empty() { 0 } else { BLOCK_ENTRIES };
+            let room = if self.blocks.is_empty() {
+                0
+            } else {
+                BLOCK_ENTRIES
+            };
             self.blocks.push(Vec::with_capacity(room));
         }
         if let Some(block) = self.blocks.last_mut() {
@@ -118,7 +126,8 @@ impl OverlayBuilder {
         }
         let blocks = &self.blocks;
         let rehash = |number: &u32| entry(blocks, *number).map_or(0, |entry| table_hash(entry.key));
-        self.table.insert_unique(table_hash(new.key), number, rehash);
+        self.table
+            .insert_unique(table_hash(new.key), number, rehash);
         Ok(())
     }
 

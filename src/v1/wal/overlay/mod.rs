@@ -276,8 +276,12 @@ impl Overlay {
     }
 
     fn range(&self, collection: u32) -> Range<usize> {
-        let start = self.entries.partition_point(|entry| entry.collection < collection);
-        let end = self.entries.partition_point(|entry| entry.collection <= collection);
+        let start = self
+            .entries
+            .partition_point(|entry| entry.collection < collection);
+        let end = self
+            .entries
+            .partition_point(|entry| entry.collection <= collection);
         start..end
     }
 
