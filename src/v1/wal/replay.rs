@@ -7,9 +7,9 @@ use super::record::RecordKind;
 use super::scan::{Resolve, WalOptions};
 use super::stored::StoredReader;
 use super::summary::{OperationCounts, TransactionCounts};
-use crate::Result;
 use crate::document::bson::RawValue;
 use crate::files::InputFile;
+use crate::{Error, Place, Result};
 use std::collections::HashMap;
 
 /// Where a collection name stands in the log and what the record does.
@@ -87,8 +87,14 @@ impl<'a> Replay<'a> {
             self.operations.before_snapshot += 1;
             return Ok(());
         }
-        let Self { names, overlay, .. } = self;
-        let applied = apply(names, overlay, place, operation.collection, operation.id)?;
+        let Self {
+            names,
+            overlay,
+            file,
+            ..
+        } = self;
+        let applied = apply(names, overlay, place, operation.collection, operation.id)
+            .map_err(|error| located(error, file, place, operation.collection))?;
         self.count(applied);
         Ok(())
     }
@@ -111,8 +117,14 @@ impl<'a> Replay<'a> {
                 lsn: stored.lsn,
                 kind: stored.kind,
             };
-            let Self { names, overlay, .. } = self;
-            let applied = apply(names, overlay, place, stored.collection, stored.id)?;
+            let Self {
+                names,
+                overlay,
+                file,
+                ..
+            } = self;
+            let applied = apply(names, overlay, place, stored.collection, stored.id)
+                .map_err(|error| located(error, file, place, stored.collection))?;
             self.count(applied);
             if self.excess().is_some() {
                 return Ok(());
@@ -174,6 +186,17 @@ fn apply(
         deletes: place.is_delete(),
     })?;
     Ok(true)
+}
+
+/// Says where the operation is whose collection was refused; the one who refuses knows no file.
+fn located(error: Error, file: &InputFile, place: RecordPlace, name: &str) -> Error {
+    if error.place().file.is_some() {
+        return error;
+    }
+    error.map_place(|known| Place {
+        collection: known.collection.or_else(|| Some(name.to_owned())),
+        ..Place::offset(file.path(), place.offset).with_lsn(place.lsn)
+    })
 }
 
 /// Names and the collections that the caller has made of them.

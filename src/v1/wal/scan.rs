@@ -29,14 +29,15 @@ use crate::{Code, Error, Place, Result};
 /// `None` if its operations are to be ignored.
 ///
 /// Called when an operation takes effect: once per name for inserts and updates, and at most once
-/// for deletes that come before them. The place says which it is.
+/// for deletes that come before them. The place says which it is. An error needs no place: it gets
+/// the record's.
 pub type Resolve<'a> = dyn FnMut(&str, RecordPlace) -> Result<Option<u32>> + 'a;
 
 /// How to scan a log.
 pub struct WalOptions<'a> {
     /// The snapshot's `wal_lsn`: operations up to it have no effect, though they are checked.
     pub after_lsn: Option<u64>,
-    /// Bytes that the overlay and the open transactions may take together.
+    /// Bytes that the overlay and the open transactions may take together: half of `--memory`.
     pub memory_limit: u64,
     /// Numbers the collections.
     pub resolve: &'a mut Resolve<'a>,

@@ -1,7 +1,6 @@
 //! Sizes, memory and time on logs made to exceed them.
 
 use super::{Log, scan, scan_file};
-use crate::Code;
 use crate::document::MAX_DOCUMENT_BYTES;
 use crate::document::bson::{OwnedDocument, RawValue};
 use crate::v1::wal::chain::find_chain;
@@ -9,6 +8,7 @@ use crate::v1::wal::{
     HEADER_BYTES, MAX_DATA_BYTES, Overlay, RecordHeader, RecordKind, RecordPlace, RecordWriter,
     TornReason, WalOptions,
 };
+use crate::{Code, Error};
 use std::io::Write;
 
 const HEADER: u64 = HEADER_BYTES as u64;
@@ -279,6 +279,32 @@ fn names_are_asked_for_once_and_only_when_they_matter() {
         (5, 4, 1)
     );
     assert_eq!((summary.collections_touched, summary.ids_touched), (2, 3));
+}
+
+#[test]
+fn a_refused_name_is_reported_with_its_record() {
+    let mut log = inserts(1, 0);
+    let mut writer = RecordWriter::new(&mut log);
+    writer.jump_to(9);
+    let document = document(1);
+    let insert = RecordKind::Insert;
+    writer.operation(insert, 3, "", document.as_raw()).unwrap();
+    writer.commit(3).unwrap();
+    let mut resolve = |name: &str, _: RecordPlace| {
+        let refused = || Error::new(Code::CollectionName, "the name is empty");
+        (!name.is_empty()).then_some(Some(1)).ok_or_else(refused)
+    };
+    let options = WalOptions {
+        after_lsn: None,
+        memory_limit: u64::MAX,
+        resolve: &mut resolve,
+    };
+    let log = Log::new(&log);
+    let error = Overlay::scan(log.open(), options).map(|_| ()).unwrap_err();
+    assert_eq!(error.code(), Code::CollectionName);
+    let place = error.place();
+    assert_eq!((place.offset, place.lsn), (Some(50), Some(9)));
+    assert_eq!(place.collection.as_deref(), Some(""));
 }
 
 #[test]
