@@ -103,10 +103,27 @@ codes! {
     802 NoSpaceLeft Interrupted "no space is left on a file system";
     803 Internal Failed "an invariant of the tool does not hold";
     804 Cancelled Interrupted "the run was interrupted";
+    805 Locked Locked "another run has the directory locked";
+    806 LockUnsupported Locked "the directory cannot be locked";
+    807 SourceInUse Locked "another process has a source file open for writing";
+    808 TooLittleSpace NoSpace "the check phase found too little space";
     // 09xx: target and publishing
     901 TargetNotEmpty InTheWay "the target holds files";
     902 InTheWayFile InTheWay "a file or directory that the tool would make exists already";
     903 SourceChanged InTheWay "the source changed during the run";
+    904 JournalDamaged Interrupted "the publish journal cannot be followed";
+    905 ResumeRefused InTheWay "source or options changed since the interruption";
+    906 CheckpointDamaged InTheWay "the state of an interrupted run cannot be read";
+    // 10xx: warnings
+    1001 HiddenProcesses Done "processes that may not be inspected";
+    1002 UnlistedPages Done "data.db holds documents that no catalog names";
+    1003 EmptiedArrays Done "documents inside arrays were lost by LauraDB's backup";
+    1004 TornTail Done "the write-ahead log ends in a torn record";
+    1005 UnindexableValues Done "values that an index cannot hold";
+    1006 FilterProblem Done "a partial index whose filter matches nothing";
+    1007 UnknownKeys Done "keys of the snapshot that mean nothing";
+    1008 DroppedTransactions Done "transactions that did not commit";
+    1009 GeneratedIds Done "documents that had no _id";
 }
 
 #[cfg(test)]
