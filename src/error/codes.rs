@@ -80,6 +80,8 @@ codes! {
     301 WalCorrupt Source "a record of the write-ahead log does not parse";
     302 WalPayload Source "a record of the write-ahead log holds no valid document operation";
     303 WalMemory Source "the write-ahead log touches more documents than --memory allows";
+    304 WalLength Source "a length field of the write-ahead log is damaged";
+    305 WalPageRecord Source "a record of the write-ahead log changes a page, not a document";
     // 04xx: documents
     401 BadDocument Source "a document cannot be carried over";
     402 DuplicateId Source "two documents of a collection have the same _id";
