@@ -76,6 +76,9 @@ codes! {
     206 RenameConflict Source "a --rename names no collection, or two get the same name";
     207 NotAFile Source "a data file is a symlink or a special file";
     208 SourceTooLarge Source "the source is beyond a limit of this tool";
+    209 SnapshotEmpty Source "the snapshot is an empty file";
+    210 SnapshotTruncated Source "the snapshot ends too early";
+    211 SnapshotVersion Source "the snapshot has another format version";
     // 03xx: write-ahead log
     301 WalCorrupt Source "a record of the write-ahead log does not parse";
     302 WalPayload Source "a record of the write-ahead log holds no valid document operation";
@@ -94,7 +97,7 @@ codes! {
     // 06xx: version marker and format v2
     601 MarkerInvalid Source "the version marker does not parse";
     602 VersionUnknown Source "the version marker names an unknown version";
-    603 Publishing InTheWay "the directory is half published";
+    603 Publishing Interrupted "the directory is half published";
     604 PageDamaged Different "a page of a v2 file is damaged";
     605 CatalogDamaged Different "the catalog or a metadata record of a v2 directory is damaged";
     606 LimitExceeded Source "the data is beyond a limit of format v2";
