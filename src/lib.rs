@@ -23,6 +23,7 @@ pub mod document;
 pub mod error;
 pub mod files;
 pub mod index;
+mod jsontext;
 pub mod v1;
 pub mod v2;
 pub mod version;

@@ -76,6 +76,9 @@ codes! {
     206 RenameConflict Source "a --rename names no collection, or two get the same name";
     207 NotAFile Source "a data file is a symlink or a special file";
     208 SourceTooLarge Source "the source is beyond a limit of this tool";
+    209 SnapshotEmpty Source "the snapshot is an empty file";
+    210 SnapshotTruncated Source "the snapshot ends too early";
+    211 SnapshotVersion Source "the snapshot has another format version";
     // 03xx: write-ahead log
     301 WalCorrupt Source "a record of the write-ahead log does not parse";
     302 WalPayload Source "a record of the write-ahead log holds no valid document operation";
@@ -94,7 +97,7 @@ codes! {
     // 06xx: version marker and format v2
     601 MarkerInvalid Source "the version marker does not parse";
     602 VersionUnknown Source "the version marker names an unknown version";
-    603 Publishing InTheWay "the directory is half published";
+    603 Publishing Interrupted "the directory is half published";
     604 PageDamaged Different "a page of a v2 file is damaged";
     605 CatalogDamaged Different "the catalog or a metadata record of a v2 directory is damaged";
     606 LimitExceeded Source "the data is beyond a limit of format v2";
@@ -105,10 +108,27 @@ codes! {
     802 NoSpaceLeft Interrupted "no space is left on a file system";
     803 Internal Failed "an invariant of the tool does not hold";
     804 Cancelled Interrupted "the run was interrupted";
+    805 Locked Locked "another run has the directory locked";
+    806 LockUnsupported Locked "the directory cannot be locked";
+    807 SourceInUse Locked "another process has a source file open for writing";
+    808 TooLittleSpace NoSpace "the check phase found too little space";
     // 09xx: target and publishing
     901 TargetNotEmpty InTheWay "the target holds files";
     902 InTheWayFile InTheWay "a file or directory that the tool would make exists already";
     903 SourceChanged InTheWay "the source changed during the run";
+    904 JournalDamaged Interrupted "the publish journal cannot be followed";
+    905 ResumeRefused InTheWay "source or options changed since the interruption";
+    906 CheckpointDamaged InTheWay "the state of an interrupted run cannot be read";
+    // 10xx: warnings
+    1001 HiddenProcesses Done "processes that may not be inspected";
+    1002 UnlistedPages Done "data.db holds documents that no catalog names";
+    1003 EmptiedArrays Done "documents inside arrays were lost by LauraDB's backup";
+    1004 TornTail Done "the write-ahead log ends in a torn record";
+    1005 UnindexableValues Done "values that an index cannot hold";
+    1006 FilterProblem Done "a partial index whose filter matches nothing";
+    1007 UnknownKeys Done "keys of the snapshot that mean nothing";
+    1008 DroppedTransactions Done "transactions that did not commit";
+    1009 GeneratedIds Done "documents that had no _id";
 }
 
 #[cfg(test)]

@@ -260,15 +260,38 @@ impl Dir {
     /// # Errors
     /// A step fails. The temporary file may be left; the next call replaces it.
     pub fn replace(&self, name: &str, bytes: &[u8], access: Access) -> Result<()> {
+        let temporary = self.write_temporary(name, bytes, access, true)?;
+        self.rename(&temporary, self, name)?;
+        self.sync()
+    }
+
+    /// Replaces `name` by `bytes` so that readers see all of the old or all of the new, but
+    /// power loss may leave neither.
+    ///
+    /// # Errors
+    /// A step fails.
+    pub fn replace_unsynced(&self, name: &str, bytes: &[u8], access: Access) -> Result<()> {
+        let temporary = self.write_temporary(name, bytes, access, false)?;
+        self.rename(&temporary, self, name)
+    }
+
+    fn write_temporary(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        access: Access,
+        durable: bool,
+    ) -> Result<String> {
         let temporary = format!("{name}.tmp");
         if self.entry(&temporary)?.is_some() {
             self.remove_file(&temporary)?;
         }
         let file = self.create(&temporary, access)?;
         file.write_all_at(bytes, 0)?;
-        file.sync()?;
-        self.rename(&temporary, self, name)?;
-        self.sync()
+        if durable {
+            file.sync()?;
+        }
+        Ok(temporary)
     }
 
     /// Renames `name` to `new_name` in `target`, which is on the same file system.

@@ -1,5 +1,6 @@
 //! Files that are only read.
 
+use super::output::Access;
 use crate::{Code, Error, Place, Result};
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -90,6 +91,17 @@ impl InputFile {
     #[must_use]
     pub fn identity(&self) -> &FileIdentity {
         &self.identity
+    }
+
+    /// Owner and mode that files made from this one get: never more readable than it is.
+    ///
+    /// # Errors
+    /// The system call fails.
+    pub fn access(&self) -> Result<Access> {
+        self.file
+            .metadata()
+            .map(|metadata| Access::of(&metadata))
+            .map_err(|error| Error::io("stat", &*self.path, error))
     }
 
     /// Fails if the file is no longer what it was when it was opened.

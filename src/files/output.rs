@@ -29,9 +29,7 @@ impl Default for Access {
 
 impl Access {
     /// The owner and mode of an existing file, without set-id and sticky bits.
-    ///
-    /// # Errors
-    /// The file cannot be examined.
+    #[must_use]
     pub fn of(metadata: &std::fs::Metadata) -> Self {
         Self {
             mode: metadata.mode() & 0o666 | 0o600,

@@ -1,0 +1,63 @@
+//! The names in a data directory: LauraDB's and ours, all in one place.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+/// Documents: pages in v2, and often a file of unlisted pages in v1.
+pub const DATA_FILE: &str = "data.db";
+/// Catalog, collection and index metadata of v2.
+pub const METADATA_FILE: &str = "metadata.db";
+/// The write-ahead log, in both formats.
+pub const WAL_FILE: &str = "wal.log";
+/// The version marker.
+pub const MARKER_FILE: &str = ".lauradb-version";
+/// The receipt of a migration.
+pub const RECEIPT_FILE: &str = ".lauradb-migration.json";
+/// Records that a migration could not carry.
+pub const QUARANTINE_FILE: &str = ".lauradb-quarantine.jsonl";
+
+/// Where a migration works until it publishes.
+pub const WORK_DIR: &str = ".laura-migrate";
+/// Where the v1 files of an in-place migration go.
+pub const V1_DIR: &str = ".lauradb-v1";
+/// Where LauraDB files in the way of `--force` go; a UTC time follows.
+pub const REPLACED_DIR_PREFIX: &str = ".lauradb-replaced-";
+/// Where v2 files go that were written to before a rollback; a UTC time follows.
+pub const V2_DIR_PREFIX: &str = ".lauradb-v2-";
+/// Where backups go by default.
+pub const BACKUPS_DIR: &str = "backups";
+
+/// True for the names of files that LauraDB or this tool puts into a data directory.
+#[must_use]
+pub fn is_laura_file(name: &OsStr) -> bool {
+    const FIXED: [&str; 8] = [
+        DATA_FILE,
+        METADATA_FILE,
+        WAL_FILE,
+        MARKER_FILE,
+        RECEIPT_FILE,
+        QUARANTINE_FILE,
+        "snapshot.json",
+        "backup.json",
+    ];
+    FIXED.iter().any(|fixed| name == *fixed) || is_backup_file(name)
+}
+
+/// True for `backup-*.json` and `*-backup.json`, the names that LauraDB's users give to backups.
+#[must_use]
+pub fn is_backup_file(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    (name.starts_with(b"backup-") && name.ends_with(b".json")) || name.ends_with(b"-backup.json")
+}
+
+/// True for the names of directories that LauraDB or this tool keeps in a data directory.
+#[must_use]
+pub fn is_laura_directory(name: &OsStr) -> bool {
+    let bytes = name.as_bytes();
+    name == WORK_DIR
+        || name == V1_DIR
+        || name == BACKUPS_DIR
+        || bytes.starts_with(REPLACED_DIR_PREFIX.as_bytes())
+        || bytes.starts_with(V2_DIR_PREFIX.as_bytes())
+        || (bytes.starts_with(b"backup-") && !is_backup_file(name))
+}

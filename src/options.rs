@@ -1,0 +1,72 @@
+//! What a migration is asked to do, resolved: nothing below here knows the command line.
+
+use crate::document::InferTypes;
+use std::path::PathBuf;
+
+/// Default of [`Options::memory`], bytes.
+pub const DEFAULT_MEMORY: u64 = 128 << 20;
+/// Least value of [`Options::memory`], bytes.
+pub const LEAST_MEMORY: u64 = 8 << 20;
+/// Default of [`Options::batch_size`], documents.
+pub const DEFAULT_BATCH_SIZE: u32 = 1000;
+
+/// How much of the staged files is verified before they are published.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Verification {
+    /// Everything.
+    All,
+    /// Structure, counts and ids of everything; the content of this share of the documents.
+    Sample(f64),
+    /// Nothing.
+    None,
+}
+
+/// A migration to be run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The v1 directory.
+    pub source: PathBuf,
+    /// Where v2 goes; `None` migrates in place.
+    pub target: Option<PathBuf>,
+    /// The snapshot, where it is not to be looked for in the source.
+    pub snapshot: Option<PathBuf>,
+    /// Which strings become another type.
+    pub infer_types: InferTypes,
+    /// Other names for collections: (old, new).
+    pub renames: Vec<(String, String)>,
+    /// Indexes that are not built: `NAME`, `COLLECTION/NAME` or `all`.
+    pub skip_indexes: Vec<String>,
+    /// Allow a target with LauraDB files in it.
+    pub force: bool,
+    /// How much is verified.
+    pub verification: Verification,
+    /// Documents after which a worker's result goes on to the next stage.
+    pub batch_size: u32,
+    /// Threads that parse and verify.
+    pub jobs: usize,
+    /// Bytes for sorting, the WAL overlay and buffers.
+    pub memory: u64,
+    /// The one instant of all timestamps written, Unix seconds; `None` is now.
+    pub source_date_epoch: Option<i64>,
+}
+
+impl Options {
+    /// The defaults for a source directory: in place, everything verified.
+    #[must_use]
+    pub fn new(source: impl Into<PathBuf>) -> Self {
+        Self {
+            source: source.into(),
+            target: None,
+            snapshot: None,
+            infer_types: InferTypes::default(),
+            renames: Vec::new(),
+            skip_indexes: Vec::new(),
+            force: false,
+            verification: Verification::All,
+            batch_size: DEFAULT_BATCH_SIZE,
+            jobs: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            memory: DEFAULT_MEMORY,
+            source_date_epoch: None,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The `documents` array: each element delimited, neighbours put together into chunks.
+
+use super::element::Nesting;
+use super::layout::Chunk;
+use super::reader::Reader;
+use super::scan::ScanOptions;
+use crate::{Code, Error, Result};
+
+/// What an array of documents comes to.
+#[derive(Debug, Default)]
+pub(super) struct Documents {
+    pub(super) count: u64,
+    pub(super) bytes: u64,
+    pub(super) largest: u64,
+    pub(super) chunks: Vec<Chunk>,
+    open: Option<Chunk>,
+}
+
+impl Documents {
+    /// Reads the array; a chunk is closed once it holds `chunk_bytes`.
+    pub(super) fn read(
+        reader: &mut Reader<'_>,
+        chunk_bytes: u64,
+        options: &ScanOptions,
+    ) -> Result<Self> {
+        let mut documents = Self::default();
+        reader.array(|reader| {
+            let start = reader.offset();
+            let is_container = matches!(reader.window().peek()?, Some(b'{' | b'['));
+            if is_container {
+                documents.pass_container(reader, start, options)?;
+            } else {
+                reader.skip_value()?;
+            }
+            let size = reader.offset() - start;
+            documents.check_size(reader, start, size, options)?;
+            if size > options.max_document_bytes {
+                // Alone in its chunk, so that who parses chunks need not read it.
+                documents.close();
+                documents.add(start, size, 0);
+            } else {
+                documents.add(start, size, chunk_bytes);
+            }
+            Ok(())
+        })?;
+        documents.close();
+        Ok(documents)
+    }
+
+    #[inline]
+    fn pass_container(
+        &self,
+        reader: &mut Reader<'_>,
+        start: u64,
+        options: &ScanOptions,
+    ) -> Result<()> {
+        let mut nesting = Nesting::default();
+        loop {
+            let bytes = reader.window().rest()?;
+            if bytes.is_empty() {
+                return Err(reader.truncated(&format!(
+                    "the end of document {} of the collection, which begins at byte {start},",
+                    self.count
+                )));
+            }
+            let length = bytes.len();
+            if let Some(end) = nesting.feed(bytes) {
+                reader.window().advance(end);
+                return Ok(());
+            }
+            reader.window().advance(length);
+            self.check_size(reader, start, reader.offset() - start, options)?;
+        }
+    }
+
+    fn check_size(
+        &self,
+        reader: &Reader<'_>,
+        start: u64,
+        size: u64,
+        options: &ScanOptions,
+    ) -> Result<()> {
+        if size <= options.max_document_bytes || options.keep_oversized {
+            return Ok(());
+        }
+        let sentence = format!(
+            "document {} of the collection has more than {} bytes of JSON text",
+            self.count, options.max_document_bytes
+        );
+        Err(Error::new(Code::BadDocument, sentence)
+            .at(reader.place(start))
+            .hint(
+                "if the file is damaged there, take another backup with --snapshot FILE; \
+                 a document may have 16 MiB in LauraDB",
+            ))
+    }
+
+    fn add(&mut self, offset: u64, size: u64, chunk_bytes: u64) {
+        let ordinal = self.count;
+        let chunk = self.open.get_or_insert(Chunk {
+            offset,
+            bytes: 0,
+            first_ordinal: ordinal,
+            documents: 0,
+        });
+        chunk.bytes = offset + size - chunk.offset;
+        chunk.documents += 1;
+        let full = chunk.bytes >= chunk_bytes || chunk.documents == u32::MAX;
+        self.count += 1;
+        self.bytes += size;
+        self.largest = self.largest.max(size);
+        if full {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        self.chunks.extend(self.open.take());
+    }
+}

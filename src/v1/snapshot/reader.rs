@@ -1,0 +1,544 @@
+//! Strict JSON, token by token, as the structural levels of a snapshot must have it.
+//!
+//! Nothing is kept but the text of what is asked for, each with a limit, and one bit per open
+//! bracket, so any file can be read with the same memory.
+
+use super::window::{Progress, ReadAt, Window};
+use crate::{Code, Error, Place, Result};
+
+/// Deepest nesting of a value that is skipped or captured at the structural levels.
+const MAX_NESTING: u32 = 128;
+
+/// Longest text of a key, a name or another string of the structural levels, with quotes and
+/// escapes.
+const MAX_STRING_BYTES: usize = 64 * 1024;
+
+const RESTORE_HINT: &str =
+    "take an undamaged copy, or name another backup of this database with --snapshot FILE";
+
+pub(super) struct Reader<'a> {
+    window: Window<'a>,
+    capture: Option<Capture>,
+    /// Keys at the structural levels that the format does not know.
+    pub(super) unknown_keys: u64,
+}
+
+/// Bytes that are kept while they are read.
+struct Capture {
+    bytes: Vec<u8>,
+    limit: usize,
+    start: u64,
+    what: &'static str,
+    code: Code,
+}
+
+/// A text that was kept, and where it begins.
+pub(super) struct Captured {
+    pub(super) text: String,
+    pub(super) offset: u64,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(
+        source: &'a dyn ReadAt,
+        buffer_bytes: usize,
+        progress: &'a mut Progress<'a>,
+    ) -> Self {
+        Self {
+            window: Window::new(source, buffer_bytes, progress),
+            capture: None,
+            unknown_keys: 0,
+        }
+    }
+
+    pub(super) fn offset(&self) -> u64 {
+        self.window.offset()
+    }
+
+    pub(super) fn place(&self, offset: u64) -> Place {
+        Place::offset(self.window.path(), offset)
+    }
+
+    /// The bytes at hand, for the scanner of documents; captures do not see them.
+    #[inline]
+    pub(super) fn window(&mut self) -> &mut Window<'a> {
+        &mut self.window
+    }
+
+    pub(super) fn syntax(&self, offset: u64, sentence: impl Into<String>) -> Error {
+        Error::new(Code::SnapshotSyntax, sentence)
+            .at(self.place(offset))
+            .hint(RESTORE_HINT)
+    }
+
+    pub(super) fn shape(&self, offset: u64, sentence: impl Into<String>) -> Error {
+        Error::new(Code::SnapshotShape, sentence)
+            .at(self.place(offset))
+            .hint("name a file that LauraDB's backup has written with --snapshot FILE")
+    }
+
+    /// The file ends where more must follow.
+    pub(super) fn truncated(&self, expected: &str) -> Error {
+        Error::new(
+            Code::SnapshotTruncated,
+            format!("the snapshot ends where {expected} is expected"),
+        )
+        .at(self.place(self.offset()))
+        .hint(format!("the file is incomplete: {RESTORE_HINT}"))
+    }
+
+    fn unexpected(&self, found: Option<u8>, expected: &str) -> Error {
+        match found {
+            None => self.truncated(expected),
+            Some(byte) => self.syntax(
+                self.offset(),
+                format!("{expected} is expected, found {}", shown(byte)),
+            ),
+        }
+    }
+
+    fn bump(&mut self, byte: u8) -> Result<()> {
+        self.window.advance(1);
+        let Some(capture) = &mut self.capture else {
+            return Ok(());
+        };
+        if capture.bytes.len() < capture.limit {
+            capture.bytes.push(byte);
+            return Ok(());
+        }
+        let sentence = format!("{} has more than {} bytes", capture.what, capture.limit);
+        let (code, start) = (capture.code, capture.start);
+        Err(Error::new(code, sentence)
+            .at(self.place(start))
+            .hint("LauraDB does not write such a text; see where the file comes from"))
+    }
+
+    fn take(&mut self, expected: &str) -> Result<u8> {
+        match self.window.peek()? {
+            Some(byte) => self.bump(byte).map(|()| byte),
+            None => Err(self.truncated(expected)),
+        }
+    }
+
+    fn expect(&mut self, byte: u8, expected: &str) -> Result<()> {
+        match self.window.peek()? {
+            Some(found) if found == byte => self.bump(byte),
+            found => Err(self.unexpected(found, expected)),
+        }
+    }
+
+    #[inline]
+    pub(super) fn white_space(&mut self) -> Result<()> {
+        while let Some(byte @ (b' ' | b'\t' | b'\n' | b'\r')) = self.window.peek()? {
+            self.bump(byte)?;
+        }
+        Ok(())
+    }
+
+    /// The next byte that is no white space, not taken.
+    pub(super) fn peek(&mut self) -> Result<Option<u8>> {
+        self.white_space()?;
+        self.window.peek()
+    }
+
+    /// Only white space may follow the snapshot's object.
+    pub(super) fn end_of_file(&mut self) -> Result<()> {
+        match self.peek()? {
+            None => Ok(()),
+            Some(byte) => Err(self.syntax(
+                self.offset(),
+                format!("data follows the end of the snapshot: {}", shown(byte)),
+            )),
+        }
+    }
+
+    /// Reads an object. `member` reads the value of each key of `known`; values of other keys are
+    /// skipped and counted.
+    pub(super) fn object(
+        &mut self,
+        known: &[&'static str],
+        mut member: impl FnMut(&mut Self, &'static str) -> Result<()>,
+    ) -> Result<()> {
+        let mut seen: Vec<&'static str> = Vec::new();
+        self.expect(b'{', "an object")?;
+        if self.peek()? == Some(b'}') {
+            return self.bump(b'}');
+        }
+        loop {
+            self.white_space()?;
+            let key = self.string("a key")?;
+            self.white_space()?;
+            self.expect(b':', "a colon after a key")?;
+            self.white_space()?;
+            match known.iter().find(|name| **name == key.text) {
+                Some(name) if seen.contains(name) => {
+                    return Err(
+                        self.shape(key.offset, format!("the key {name:?} stands twice here"))
+                    );
+                }
+                Some(name) => {
+                    seen.push(name);
+                    member(self, name)?;
+                }
+                None => {
+                    self.unknown_keys += 1;
+                    self.skip_value()?;
+                }
+            }
+            match self.peek()? {
+                Some(b',') => self.bump(b',')?,
+                Some(b'}') => return self.bump(b'}'),
+                found => return Err(self.unexpected(found, "a comma or the end of an object")),
+            }
+        }
+    }
+
+    /// Reads an array; `element` reads each of its values.
+    pub(super) fn array(&mut self, mut element: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        self.expect(b'[', "an array")?;
+        if self.peek()? == Some(b']') {
+            return self.bump(b']');
+        }
+        loop {
+            self.white_space()?;
+            element(self)?;
+            match self.peek()? {
+                Some(b',') => self.bump(b',')?,
+                Some(b']') => return self.bump(b']'),
+                found => return Err(self.unexpected(found, "a comma or the end of an array")),
+            }
+        }
+    }
+
+    /// True if a value that begins with `open` stands here; `null` is skipped and false, anything
+    /// else an error.
+    pub(super) fn opens_or_null(&mut self, open: u8, what: &str) -> Result<bool> {
+        match self.window.peek()? {
+            Some(byte) if byte == open => Ok(true),
+            Some(b'n') => self.skip_value().map(|()| false),
+            Some(byte) if begins_value(byte) => {
+                let wanted = if open == b'[' {
+                    "an array"
+                } else {
+                    "an object"
+                };
+                Err(self.shape(self.offset(), format!("{what} is not {wanted}")))
+            }
+            found => Err(self.unexpected(found, "a value")),
+        }
+    }
+
+    /// A string of the structural levels, or `None` for `null`.
+    pub(super) fn string_or_null(&mut self, what: &'static str) -> Result<Option<Captured>> {
+        match self.window.peek()? {
+            Some(b'"') => self.string(what).map(Some),
+            Some(b'n') => self.skip_value().map(|()| None),
+            Some(byte) if begins_value(byte) => {
+                Err(self.shape(self.offset(), format!("{what} is not a string")))
+            }
+            found => Err(self.unexpected(found, "a value")),
+        }
+    }
+
+    /// A string, decoded.
+    pub(super) fn string(&mut self, what: &'static str) -> Result<Captured> {
+        let raw = self.captured(MAX_STRING_BYTES, what, Code::SourceTooLarge, |reader| {
+            reader.skip_string(what)
+        })?;
+        // All but the pairing of surrogates has been checked.
+        let text = serde_json::from_str(&raw.text).map_err(|error| {
+            self.syntax(raw.offset, format!("{what} is not Unicode text"))
+                .because(error)
+        })?;
+        Ok(Captured { text, ..raw })
+    }
+
+    /// The text of a whole value, checked to be JSON, up to `limit` bytes long.
+    pub(super) fn value_text(
+        &mut self,
+        limit: usize,
+        what: &'static str,
+        code: Code,
+    ) -> Result<Captured> {
+        self.captured(limit, what, code, Self::skip_value)
+    }
+
+    fn captured(
+        &mut self,
+        limit: usize,
+        what: &'static str,
+        code: Code,
+        read: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<Captured> {
+        let offset = self.offset();
+        self.capture = Some(Capture {
+            bytes: Vec::new(),
+            limit,
+            start: offset,
+            what,
+            code,
+        });
+        read(self)?;
+        let bytes = self.capture.take().map(|capture| capture.bytes);
+        let text = String::from_utf8(bytes.unwrap_or_default()).map_err(|error| {
+            self.syntax(offset, format!("{what} is not UTF-8"))
+                .because(error)
+        })?;
+        Ok(Captured { text, offset })
+    }
+
+    /// Passes one value of any kind, strictly checked.
+    pub(super) fn skip_value(&mut self) -> Result<()> {
+        self.skip_values(Brackets::default())
+    }
+
+    /// Passes a value, and all that follows it up to the end of the brackets in `open`.
+    fn skip_values(&mut self, mut open: Brackets) -> Result<()> {
+        loop {
+            self.white_space()?;
+            let entered = match self.window.peek()? {
+                Some(byte @ (b'{' | b'[')) => {
+                    let object = byte == b'{';
+                    if !open.push(object) {
+                        return Err(self.too_deep());
+                    }
+                    self.bump(byte)?;
+                    let empty = if object { b'}' } else { b']' };
+                    self.peek()? != Some(empty)
+                }
+                _ => self.skip_scalar().map(|()| false)?,
+            };
+            if entered && !open.in_object() {
+                continue;
+            }
+            if !entered && !self.skip_ends(&mut open)? {
+                return Ok(());
+            }
+            if open.in_object() {
+                self.skip_key()?;
+            }
+        }
+    }
+
+    /// Passes an object, whose opening bracket comes next. True if there is anything in it.
+    pub(super) fn skip_object(&mut self) -> Result<bool> {
+        self.expect(b'{', "an object")?;
+        if self.peek()? == Some(b'}') {
+            return self.bump(b'}').map(|()| false);
+        }
+        let mut open = Brackets::default();
+        open.push(true);
+        self.skip_key()?;
+        self.skip_values(open).map(|()| true)
+    }
+
+    /// After a value: passes closing brackets up to the next comma. False when none are open.
+    fn skip_ends(&mut self, open: &mut Brackets) -> Result<bool> {
+        while open.depth > 0 {
+            let close = if open.in_object() { b'}' } else { b']' };
+            match self.peek()? {
+                Some(b',') => return self.bump(b',').map(|()| true),
+                Some(byte) if byte == close => self.bump(byte)?,
+                found => {
+                    let expected = format!("a comma or {}", shown(close));
+                    return Err(self.unexpected(found, &expected));
+                }
+            }
+            open.pop();
+        }
+        Ok(false)
+    }
+
+    fn skip_key(&mut self) -> Result<()> {
+        self.white_space()?;
+        self.skip_string("a key")?;
+        self.white_space()?;
+        self.expect(b':', "a colon after a key")
+    }
+
+    fn too_deep(&self) -> Error {
+        Error::new(
+            Code::SourceTooLarge,
+            format!("a value nests deeper than {MAX_NESTING} levels"),
+        )
+        .at(self.place(self.offset()))
+        .hint(RESTORE_HINT)
+    }
+
+    fn skip_scalar(&mut self) -> Result<()> {
+        match self.window.peek()? {
+            Some(b'"') => self.skip_string("a string"),
+            Some(b't') => self.skip_literal("true"),
+            Some(b'f') => self.skip_literal("false"),
+            Some(b'n') => self.skip_literal("null"),
+            Some(b'-' | b'0'..=b'9') => self.skip_number(),
+            found => Err(self.unexpected(found, "a value")),
+        }
+    }
+
+    fn skip_literal(&mut self, literal: &str) -> Result<()> {
+        literal
+            .bytes()
+            .try_for_each(|byte| self.expect(byte, literal))
+    }
+
+    /// `-? (0 | [1-9] digits*) (. digits+)? ([eE] [+-]? digits+)?`
+    fn skip_number(&mut self) -> Result<()> {
+        if self.window.peek()? == Some(b'-') {
+            self.bump(b'-')?;
+        }
+        if self.window.peek()? == Some(b'0') {
+            self.bump(b'0')?;
+        } else {
+            self.skip_digits()?;
+        }
+        if self.window.peek()? == Some(b'.') {
+            self.bump(b'.')?;
+            self.skip_digits()?;
+        }
+        if let Some(byte @ (b'e' | b'E')) = self.window.peek()? {
+            self.bump(byte)?;
+            if let Some(sign @ (b'+' | b'-')) = self.window.peek()? {
+                self.bump(sign)?;
+            }
+            self.skip_digits()?;
+        }
+        Ok(())
+    }
+
+    fn skip_digits(&mut self) -> Result<()> {
+        match self.window.peek()? {
+            Some(digit @ b'0'..=b'9') => self.bump(digit)?,
+            found => return Err(self.unexpected(found, "a digit")),
+        }
+        while let Some(digit @ b'0'..=b'9') = self.window.peek()? {
+            self.bump(digit)?;
+        }
+        Ok(())
+    }
+
+    fn skip_string(&mut self, what: &str) -> Result<()> {
+        self.expect(b'"', what)?;
+        let mut utf8 = Utf8::default();
+        loop {
+            let offset = self.offset();
+            let byte = self.take("the end of a string")?;
+            if !utf8.push(byte) {
+                return Err(self.syntax(offset, format!("{what} is not UTF-8")));
+            }
+            match byte {
+                b'"' => return Ok(()),
+                b'\\' => self.skip_escape(offset)?,
+                0..=0x1F => {
+                    let sentence = format!("control character {} in {what}", shown(byte));
+                    return Err(self.syntax(offset, sentence));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn skip_escape(&mut self, offset: u64) -> Result<()> {
+        match self.take("an escaped character")? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
+            b'u' => (0..4).try_for_each(|_| {
+                if self.take("a hex digit")?.is_ascii_hexdigit() {
+                    Ok(())
+                } else {
+                    Err(self.syntax(offset, "an escape lacks its four hex digits"))
+                }
+            }),
+            byte => Err(self.syntax(offset, format!("unknown escape {}", shown(byte)))),
+        }
+    }
+}
+
+/// True if a JSON value can begin with `byte`.
+pub(super) fn begins_value(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'{' | b'[' | b'"' | b't' | b'f' | b'n' | b'-' | b'0'..=b'9'
+    )
+}
+
+/// A byte as messages show it.
+pub(super) fn shown(byte: u8) -> String {
+    if byte.is_ascii_graphic() {
+        format!("'{}'", char::from(byte))
+    } else {
+        format!("byte 0x{byte:02x}")
+    }
+}
+
+/// Open brackets, one bit each, the innermost lowest; 1 is an object.
+#[derive(Default)]
+struct Brackets {
+    kinds: u128,
+    depth: u32,
+}
+
+impl Brackets {
+    fn push(&mut self, object: bool) -> bool {
+        self.kinds = self.kinds << 1 | u128::from(object);
+        self.depth += 1;
+        self.depth <= MAX_NESTING
+    }
+
+    fn pop(&mut self) {
+        self.kinds >>= 1;
+        self.depth -= 1;
+    }
+
+    fn in_object(&self) -> bool {
+        self.depth > 0 && self.kinds & 1 == 1
+    }
+}
+
+/// Checks UTF-8 byte by byte, so that a string can span buffers (Unicode, table 3-7).
+#[derive(Default)]
+struct Utf8 {
+    missing: u8,
+    /// Bounds of the next byte, which overlong forms, surrogates and U+110000 on narrow.
+    bounds: (u8, u8),
+}
+
+impl Utf8 {
+    fn push(&mut self, byte: u8) -> bool {
+        if self.missing > 0 {
+            self.missing -= 1;
+            let (low, high) = std::mem::replace(&mut self.bounds, (0x80, 0xBF));
+            return (low..=high).contains(&byte);
+        }
+        (self.missing, self.bounds) = match byte {
+            0..=0x7F => return true,
+            0xC2..=0xDF => (1, (0x80, 0xBF)),
+            0xE0 => (2, (0xA0, 0xBF)),
+            0xED => (2, (0x80, 0x9F)),
+            0xE1..=0xEF => (2, (0x80, 0xBF)),
+            0xF0 => (3, (0x90, 0xBF)),
+            0xF1..=0xF3 => (3, (0x80, 0xBF)),
+            0xF4 => (3, (0x80, 0x8F)),
+            _ => return false,
+        };
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn utf8_is_what_the_standard_library_says() {
+        for first in 0..=u8::MAX {
+            for second in [0, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xFF] {
+                for tail in [&[][..], &[0x80], &[0x80, 0xBF], &[0xC0]] {
+                    let bytes = [&[first, second], tail].concat();
+                    let mut utf8 = Utf8::default();
+                    let valid = bytes.iter().all(|byte| utf8.push(*byte)) && utf8.missing == 0;
+                    assert_eq!(valid, std::str::from_utf8(&bytes).is_ok(), "{bytes:?}");
+                }
+            }
+        }
+    }
+}

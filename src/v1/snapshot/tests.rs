@@ -1,0 +1,540 @@
+use super::scan::scan_source;
+use super::window::ReadAt;
+use super::{ScanOptions, SnapshotLayout, scan, timestamp};
+use crate::files::InputFile;
+use crate::{Code, Error, Result};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+struct Memory<'a>(&'a [u8]);
+
+impl ReadAt for Memory<'_> {
+    fn path(&self) -> &Path {
+        Path::new("snapshot.json")
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        let rest = self.0.get(offset as usize..).unwrap_or_default();
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        Ok(length)
+    }
+}
+
+fn scan_with(bytes: &[u8], options: &ScanOptions) -> Result<SnapshotLayout> {
+    scan_source(&Memory(bytes), bytes.len() as u64, options, &mut |_| Ok(()))
+}
+
+fn scan_bytes(bytes: impl AsRef<[u8]>) -> Result<SnapshotLayout> {
+    scan_with(bytes.as_ref(), &ScanOptions::default())
+}
+
+fn failure(text: impl AsRef<[u8]>) -> Error {
+    let error = scan_bytes(text).expect_err("the snapshot is bad");
+    assert!(error.hint_text().is_some(), "{error:?} has a hint");
+    assert!(error.place().file.is_some() && error.place().offset.is_some());
+    error
+}
+
+/// The code and the offset of the error that a snapshot gives.
+fn code_at(text: impl AsRef<[u8]>) -> (Code, u64) {
+    let error = failure(text);
+    (error.code(), error.place().offset.unwrap_or(u64::MAX))
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/laura/snapshots");
+    let bytes = std::fs::read(path.join(name)).expect("fixture");
+    if !name.ends_with(".gz") {
+        return bytes;
+    }
+    let mut unpacked = Vec::new();
+    flate2::read::GzDecoder::new(&bytes[..])
+        .read_to_end(&mut unpacked)
+        .expect("gzip");
+    unpacked
+}
+
+/// What chunks hold, parsed: one list of documents for each collection.
+fn documents(bytes: &[u8], layout: &SnapshotLayout) -> Vec<Vec<Value>> {
+    let of_collection = |collection: &super::CollectionLayout| {
+        let mut documents = Vec::new();
+        for chunk in &collection.chunks {
+            assert_eq!(chunk.first_ordinal, documents.len() as u64);
+            let text = &bytes[chunk.offset as usize..][..chunk.bytes as usize];
+            let text = [b"[", text, b"]"].concat();
+            let parsed: Vec<Value> = serde_json::from_slice(&text).expect("whole documents");
+            assert_eq!(parsed.len(), chunk.documents as usize);
+            documents.extend(parsed);
+        }
+        assert_eq!(documents.len() as u64, collection.documents);
+        documents
+    };
+    layout.collections.iter().map(of_collection).collect()
+}
+
+fn expected_documents(bytes: &[u8]) -> Vec<Vec<Value>> {
+    let snapshot: Value = serde_json::from_slice(bytes).expect("JSON");
+    let collections = snapshot["collections"].as_array().expect("collections");
+    collections
+        .iter()
+        .map(|each| each["documents"].as_array().cloned().unwrap_or_default())
+        .collect()
+}
+
+#[test]
+fn every_fixture_gives_its_documents_and_indexes() {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/laura/snapshots");
+    let mut scanned = 0;
+    for entry in std::fs::read_dir(directory).expect("fixtures") {
+        let name = entry
+            .expect("entry")
+            .file_name()
+            .into_string()
+            .expect("UTF-8");
+        let other = [
+            ".expected.json",
+            ".golden.json",
+            ".proof.json",
+            "reader-cases.json",
+        ];
+        if other.iter().any(|suffix| name.ends_with(suffix)) {
+            continue;
+        }
+        let bytes = fixture(&name);
+        let layout = scan_bytes(&bytes).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_eq!(layout.bytes, bytes.len() as u64);
+        assert_eq!(
+            documents(&bytes, &layout),
+            expected_documents(&bytes),
+            "{name}"
+        );
+        let snapshot: Value = serde_json::from_slice(&bytes).expect("JSON");
+        for (found, expected) in layout
+            .collections
+            .iter()
+            .zip(snapshot["collections"].as_array().expect("collections"))
+        {
+            assert_eq!(found.name, expected["name"]);
+            assert_eq!(bytes[found.offset as usize], b'{');
+            let texts: Vec<Value> = found
+                .indexes
+                .iter()
+                .map(|at| &bytes[at.offset as usize..][..at.bytes as usize])
+                .map(|text| serde_json::from_slice(text).expect("JSON"))
+                .collect();
+            let listed = expected["indexes"].as_array().cloned().unwrap_or_default();
+            assert_eq!(texts, listed);
+        }
+        scanned += 1;
+    }
+    assert!(scanned >= 18, "{scanned} fixtures");
+}
+
+#[test]
+fn counts_are_those_that_lauradb_recorded() {
+    let mut checked = 0;
+    for name in [
+        "all-types",
+        "all-types-crafted",
+        "all-types-pretty",
+        "collections",
+        "decoded-array-docs",
+        "ids",
+        "ids-mixed",
+        "index-crafted",
+        "index-types",
+        "nulls",
+        "times",
+    ] {
+        let layout = scan_bytes(fixture(&format!("{name}.json"))).expect(name);
+        let text = fixture(&format!("{name}.expected.json"));
+        let expected: Value = serde_json::from_slice(&text).expect("JSON");
+        let head = &expected["head"];
+        assert_eq!(
+            layout.bytes,
+            head["bytes"].as_u64().expect("bytes"),
+            "{name}"
+        );
+        assert_eq!(layout.database_name, head["database_name"]);
+        assert_eq!(layout.timestamp.as_deref(), head["timestamp"].as_str());
+        for item in expected["items"].as_array().expect("items") {
+            let Some(count) = item["document_count"].as_u64() else {
+                continue;
+            };
+            let mut collections = layout.collections.iter();
+            let found = collections
+                .find(|each| each.name == item["collection"])
+                .expect("collection");
+            assert_eq!(found.documents, count, "{name}");
+            let indexes = item["indexes"].as_array().map_or(0, Vec::len);
+            assert_eq!(found.indexes.len(), indexes, "{name}");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 30, "{checked} collections");
+    let seed = scan_bytes(fixture("seed-10000.json")).expect("seed");
+    assert_eq!(
+        (seed.documents, seed.database_name.as_str()),
+        (10_000, "seed")
+    );
+    assert_eq!(seed.collections[0].indexes.len(), 2);
+    assert_eq!(seed.collections[0].chunks.len(), 5);
+}
+
+/// Each case with what becomes of it here. Where the comment says "departs", LauraDB's restorer
+/// does otherwise; where it says "parser", the document is refused when it is parsed.
+#[test]
+fn reader_cases_end_as_described() {
+    let outcomes: [(&str, Option<Code>); 25] = [
+        ("minimal", None),
+        ("trailing_garbage", Some(Code::SnapshotSyntax)), // departs: ignored
+        ("two_values", Some(Code::SnapshotSyntax)),       // departs: the second is ignored
+        ("leading_bom", Some(Code::SnapshotSyntax)),
+        ("empty_file", Some(Code::SnapshotEmpty)),
+        ("truncated", Some(Code::SnapshotTruncated)),
+        ("no_version", Some(Code::SnapshotShape)),
+        ("version_2", Some(Code::SnapshotVersion)),
+        ("version_number", Some(Code::SnapshotShape)),
+        ("no_dbname", Some(Code::SnapshotShape)),
+        ("no_collections", Some(Code::SnapshotShape)),
+        ("collections_null", Some(Code::SnapshotShape)),
+        ("no_timestamp", None),
+        ("bad_timestamp", None), // departs: refused
+        ("case_insensitive_keys", Some(Code::SnapshotShape)), // departs: matched
+        ("unknown_keys", None),
+        ("duplicate_keys_last_wins", Some(Code::SnapshotShape)), // departs: the last counts
+        ("doc_id_number", None),                                 // parser
+        ("doc_dup_field", None),
+        ("fields_has__id", None), // parser (departs: it replaces the _id)
+        ("lone_surrogate_escape", None), // parser (departs: U+FFFD)
+        ("number_too_big", None), // parser
+        ("collection_dup_name", Some(Code::CollectionTwice)), // departs: both restored
+        ("invalid_utf8_in_string", Some(Code::SnapshotSyntax)), // departs: U+FFFD
+        ("control_char_in_string", Some(Code::SnapshotSyntax)),
+    ];
+    let cases: Value = serde_json::from_slice(&fixture("reader-cases.json")).expect("JSON");
+    let cases = cases["cases"].as_array().expect("cases");
+    assert_eq!(cases.len(), outcomes.len());
+    for (case, (name, outcome)) in cases.iter().zip(outcomes) {
+        assert_eq!(case["name"], name);
+        let bytes: Vec<u8> = match case["input_hex"].as_str() {
+            Some(hex) => (0..hex.len())
+                .step_by(2)
+                .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex"))
+                .collect(),
+            None => case["input"].as_str().expect("input").into(),
+        };
+        let result = scan_bytes(&bytes);
+        let code = result.as_ref().err().map(Error::code);
+        assert_eq!(code, outcome, "{name}: {result:?}");
+    }
+}
+
+const SMALL: &str = r#"{"version":"1.0","x":[1.5e-7,{"é":null}],"timestamp":"t","database_name":"d",
+"collections":[{"documents":[{"_id":"a\\","fields":{"s":"}\"]","n":[[1]]}}, 7 ,"x]"],
+"name":"\u0063é","indexes":[{"name":"a_1","type":"btree"}],"metadata":{"k":true}},
+{"name":"d"}],"metadata":{"wal_lsn":18446744073709551615}}"#;
+
+#[test]
+fn a_small_snapshot_reads_as_written() {
+    let layout = scan_bytes(SMALL).expect("valid");
+    assert_eq!(layout.unknown_keys, 1);
+    assert_eq!(layout.wal_lsn, Some(u64::MAX));
+    assert_eq!(layout.documents, 3);
+    let first = &layout.collections[0];
+    assert_eq!((first.name.as_str(), first.has_metadata), ("cé", true));
+    assert_eq!(first.largest_document, 45);
+    assert_eq!(first.document_bytes, 45 + 1 + 4);
+    assert!(layout.collections[1].chunks.is_empty());
+    let stored = serde_json::to_string(&layout).expect("serializes");
+    let back: SnapshotLayout = serde_json::from_str(&stored).expect("parses");
+    assert_eq!(back, layout);
+}
+
+#[test]
+fn every_truncation_is_an_error() {
+    for length in 0..SMALL.len() {
+        let error = failure(&SMALL.as_bytes()[..length]);
+        let expected = if length == 0 {
+            Code::SnapshotEmpty
+        } else {
+            Code::SnapshotTruncated
+        };
+        assert_eq!(error.code(), expected, "{length}: {error:?}");
+        assert_eq!(error.place().offset, Some(length as u64));
+    }
+}
+
+#[test]
+fn no_mutation_of_a_byte_panics_and_buffers_do_not_matter() {
+    let tiny = ScanOptions {
+        buffer_bytes: 3,
+        ..ScanOptions::default()
+    };
+    for at in 0..SMALL.len() {
+        for value in (0..=u8::MAX).step_by(17).chain(*b"\"\\{}[],:0n \n") {
+            let mut bytes = SMALL.as_bytes().to_vec();
+            bytes[at] = value;
+            let (large, small) = (scan_bytes(&bytes), scan_with(&bytes, &tiny));
+            match (large, small) {
+                (Ok(large), Ok(small)) => assert_eq!(large, small),
+                (large, small) => assert_eq!(format!("{large:?}"), format!("{small:?}")),
+            }
+        }
+    }
+}
+
+#[test]
+fn tiny_buffers_find_the_same() {
+    for name in [
+        "all-types-pretty.json",
+        "collections.json",
+        "large-5k.json",
+        "index-types.json",
+    ] {
+        let bytes = fixture(name);
+        let expected = scan_bytes(&bytes).expect(name);
+        for buffer_bytes in [1, 2, 7, 63, 64, 65, 127, 1000] {
+            let options = ScanOptions {
+                buffer_bytes,
+                ..ScanOptions::default()
+            };
+            assert_eq!(
+                scan_with(&bytes, &options).expect(name),
+                expected,
+                "{buffer_bytes}"
+            );
+        }
+    }
+}
+
+fn around(collections: &str) -> String {
+    format!(r#"{{"version":"1.0","database_name":"d","collections":{collections}}}"#)
+}
+
+#[test]
+fn errors_name_the_offset() {
+    let start = around("").len() as u64 - 1;
+    assert_eq!(code_at(b"\x1f\x8b\x08"), (Code::SnapshotSyntax, 0));
+    assert_eq!(code_at("  <xml>"), (Code::SnapshotSyntax, 2));
+    assert_eq!(code_at(" [1]"), (Code::SnapshotShape, 1));
+    assert_eq!(code_at(" \n "), (Code::SnapshotTruncated, 3));
+    assert_eq!(code_at(r#"{"version" "1.0"}"#), (Code::SnapshotSyntax, 11));
+    assert_eq!(code_at(r#"{"a":01}"#), (Code::SnapshotSyntax, 6));
+    assert_eq!(code_at(r#"{"a":[1}"#), (Code::SnapshotSyntax, 7));
+    assert_eq!(code_at(r#"{"a":[1,]}"#), (Code::SnapshotSyntax, 8));
+    assert_eq!(code_at(r#"{"a":"\x"}"#), (Code::SnapshotSyntax, 6));
+    assert_eq!(
+        code_at(r#"{"version":"\ud800"}"#),
+        (Code::SnapshotSyntax, 11)
+    );
+    assert_eq!(code_at(r#"{"database_name":5}"#), (Code::SnapshotShape, 17));
+    assert_eq!(
+        code_at(r#"{"version":"1.0","\u0076ersion":"1.0"}"#),
+        (Code::SnapshotShape, 17)
+    );
+    assert_eq!(code_at(around("[null]")), (Code::SnapshotShape, start + 1));
+    assert_eq!(code_at(around("{}")), (Code::SnapshotShape, start));
+    assert_eq!(code_at(around("[{}]")), (Code::SnapshotShape, start + 1));
+    assert_eq!(
+        code_at(around(r#"[{"documents":{}}]"#)),
+        (Code::SnapshotShape, start + 14)
+    );
+    assert_eq!(
+        code_at(around(r#"[{"documents":[{} {}]}]"#)),
+        (Code::SnapshotSyntax, start + 18)
+    );
+    assert_eq!(
+        code_at(around(r#"[{"documents":[x]}]"#)),
+        (Code::SnapshotSyntax, start + 15)
+    );
+    assert_eq!(
+        code_at(around(r#"[{"name":"c"},{"name":"\u0063"}]"#)),
+        (Code::CollectionTwice, start + 22)
+    );
+    let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(128), "]".repeat(128));
+    assert_eq!(code_at(&deep), (Code::SnapshotShape, 0), "128 levels pass");
+    let deeper = deep.replace("[1]", "[[1]]");
+    assert_eq!(code_at(deeper), (Code::SourceTooLarge, 5 + 128));
+}
+
+#[test]
+fn limits_of_texts_hold() {
+    let index = |bytes: usize| {
+        let text = format!("\"{}\"", "i".repeat(bytes - 2));
+        around(&format!(r#"[{{"name":"c","indexes":[{text}]}}]"#))
+    };
+    assert!(scan_bytes(index(super::MAX_INDEX_BYTES)).is_ok());
+    let error = failure(index(super::MAX_INDEX_BYTES + 1));
+    assert_eq!(error.code(), Code::IndexDefinition);
+    assert_eq!(error.place().collection.as_deref(), Some("c"));
+}
+
+#[test]
+fn wal_lsn_is_an_unsigned_integer() {
+    let snapshot = |metadata: &str| {
+        let text = around("[]");
+        format!(r#"{},"metadata":{metadata}}}"#, &text[..text.len() - 1])
+    };
+    let lsn = |metadata: &str| scan_bytes(snapshot(metadata)).map(|layout| layout.wal_lsn);
+    assert_eq!(lsn(r#"{"wal_lsn" : 0}"#).expect("valid"), Some(0));
+    assert_eq!(lsn("{}").expect("valid"), None);
+    assert_eq!(lsn("null").expect("valid"), None);
+    for bad in [
+        "-1",
+        "1.0",
+        "1e3",
+        "\"7\"",
+        "null",
+        "18446744073709551616",
+        "[1]",
+    ] {
+        let error = failure(snapshot(&format!(r#"{{"wal_lsn":{bad}}}"#)));
+        assert_eq!(error.code(), Code::SnapshotShape, "{bad}");
+    }
+    assert!(lsn(r#"{"wal_lsn":1,"wal_lsn":1}"#).is_err());
+    assert!(lsn("[]").is_err());
+    let kept = scan_bytes(snapshot(r#"{ "a" : 1.50 }"#))
+        .expect("valid")
+        .metadata;
+    assert_eq!(kept.as_deref(), Some(r#"{"a":1.50}"#));
+}
+
+#[test]
+fn a_document_beyond_the_limit_is_named_or_alone_in_its_chunk() {
+    let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(100));
+    let text = around(&format!(
+        r#"[{{"name":"c","documents":[{{}},{large},{{}},{{}}]}}]"#
+    ));
+    let mut options = ScanOptions {
+        max_document_bytes: 100,
+        buffer_bytes: 10,
+        ..ScanOptions::default()
+    };
+    let error = scan_with(text.as_bytes(), &options).expect_err("too large");
+    assert_eq!(error.code(), Code::BadDocument);
+    assert_eq!(error.place().offset, text.find(&large).map(|at| at as u64));
+    options.keep_oversized = true;
+    let layout = scan_with(text.as_bytes(), &options).expect("kept");
+    let chunks = &layout.collections[0].chunks;
+    let counts: Vec<_> = chunks.iter().map(|chunk| chunk.documents).collect();
+    assert_eq!(counts, [1, 1, 2]);
+    assert_eq!(chunks[1].bytes, large.len() as u64);
+}
+
+#[test]
+fn brackets_of_the_wrong_kind_are_left_to_the_parser() {
+    let layout = scan_bytes(around(r#"[{"name":"c","documents":[{"a":[1}],[}]}]"#)).expect("valid");
+    assert_eq!(layout.documents, 2);
+}
+
+#[test]
+fn progress_is_told_and_can_stop_the_scan() {
+    let bytes = fixture("collections.json");
+    let options = ScanOptions {
+        buffer_bytes: 1000,
+        ..ScanOptions::default()
+    };
+    let mut offsets = Vec::new();
+    scan_source(
+        &Memory(&bytes),
+        bytes.len() as u64,
+        &options,
+        &mut |offset| {
+            offsets.push(offset);
+            Ok(())
+        },
+    )
+    .expect("valid");
+    assert_eq!(offsets[..3], [0, 1000, 2000]);
+    let stopped = scan_source(&Memory(&bytes), 0, &options, &mut |_| {
+        Err(Error::new(Code::Cancelled, "stop"))
+    });
+    assert_eq!(stopped.expect_err("stopped").code(), Code::Cancelled);
+}
+
+#[test]
+fn the_timestamp_is_read_without_the_rest() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let path = directory.path().join("b.json");
+    for (text, expected) in [
+        (r#"{"version":"1.0","timestamp":"then","coll"#, Some("then")),
+        (r#"{"collections":[{"a":["}"]}],"timestamp":"then"#, None),
+        (
+            r#"{"collections":[{"a":["}"]}],"timestamp":"then","#,
+            Some("then"),
+        ),
+        (r#"{"timestamp":5}"#, None),
+        ("", None),
+        ("{}", None),
+    ] {
+        std::fs::write(&path, text).expect("write");
+        let file = InputFile::open(&path).expect("open");
+        assert_eq!(
+            timestamp(&file).expect("read").as_deref(),
+            expected,
+            "{text}"
+        );
+    }
+    std::fs::write(&path, SMALL).expect("write");
+    let file = InputFile::open(&path).expect("open");
+    let layout = scan(&file, &ScanOptions::default(), &mut |_| Ok(())).expect("valid");
+    let listed = layout.collections[0].indexes[0];
+    assert_eq!(
+        listed.text(&file).expect("read"),
+        r#"{"name":"a_1","type":"btree"}"#
+    );
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        "[\"\\\\{}\\[\\], ]{0,80}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 5, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((any::<String>(), inner), 0..5)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn chunks_hold_the_documents_of_random_snapshots(
+        collections in prop::collection::vec(
+            (any::<String>(), prop::collection::vec(any_value(), 0..12), any_value()), 0..4),
+        pretty in any::<bool>(),
+        buffer_bytes in 1_usize..300,
+        chunk_bytes in 1_u64..500,
+    ) {
+        let listed: Vec<Value> = collections
+            .iter()
+            .enumerate()
+            .map(|(n, (name, documents, unknown))| {
+                let name = format!("{n}{name}");
+                json!({"name": name, "documents": documents, "zz": unknown, "indexes": [unknown]})
+            })
+            .collect();
+        let snapshot = json!({"version": "1.0", "database_name": "d", "collections": listed});
+        let text = if pretty { serde_json::to_vec_pretty(&snapshot) }
+            else { serde_json::to_vec(&snapshot) }.expect("JSON");
+        let options = ScanOptions { buffer_bytes, chunk_bytes, ..ScanOptions::default() };
+        let layout = scan_with(&text, &options).expect("valid");
+        prop_assert_eq!(documents(&text, &layout), expected_documents(&text));
+        prop_assert_eq!(layout.unknown_keys, collections.len() as u64);
+        for chunk in layout.collections.iter().flat_map(|each| &each.chunks) {
+            let last = chunk.documents == 1 || chunk.bytes < chunk_bytes + 4096;
+            prop_assert!(last);
+        }
+    }
+}
