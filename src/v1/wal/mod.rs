@@ -6,7 +6,6 @@
 //! log has ([`Overlay::remaining`]).
 
 mod chain;
-mod id;
 mod overlay;
 mod payload;
 mod record;
@@ -20,7 +19,6 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use id::{hash_id, same_id};
 pub use overlay::{Overlay, Replacement, Touched};
 pub use payload::{Operation, PayloadError};
 pub use record::{HEADER_BYTES, MAX_DATA_BYTES, RecordHeader, RecordKind};

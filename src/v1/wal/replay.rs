@@ -1,6 +1,5 @@
 //! From records to effects: transactions, names, and what the snapshot has already.
 
-use super::id::hash_id;
 use super::overlay::{Effect, OverlayBuilder};
 use super::payload::Operation;
 use super::record::RecordKind;
@@ -8,6 +7,7 @@ use super::scan::{Resolve, WalOptions};
 use super::stored::StoredReader;
 use super::summary::{OperationCounts, TransactionCounts};
 use crate::document::bson::RawValue;
+use crate::document::order::hash_id;
 use crate::files::InputFile;
 use crate::{Error, Place, Result};
 use std::collections::HashMap;

@@ -2,8 +2,8 @@
 
 use super::entry::{ENTRY_BYTES, Entry, Salt, table_hash};
 use crate::document::bson::RawValue;
+use crate::document::order::same_id;
 use crate::files::InputFile;
-use crate::v1::wal::id::same_id;
 use crate::v1::wal::stored::StoredReader;
 use crate::{Code, Error, Result};
 use hashbrown::HashTable;

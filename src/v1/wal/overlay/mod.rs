@@ -14,9 +14,9 @@ mod entry;
 
 pub(super) use builder::{Effect, OverlayBuilder};
 
-use super::id::{hash_id, same_id};
 use super::stored::{self, StoredReader};
 use crate::document::bson::RawValue;
+use crate::document::order::{hash_id, same_id};
 use crate::files::InputFile;
 use crate::{Code, Error, Place, Result};
 use entry::{ENTRY_BYTES, Entry, Salt, table_hash};

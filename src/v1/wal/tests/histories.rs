@@ -2,7 +2,8 @@
 
 use super::{Log, Scanned, scan, scan_file};
 use crate::document::bson::{OwnedDocument, RawValue};
-use crate::v1::wal::{RecordKind, RecordWriter, Replacement, hash_id};
+use crate::document::order::hash_id;
+use crate::v1::wal::{RecordKind, RecordWriter, Replacement};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
