@@ -1,4 +1,6 @@
 //! Format v1: the JSON snapshot and the write-ahead log.
 
+pub mod discover;
+pub mod names;
 pub mod snapshot;
 pub mod wal;

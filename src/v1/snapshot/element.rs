@@ -157,7 +157,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #![proptest_config(ProptestConfig::with_cases(300))]
         /// Bytes that are mostly the interesting ones, in any order, valid or not.
         #[test]
         fn blocks_and_bytes_agree(

@@ -508,7 +508,7 @@ fn any_value() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
     #[test]
     fn chunks_hold_the_documents_of_random_snapshots(
         collections in prop::collection::vec(
