@@ -1,7 +1,10 @@
 //! Format v2: 4 KiB pages, slotted data pages, catalog and metadata, B+trees.
 
 pub mod address;
+pub mod freelist;
+pub mod overflow;
 pub mod page;
+pub mod slotted;
 
 pub use address::{DocumentAddress, PageId, SlotNumber};
 pub use page::{ChecksumPolicy, PageBytes, PageError, PageHeader, PageType};
