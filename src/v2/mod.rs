@@ -1,9 +1,11 @@
 //! Format v2: 4 KiB pages, slotted data pages, catalog and metadata, B+trees.
 
 pub mod address;
+pub mod data_file;
 pub mod freelist;
 pub mod overflow;
 pub mod page;
+pub mod page_file;
 pub mod slotted;
 
 pub use address::{DocumentAddress, PageId, SlotNumber};

@@ -1,8 +1,8 @@
 //! Fills slotted pages. The layout is described in the parent module.
 
 use super::{
-    FREE_END, FREE_START, HEADER_SIZE, OVERFLOW, OWNER, OverflowHead, SLOT_COUNT, SLOT_FLAGS,
-    SLOT_LENGTH, SLOT_OFFSET, SLOT_SIZE,
+    FREE_END, FREE_START, HEADER_SIZE, OVERFLOW, OVERFLOW_HEAD_SIZE, OWNER, OverflowHead,
+    SLOT_COUNT, SLOT_FLAGS, SLOT_LENGTH, SLOT_OFFSET, SLOT_SIZE,
 };
 use crate::bytes::put_u16;
 use crate::v2::address::SlotNumber;
@@ -60,6 +60,12 @@ impl SlottedBuilder {
     #[must_use]
     pub fn free(&self) -> Option<usize> {
         self.free_end.checked_sub(self.free_start + SLOT_SIZE)
+    }
+
+    /// True if an overflow head still fits.
+    #[must_use]
+    pub fn fits_overflow(&self) -> bool {
+        self.free().is_some_and(|free| free >= OVERFLOW_HEAD_SIZE)
     }
 
     /// Puts a document in the next slot, if it fits.
