@@ -115,7 +115,8 @@ impl ChainReader {
                 expected,
             ))
         };
-        let most = self.bytes_left.min(OVERFLOW_PAGE_CAPACITY as u32);
+        let capacity = u32::try_from(OVERFLOW_PAGE_CAPACITY).unwrap_or_default();
+        let most = self.bytes_left.min(capacity);
         if length == 0 || u32::from(length) > most {
             return length_error(format!("1 to {most}"));
         }
@@ -145,6 +146,10 @@ impl ChainReader {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the numbers of a test fit, or only their low bits matter"
+)]
 mod tests {
     use super::*;
     use crate::v2::ChecksumPolicy;

@@ -296,6 +296,10 @@ pub fn checksum(page: &PageBytes) -> u16 {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the numbers of a test fit, or only their low bits matter"
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

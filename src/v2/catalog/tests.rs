@@ -1,3 +1,8 @@
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the numbers of a test fit, or only their low bits matter"
+)]
+
 use super::*;
 use crate::Code;
 use crate::bytes::{put_u16, put_u32};

@@ -52,7 +52,7 @@ impl<'f> DocumentReader<'f> {
     /// The document that a slot's content stands for.
     ///
     /// # Errors
-    /// As [`Self::read`]; `address` is named in the cause's place.
+    /// As [`Self::read`]; damage in a chain is reported with its page, and names `address`.
     pub fn resolve<'d>(
         &'d mut self,
         address: DocumentAddress,

@@ -1,3 +1,8 @@
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the numbers of a test fit, or only their low bits matter"
+)]
+
 use super::*;
 use crate::files::{Access, Dir, Gate, InputFile};
 use crate::v2::address::{DocumentAddress, PageId, SlotNumber};
