@@ -1,5 +1,16 @@
 //! Format v2: 4 KiB pages, slotted data pages, catalog and metadata, B+trees.
 
 pub mod address;
+pub mod catalog;
+pub mod data_file;
+pub mod freelist;
+pub mod metadata;
+pub mod overflow;
+pub mod page;
+pub mod page_file;
+mod record;
+pub mod slotted;
+pub mod statistics;
 
 pub use address::{DocumentAddress, PageId, SlotNumber};
+pub use page::{ChecksumPolicy, PageBytes, PageError, PageHeader, PageType};
