@@ -6,6 +6,7 @@ pub mod data_file;
 pub mod freelist;
 pub mod metadata;
 pub mod overflow;
+pub mod btree;
 pub mod page;
 pub mod page_file;
 mod record;
