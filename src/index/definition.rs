@@ -36,7 +36,8 @@ pub struct IndexDefinition {
     pub sparse: bool,
     /// A partial index: JSON text without insignificant white space, tokens verbatim.
     pub filter: Option<String>,
-    /// Further options of the snapshot (`config`), in the order of the file.
+    /// Further options of the snapshot (`config`), without keys that format v2's options use
+    /// themselves; never empty. Numbers that no 64-bit integer holds are doubles, as in LauraDB.
     pub config: Option<serde_json::Map<String, serde_json::Value>>,
 }
 

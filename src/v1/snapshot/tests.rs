@@ -8,6 +8,10 @@ use serde_json::{Value, json};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+fn at(offset: u64) -> usize {
+    usize::try_from(offset).expect("fits")
+}
+
 struct Memory<'a>(&'a [u8]);
 
 impl ReadAt for Memory<'_> {
@@ -16,7 +20,7 @@ impl ReadAt for Memory<'_> {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
-        let rest = self.0.get(offset as usize..).unwrap_or_default();
+        let rest = self.0.get(at(offset)..).unwrap_or_default();
         let length = rest.len().min(buffer.len());
         buffer[..length].copy_from_slice(&rest[..length]);
         Ok(length)
@@ -63,7 +67,7 @@ fn documents(bytes: &[u8], layout: &SnapshotLayout) -> Vec<Vec<Value>> {
         let mut documents = Vec::new();
         for chunk in &collection.chunks {
             assert_eq!(chunk.first_ordinal, documents.len() as u64);
-            let text = &bytes[chunk.offset as usize..][..chunk.bytes as usize];
+            let text = &bytes[at(chunk.offset)..][..at(chunk.bytes)];
             let text = [b"[", text, b"]"].concat();
             let parsed: Vec<Value> = serde_json::from_slice(&text).expect("whole documents");
             assert_eq!(parsed.len(), chunk.documents as usize);
@@ -118,11 +122,11 @@ fn every_fixture_gives_its_documents_and_indexes() {
             .zip(snapshot["collections"].as_array().expect("collections"))
         {
             assert_eq!(found.name, expected["name"]);
-            assert_eq!(bytes[found.offset as usize], b'{');
+            assert_eq!(bytes[at(found.offset)], b'{');
             let texts: Vec<Value> = found
                 .indexes
                 .iter()
-                .map(|at| &bytes[at.offset as usize..][..at.bytes as usize])
+                .map(|index| &bytes[at(index.offset)..][..index.bytes as usize])
                 .map(|text| serde_json::from_slice(text).expect("JSON"))
                 .collect();
             let listed = expected["indexes"].as_array().cloned().unwrap_or_default();
