@@ -1,5 +1,8 @@
 //! Indexes: definitions, key extraction, sorting.
 
 pub mod definition;
+pub mod extract;
+pub mod key;
+pub mod sort;
 
 pub use definition::{IndexDefinition, IndexKind};
