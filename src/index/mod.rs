@@ -1,15 +1,16 @@
 //! Indexes: definitions, key extraction, sorting.
 
 pub mod definition;
+pub mod extract;
 pub mod filter;
-
-pub use definition::{IndexDefinition, IndexKind};
-pub use filter::Filter;
+pub mod key;
 pub mod listed;
 mod options;
 pub mod skip;
+pub mod sort;
 
 pub use definition::{IndexDefinition, IndexKind};
+pub use filter::Filter;
 pub use listed::{CollectionIndexes, ListedText, parse_listed};
 pub use options::{OWN_OPTIONS, TextTotals, infer_types_names, infer_types_of};
 pub use skip::SkipIndexes;

@@ -1,0 +1,116 @@
+//! Walking over a document's elements by their lengths alone: no name or string is decoded that is
+//! not asked for.
+
+use crate::bytes::{get_f64, get_i32, get_i64, get_u32};
+use crate::document::bson::{ElementType, ObjectId, RawDocument};
+use crate::index::key::KeyValue;
+
+/// A value, by its type and its bytes as they stand in the document.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found<'d> {
+    pub(super) kind: ElementType,
+    pub(super) value: &'d [u8],
+}
+
+impl<'d> Found<'d> {
+    /// The value as a key; `None` for arrays and documents.
+    #[inline]
+    pub(super) fn key_value(self) -> Option<KeyValue<'d>> {
+        let bytes = self.value;
+        Some(match self.kind {
+            ElementType::Document | ElementType::Array => return None,
+            ElementType::Double => KeyValue::Double(get_f64(bytes, 0)?),
+            ElementType::String => KeyValue::String(bytes.get(4..)?.split_last()?.1),
+            ElementType::Binary => KeyValue::Binary(bytes.get(5..)?),
+            ElementType::ObjectId => KeyValue::ObjectId(ObjectId(bytes.try_into().ok()?)),
+            ElementType::Boolean => KeyValue::Boolean(bytes.first()? != &0),
+            ElementType::Null => KeyValue::Null,
+            ElementType::Int32 => KeyValue::Int32(get_i32(bytes, 0)?),
+            ElementType::Timestamp => KeyValue::Timestamp(get_i64(bytes, 0)?),
+            ElementType::Int64 => KeyValue::Int64(get_i64(bytes, 0)?),
+        })
+    }
+}
+
+/// The elements of a checked document. On other bytes it ends early.
+pub(super) struct ElementWalk<'d> {
+    bytes: &'d [u8],
+    at: usize,
+}
+
+/// One element: its name, and where its value lies in the document.
+pub(super) struct Element<'d> {
+    pub(super) name: &'d [u8],
+    pub(super) kind: ElementType,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+impl<'d> ElementWalk<'d> {
+    pub(super) fn new(document: RawDocument<'d>) -> Self {
+        Self {
+            bytes: document.as_bytes(),
+            at: 4,
+        }
+    }
+
+    #[inline]
+    fn name_end(&self, start: usize) -> Option<usize> {
+        const ONES: u64 = 0x0101_0101_0101_0101;
+        let rest = self.bytes.get(start..)?;
+        // Most names have under eight bytes: one word tells where the first zero byte is.
+        if let Some(word) = rest.first_chunk::<8>() {
+            let word = u64::from_le_bytes(*word);
+            let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
+            if zeros != 0 {
+                return Some(start + (zeros.trailing_zeros() >> 3) as usize);
+            }
+        }
+        memchr::memchr(0, rest).map(|len| start + len)
+    }
+
+    #[inline]
+    fn step(&mut self) -> Option<Element<'d>> {
+        let kind = ElementType::from_byte(*self.bytes.get(self.at)?)?;
+        let name_start = self.at + 1;
+        let name_end = self.name_end(name_start)?;
+        let start = name_end + 1;
+        let length_field = || get_u32(self.bytes, start).and_then(|len| usize::try_from(len).ok());
+        let len = match kind {
+            ElementType::Double | ElementType::Timestamp | ElementType::Int64 => 8,
+            ElementType::Int32 => 4,
+            ElementType::ObjectId => 12,
+            ElementType::Boolean => 1,
+            ElementType::Null => 0,
+            ElementType::Document | ElementType::Array => length_field()?,
+            ElementType::String => length_field()?.checked_add(4)?,
+            ElementType::Binary => length_field()?.checked_add(5)?,
+        };
+        let end = start.checked_add(len)?;
+        self.at = end;
+        Some(Element {
+            name: self.bytes.get(name_start..name_end)?,
+            kind,
+            start,
+            end,
+        })
+    }
+}
+
+impl<'d> Iterator for ElementWalk<'d> {
+    type Item = Element<'d>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step()
+    }
+}
+
+/// The field of that name, at the top level of `document`.
+pub(super) fn find<'d>(document: RawDocument<'d>, name: &[u8]) -> Option<Found<'d>> {
+    let element = ElementWalk::new(document).find(|element| element.name == name)?;
+    Some(Found {
+        kind: element.kind,
+        value: document.as_bytes().get(element.start..element.end)?,
+    })
+}

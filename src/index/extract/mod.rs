@@ -1,0 +1,226 @@
+//! From a document to its index keys.
+//!
+//! A field path is the literal name of a top-level field first, dots and all; if there is none, the
+//! parts between its dots lead through nested documents. A missing field gives no entry, and so
+//! does an array or a document as value, which is counted.
+
+mod elements;
+mod set;
+#[cfg(test)]
+mod tests;
+
+pub use set::ExtractorSet;
+
+use super::definition::{IndexDefinition, IndexKind};
+use super::key::{KeyBuffer, KeyValue};
+use crate::document::bson::{ElementType, RawDocument};
+use crate::{Code, Error, Place, Result};
+use elements::{Found, find};
+use std::fmt;
+use std::sync::Arc;
+
+/// Decides which documents a partial index has.
+pub trait DocumentFilter: Send + Sync {
+    /// True when the index has the document.
+    fn matches(&self, document: RawDocument<'_>) -> bool;
+}
+
+impl<F: Fn(RawDocument<'_>) -> bool + Send + Sync> DocumentFilter for F {
+    fn matches(&self, document: RawDocument<'_>) -> bool {
+        self(document)
+    }
+}
+
+/// Reads an RFC 3339 time as Unix seconds, rounded down; `None` if the text is none.
+pub type ParseTime = fn(&str) -> Option<i64>;
+
+/// What became of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extraction {
+    /// It has a key.
+    Key,
+    /// It lacks a field of the index: no entry.
+    Missing,
+    /// A value that cannot be indexed: no entry, to be counted.
+    Unindexable,
+    /// The index is partial and leaves it out.
+    FilteredOut,
+}
+
+/// A path to a field.
+#[derive(Clone, Debug)]
+struct FieldPath {
+    literal: Box<[u8]>,
+    /// The parts between the dots; empty when there is no dot.
+    parts: Vec<Box<[u8]>>,
+}
+
+impl FieldPath {
+    fn new(path: &str) -> Self {
+        let parts = match path.contains('.') {
+            true => path.split('.').map(|part| part.as_bytes().into()).collect(),
+            false => Vec::new(),
+        };
+        Self {
+            literal: path.as_bytes().into(),
+            parts,
+        }
+    }
+
+    /// The value, given how to find a top-level field.
+    fn resolve<'d>(&self, top: impl Fn(TopLevel<'_>) -> Option<Found<'d>>) -> Option<Found<'d>> {
+        if let Some(found) = top(TopLevel::Literal(&self.literal)) {
+            return Some(found);
+        }
+        let (head, rest) = self.parts.split_first()?;
+        let mut found = top(TopLevel::Head(head))?;
+        for part in rest {
+            if found.kind != ElementType::Document {
+                return None;
+            }
+            found = find(RawDocument::trusted(found.value), part)?;
+        }
+        Some(found)
+    }
+}
+
+/// Which top-level field a path asks for.
+#[derive(Clone, Copy)]
+enum TopLevel<'p> {
+    /// The one with the path's whole text as its name.
+    Literal(&'p [u8]),
+    /// The one where the dotted traversal starts.
+    Head(&'p [u8]),
+}
+
+/// Composites of up to so many fields are put together on the stack.
+const FEW_FIELDS: usize = 8;
+
+/// Makes the keys of one index.
+#[derive(Clone)]
+pub struct KeyExtractor {
+    paths: Vec<FieldPath>,
+    time: Option<ParseTime>,
+    filter: Option<Arc<dyn DocumentFilter>>,
+}
+
+impl fmt::Debug for KeyExtractor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyExtractor")
+            .field("paths", &self.paths)
+            .field("ttl", &self.time.is_some())
+            .field("partial", &self.filter.is_some())
+            .finish()
+    }
+}
+
+impl KeyExtractor {
+    /// For a B+tree or TTL index. `filter` is what the definition's filter means; `parse_time`
+    /// reads the strings of a TTL index.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] for text and geo indexes, which have no such keys;
+    /// [`Code::IndexDefinition`] for a number of fields that no index can have.
+    pub fn new(
+        definition: &IndexDefinition,
+        filter: Option<Arc<dyn DocumentFilter>>,
+        parse_time: ParseTime,
+    ) -> Result<Self> {
+        let place = || Place::default().in_index(&definition.name);
+        let time = match definition.kind {
+            IndexKind::Btree => None,
+            IndexKind::Ttl { .. } => Some(parse_time),
+            IndexKind::Text | IndexKind::Geo2d | IndexKind::Geo2dSphere => {
+                let sentence = "text and geo indexes have no B+tree keys of their fields";
+                return Err(Error::new(Code::Internal, sentence).at(place()));
+            }
+        };
+        let count = definition.fields.len();
+        let most = if time.is_some() { 1 } else { 255 };
+        if count == 0 || count > most {
+            return Err(Error::new(
+                Code::IndexDefinition,
+                format!("the index has {count} fields, 1 to {most} are possible"),
+            )
+            .at(place()));
+        }
+        let paths = definition.fields.iter();
+        Ok(Self {
+            paths: paths.map(|path| FieldPath::new(path)).collect(),
+            time,
+            filter,
+        })
+    }
+
+    /// Puts the document's key into `key`, cut as sorting wants it.
+    ///
+    /// For all indexes of a collection at once, [`ExtractorSet`] is faster.
+    pub fn extract(&self, document: RawDocument<'_>, key: &mut KeyBuffer) -> Extraction {
+        self.build(document, scan(document), |values| key.set(values))
+    }
+
+    /// Puts the document's key into `key`, whole, for comparing keys that were cut.
+    pub fn extract_whole(&self, document: RawDocument<'_>, key: &mut KeyBuffer) -> Extraction {
+        self.build(document, scan(document), |values| key.set_whole(values))
+    }
+
+    /// The filter runs only for documents that have the fields, and before their values are
+    /// judged, so that what is left out is never counted as unindexable.
+    #[inline]
+    fn build<'d>(
+        &self,
+        document: RawDocument<'d>,
+        top: impl Fn(usize, TopLevel<'_>) -> Option<Found<'d>>,
+        mut set: impl FnMut(std::iter::Copied<std::slice::Iter<'_, KeyValue<'d>>>),
+    ) -> Extraction {
+        let mut few = [KeyValue::Null; FEW_FIELDS];
+        let mut many = Vec::new();
+        let values = match few.get_mut(..self.paths.len()) {
+            Some(values) => values,
+            None => {
+                many.resize(self.paths.len(), KeyValue::Null);
+                many.as_mut_slice()
+            }
+        };
+        let mut indexable = true;
+        for (at, (path, place)) in self.paths.iter().zip(values.iter_mut()).enumerate() {
+            let Some(found) = path.resolve(|wanted| top(at, wanted)) else {
+                return Extraction::Missing;
+            };
+            match self.value(found) {
+                Some(value) => *place = value,
+                None => indexable = false,
+            }
+        }
+        if let Some(filter) = &self.filter
+            && !filter.matches(document)
+        {
+            return Extraction::FilteredOut;
+        }
+        if !indexable {
+            return Extraction::Unindexable;
+        }
+        set(values.iter().copied());
+        Extraction::Key
+    }
+
+    #[inline]
+    fn value<'d>(&self, found: Found<'d>) -> Option<KeyValue<'d>> {
+        let value = found.key_value()?;
+        let Some(parse_time) = self.time else {
+            return Some(value);
+        };
+        let seconds = match value {
+            KeyValue::Timestamp(seconds) | KeyValue::Int64(seconds) => seconds,
+            KeyValue::String(text) => parse_time(str::from_utf8(text).ok()?)?,
+            _ => return None,
+        };
+        Some(KeyValue::Timestamp(seconds))
+    }
+}
+
+fn scan<'d>(document: RawDocument<'d>) -> impl Fn(usize, TopLevel<'_>) -> Option<Found<'d>> {
+    move |_, wanted| match wanted {
+        TopLevel::Literal(name) | TopLevel::Head(name) => find(document, name),
+    }
+}

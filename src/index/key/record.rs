@@ -1,0 +1,155 @@
+//! A key with its document's address, as arenas and sort runs hold it.
+//!
+//! ```text
+//! record  = header | normal | trailer
+//! header  = normal length u16 | trailer length u16, flags in the top bits | page u32 | slot u16
+//! normal  = the key's normal form, or the first 1024 bytes of a longer or equally long one (CUT)
+//! trailer = what normal does not tell of the stored form:
+//!   CUT         key type u8 | "stored form cut" u8 | stored form, cut to 1024 bytes
+//!   COMPOSITE   field count u8 | one entry per number (see number.rs)
+//!   otherwise   one entry if the value is a number; or bytes of the caller's own
+//! ```
+
+use super::json::values_json;
+use super::normal::{KeyError, NORMAL_KEPT_BYTES, NormalReader};
+use super::stored::{STORED_KEY_BYTES, StoredKey, StoredWriter};
+use crate::bytes::Cursor;
+use crate::v2::{DocumentAddress, PageId, SlotNumber};
+
+/// Bytes of a record's header.
+pub(crate) const RECORD_HEADER_BYTES: usize = 10;
+
+/// No record is longer. The longest are cut keys, and composites of numbers that are all NaN.
+pub(crate) const MAX_RECORD_BYTES: usize = 4096;
+
+const _: () = assert!(
+    RECORD_HEADER_BYTES + NORMAL_KEPT_BYTES + 2 + STORED_KEY_BYTES <= MAX_RECORD_BYTES
+        && RECORD_HEADER_BYTES + NORMAL_KEPT_BYTES + 1 + NORMAL_KEPT_BYTES <= MAX_RECORD_BYTES
+);
+
+/// How a record's parts are to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flags(pub(crate) u16);
+
+impl Flags {
+    /// The normal form is only the first [`NORMAL_KEPT_BYTES`] bytes.
+    pub(crate) const CUT: Self = Self(1 << 15);
+    /// The key has several fields.
+    pub(crate) const COMPOSITE: Self = Self(1 << 14);
+
+    const ALL: u16 = Self::CUT.0 | Self::COMPOSITE.0;
+
+    pub(crate) fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
+    }
+}
+
+/// A record, read in place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record<'a> {
+    pub(crate) normal: &'a [u8],
+    pub(crate) trailer: &'a [u8],
+    pub(crate) flags: Flags,
+    pub(crate) address: DocumentAddress,
+}
+
+/// Total length of the record that begins with this header.
+#[inline]
+pub(crate) fn record_length(header: &[u8]) -> Option<usize> {
+    let [low, high, trailer_low, trailer_high, ..] = *header else {
+        return None;
+    };
+    let normal = u16::from_le_bytes([low, high]);
+    let trailer = u16::from_le_bytes([trailer_low, trailer_high]) & !Flags::ALL;
+    Some(RECORD_HEADER_BYTES + usize::from(normal) + usize::from(trailer))
+}
+
+impl<'a> Record<'a> {
+    /// Reads the record at the start of `bytes`, or `None` if it does not end in them.
+    #[inline]
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let mut cursor = Cursor::new(bytes);
+        let normal_len = cursor.u16()?;
+        let trailer_word = cursor.u16()?;
+        let address = DocumentAddress {
+            page: PageId(cursor.u32()?),
+            slot: SlotNumber(cursor.u16()?),
+        };
+        Some(Self {
+            address,
+            normal: cursor.take(usize::from(normal_len))?,
+            trailer: cursor.take(usize::from(trailer_word & !Flags::ALL))?,
+            flags: Flags(trailer_word & Flags::ALL),
+        })
+    }
+
+    /// Bytes of the whole record.
+    pub(crate) fn len(&self) -> usize {
+        RECORD_HEADER_BYTES + self.normal.len() + self.trailer.len()
+    }
+
+    /// True when the normal form is only the beginning of the key.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.flags.has(Flags::CUT)
+    }
+
+    fn values(&self) -> Result<(NormalReader<'a>, usize), KeyError> {
+        if self.flags.has(Flags::COMPOSITE) {
+            let (count, rest) = self.trailer.split_first().ok_or(KeyError::Record)?;
+            let count = usize::from(*count);
+            return Ok((NormalReader::new(self.normal, rest, count), count));
+        }
+        Ok((NormalReader::new(self.normal, self.trailer, 1), 1))
+    }
+
+    /// Writes the stored form over `out`.
+    ///
+    /// # Errors
+    /// The record is damaged.
+    pub(crate) fn stored<'o>(&self, out: &'o mut Vec<u8>) -> Result<StoredKey<'o>, KeyError> {
+        out.clear();
+        if self.is_cut() {
+            let [key_type, truncated, stored @ ..] = self.trailer else {
+                return Err(KeyError::Record);
+            };
+            out.extend_from_slice(stored.get(..STORED_KEY_BYTES).unwrap_or(stored));
+            return Ok(StoredKey {
+                key_type: *key_type,
+                bytes: out,
+                truncated: *truncated != 0,
+            });
+        }
+        let (mut values, count) = self.values()?;
+        let mut writer = StoredWriter::new(out, count);
+        while let Some(value) = values.next_value()? {
+            if count == 1 {
+                writer.single(value);
+            } else {
+                writer.field(value);
+            }
+        }
+        let (key_type, truncated) = writer.finish();
+        Ok(StoredKey {
+            key_type: key_type as u8,
+            bytes: out,
+            truncated,
+        })
+    }
+
+    /// The key as JSON for index statistics; `None` if it is cut, and the whole key is needed.
+    ///
+    /// # Errors
+    /// The record is damaged.
+    pub(crate) fn json(&self) -> Result<Option<String>, KeyError> {
+        if self.is_cut() {
+            return Ok(None);
+        }
+        let (mut values, count) = self.values()?;
+        let composite = self.flags.has(Flags::COMPOSITE);
+        debug_assert!(composite || count == 1);
+        values_json(composite, || {
+            Ok(values.next_value()?.map(super::json::element))
+        })
+        .map(Some)
+    }
+}

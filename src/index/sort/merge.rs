@@ -1,0 +1,289 @@
+//! The sorted entries of one index, one after the other.
+
+use super::arena::Arena;
+use super::groups::sort_by_full_key;
+use super::loser::LoserTree;
+use super::order::location;
+use super::pool::Lease;
+use super::{FullKeys, damaged_record};
+use crate::index::key::{KeyBuffer, Record, StoredKey};
+use crate::v2::DocumentAddress;
+use crate::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// Where the entries come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// Everything fitted in memory.
+    Memory {
+        arena: Arena,
+        index: Vec<u128>,
+        at: usize,
+    },
+    Runs(LoserTree),
+}
+
+impl Source {
+    #[inline]
+    fn head(&self) -> Option<Record<'_>> {
+        match self {
+            Self::Memory { arena, index, at } => arena.record(location(*index.get(*at)?)),
+            Self::Runs(tree) => tree.head(),
+        }
+    }
+
+    #[inline]
+    fn advance(&mut self) -> Result<()> {
+        match self {
+            Self::Memory { at, .. } => {
+                *at += 1;
+                Ok(())
+            }
+            Self::Runs(tree) => tree.advance(),
+        }
+    }
+
+    fn offsets(&self, taken: bool) -> Option<Vec<u64>> {
+        match self {
+            Self::Memory { .. } => None,
+            Self::Runs(tree) => Some(tree.offsets(taken)),
+        }
+    }
+}
+
+/// An entry of an index.
+#[derive(Clone, Copy, Debug)]
+pub struct SortedEntry<'a> {
+    /// The normal form, or the first 1024 bytes of a longer one.
+    pub normal: &'a [u8],
+    /// What goes into the B+tree.
+    pub stored: StoredKey<'a>,
+    /// The document.
+    pub address: DocumentAddress,
+    /// The whole key equals that of the entry before.
+    pub same_key_as_previous: bool,
+    /// The caller's own bytes of [`KeyBuffer::set_term`]; means nothing with other keys.
+    pub payload: &'a [u8],
+}
+
+/// A place in a merge, between two entries. It means something only together with the list of runs
+/// that [`SortPool::runs`](super::SortPool::runs) gave after the merge began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergePosition {
+    /// Where to read on, for each run.
+    pub(super) offsets: Vec<u64>,
+    /// Entries of the group of long keys there that were given out already.
+    pub(super) skip: u64,
+    /// Normal form of the last entry, unless it was cut.
+    pub(super) previous: Option<Vec<u8>>,
+}
+
+/// Long keys that agree in what records keep, by whole key. Eight bytes for each.
+#[derive(Debug)]
+struct Group {
+    addresses: Vec<DocumentAddress>,
+    at: usize,
+    /// Where the source was at the group's first entry.
+    offsets: Option<Vec<u64>>,
+}
+
+/// A merge that is under way.
+pub struct Merge<'f> {
+    source: Source,
+    full: &'f dyn FullKeys,
+    /// The head was given out and is to be passed.
+    taken: bool,
+    /// Normal form of the last entry, or the first bytes of all keys of `group`.
+    previous: Vec<u8>,
+    has_previous: bool,
+    group: Option<Group>,
+    last: Option<DocumentAddress>,
+    current_key: KeyBuffer,
+    previous_key: KeyBuffer,
+    stored: Vec<u8>,
+    _lease: Lease,
+}
+
+impl std::fmt::Debug for Merge<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Merge")
+            .field("last", &self.last)
+            .field("group", &self.group)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'f> Merge<'f> {
+    pub(super) fn new(source: Source, full: &'f dyn FullKeys, lease: Lease) -> Self {
+        Self {
+            source,
+            full,
+            taken: false,
+            previous: Vec::new(),
+            has_previous: false,
+            group: None,
+            last: None,
+            current_key: KeyBuffer::new(),
+            previous_key: KeyBuffer::new(),
+            stored: Vec::new(),
+            _lease: lease,
+        }
+    }
+
+    /// Continues after the last entry before `position`; the source starts at its offsets.
+    pub(super) fn resume(&mut self, position: &MergePosition) -> Result<()> {
+        if let Some(previous) = &position.previous {
+            self.previous.clone_from(previous);
+            self.has_previous = true;
+        }
+        for _ in 0..position.skip {
+            let is_cut = |record: Record<'_>| record.is_cut();
+            let in_group = self.group.is_some() || self.source.head().is_some_and(is_cut);
+            if !in_group || self.next()?.is_none() {
+                return Err(Error::new(
+                    Code::Internal,
+                    "the place to continue a merge does not fit its runs",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the merge is, to continue it later with
+    /// [`SortPool::resume_merge`](super::SortPool::resume_merge).
+    ///
+    /// `None` while the keys are in memory only: [`SortPool::seal`](super::SortPool::seal) first.
+    #[must_use]
+    pub fn position(&self) -> Option<MergePosition> {
+        if let Some(group) = &self.group {
+            return Some(MergePosition {
+                offsets: group.offsets.clone()?,
+                skip: group.at as u64,
+                previous: None,
+            });
+        }
+        Some(MergePosition {
+            offsets: self.source.offsets(self.taken)?,
+            skip: 0,
+            previous: self.has_previous.then(|| self.previous.clone()),
+        })
+    }
+
+    /// The next entry.
+    ///
+    /// # Errors
+    /// A run cannot be read or is damaged, or a whole key cannot be had.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an entry borrows from the merge, which Iterator cannot express"
+    )]
+    #[inline]
+    pub fn next(&mut self) -> Result<Option<SortedEntry<'_>>> {
+        if self.group.is_some() {
+            return self.next_of_group();
+        }
+        if self.taken {
+            self.source.advance()?;
+            self.taken = false;
+        }
+        match self.source.head() {
+            None => return Ok(None),
+            Some(record) if record.is_cut() => {
+                self.gather_group()?;
+                return self.next_of_group();
+            }
+            Some(_) => {}
+        }
+        let Some(record) = self.source.head() else {
+            return Ok(None);
+        };
+        let same = self.has_previous && self.previous == record.normal;
+        if !same {
+            self.previous.clear();
+            self.previous.extend_from_slice(record.normal);
+            self.has_previous = true;
+        }
+        self.taken = true;
+        self.last = Some(record.address);
+        let stored = record.stored(&mut self.stored).map_err(damaged_record)?;
+        Ok(Some(SortedEntry {
+            normal: record.normal,
+            stored,
+            address: record.address,
+            same_key_as_previous: same,
+            payload: record.trailer,
+        }))
+    }
+
+    /// Takes all records from the source that keep the same bytes of a longer key. A single one
+    /// needs nothing else: its stored form is in `stored`.
+    fn gather_group(&mut self) -> Result<()> {
+        let offsets = self.source.offsets(false);
+        let mut addresses = Vec::new();
+        while let Some(record) = self.source.head() {
+            if addresses.is_empty() {
+                self.previous.clear();
+                self.previous.extend_from_slice(record.normal);
+                self.previous_key.set_record(&record);
+            } else if !record.is_cut() || record.normal != self.previous {
+                break;
+            }
+            addresses.push(record.address);
+            self.source.advance()?;
+        }
+        sort_by_full_key(&mut addresses, self.full)?;
+        self.group = Some(Group {
+            addresses,
+            at: 0,
+            offsets,
+        });
+        // The key before the group is shorter than its keys, or differs.
+        self.has_previous = false;
+        Ok(())
+    }
+
+    fn next_of_group(&mut self) -> Result<Option<SortedEntry<'_>>> {
+        let Some(group) = &mut self.group else {
+            return Ok(None);
+        };
+        let Some(&address) = group.addresses.get(group.at) else {
+            self.group = None;
+            return self.next();
+        };
+        let (first, alone) = (group.at == 0, group.addresses.len() == 1);
+        group.at += 1;
+        std::mem::swap(&mut self.current_key, &mut self.previous_key);
+        if !alone {
+            self.full.full_key(address, &mut self.current_key)?;
+        }
+        let same = !first && self.current_key.normal() == self.previous_key.normal();
+        self.last = Some(address);
+        let stored = self
+            .current_key
+            .stored(&mut self.stored)
+            .map_err(damaged_record)?;
+        Ok(Some(SortedEntry {
+            normal: &self.previous,
+            stored,
+            address,
+            same_key_as_previous: same,
+            payload: &[],
+        }))
+    }
+
+    /// The last entry's key as JSON for index statistics, `None` before the first.
+    ///
+    /// # Errors
+    /// The whole key is needed and cannot be had.
+    pub fn last_key_json(&mut self) -> Result<Option<String>> {
+        let Some(address) = self.last else {
+            return Ok(None);
+        };
+        if let (true, Some(record)) = (self.taken, self.source.head()) {
+            return record.json().map_err(damaged_record);
+        }
+        let mut key = KeyBuffer::new();
+        self.full.full_key(address, &mut key)?;
+        key.json().map_err(damaged_record)
+    }
+}

@@ -1,0 +1,150 @@
+//! Putting the records of an arena in order.
+//!
+//! What is sorted is an array of 16-byte words: 11 bytes of the key from where the keys begin to
+//! differ, the number of bytes that the key has there (12 for "more than 11"), and the record's
+//! location. Words of keys that differ early never need the record. Two words with the same key
+//! part and a number up to 11 belong to equal keys; with 12, the same is done once more, 11 or more
+//! bytes further on, for the words that agree.
+
+use super::arena::{Arena, Location};
+
+/// Key bytes in a word.
+const WORD_KEY_BYTES: usize = 11;
+/// Groups up to this size are sorted by comparing records.
+const SMALL_GROUP: usize = 12;
+
+/// Bytes of sort index per record.
+pub(super) const INDEX_ENTRY_BYTES: usize = size_of::<u128>();
+
+/// The record that a word stands for.
+#[inline]
+pub(super) fn location(word: u128) -> Location {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low 32 bits are wanted"
+    )]
+    let location = word as u32;
+    location
+}
+
+/// Key bytes `skip..skip + 15` and how many of them there are, as a number that orders like the
+/// key does among keys that agree up to `skip`.
+#[inline]
+pub(super) fn prefix(normal: &[u8], skip: usize) -> u128 {
+    packed::<15>(normal, skip)
+}
+
+/// True when keys with this [`prefix`] have no further bytes.
+#[inline]
+pub(super) fn prefix_is_all(prefix: u128) -> bool {
+    prefix & 0xFF <= 15
+}
+
+#[inline]
+fn packed<const BYTES: usize>(normal: &[u8], skip: usize) -> u128 {
+    let rest = normal.get(skip..).unwrap_or_default();
+    let mut padded = [0; 16];
+    if let (Some(place), Some(bytes)) = (padded.first_chunk_mut(), rest.first_chunk::<BYTES>()) {
+        *place = *bytes;
+    } else {
+        for (place, byte) in padded.iter_mut().zip(rest) {
+            *place = *byte;
+        }
+    }
+    if let Some(count) = padded.get_mut(BYTES) {
+        *count = u8::try_from(rest.len().min(BYTES + 1)).unwrap_or(u8::MAX);
+    }
+    u128::from_be_bytes(padded)
+}
+
+#[inline]
+fn word(normal: &[u8], skip: usize, location: Location) -> u128 {
+    packed::<WORD_KEY_BYTES>(normal, skip) | u128::from(location)
+}
+
+/// Length of the common beginning.
+#[inline]
+pub(super) fn common_length(left: &[u8], right: &[u8]) -> usize {
+    if left == right.get(..left.len()).unwrap_or_default() {
+        return left.len();
+    }
+    left.iter()
+        .zip(right)
+        .take_while(|(left, right)| left == right)
+        .count()
+}
+
+/// Fills `index` with the words of all records, sorted by normal form, then address.
+pub(super) fn sort(arena: &Arena, index: &mut Vec<u128>) {
+    index.clear();
+    index.reserve_exact(arena.entries());
+    let mut common: Option<&[u8]> = None;
+    let first = arena.normal(0);
+    arena.for_each(|_, normal| {
+        let known = common.unwrap_or(first);
+        common = first.get(..common_length(known, normal));
+    });
+    let skip = common.unwrap_or_default().len();
+    arena.for_each(|location, normal| index.push(word(normal, skip, location)));
+    index.sort_unstable();
+    settle_groups(arena, index, skip);
+}
+
+/// `words` are sorted, and their keys agree up to `skip`; orders those that are still tied.
+///
+/// Each level of the recursion looks at least 11 bytes further, and a key has at most 1024.
+fn settle_groups(arena: &Arena, words: &mut [u128], skip: usize) {
+    for group in words.chunk_by_mut(|left, right| left >> 32 == right >> 32) {
+        let Some(first) = group.first() else { continue };
+        let count = usize::try_from((first >> 32) & 0xFF).unwrap_or_default();
+        if group.len() == 1 {
+            continue;
+        }
+        if count <= WORD_KEY_BYTES {
+            sort_by_address(arena, group);
+        } else if group.len() <= SMALL_GROUP {
+            sort_by_record(arena, group, skip + WORD_KEY_BYTES);
+        } else {
+            settle_large(arena, group, skip + WORD_KEY_BYTES);
+        }
+    }
+}
+
+/// For equal keys; the locations are in order already.
+fn sort_by_address(arena: &Arena, group: &mut [u128]) {
+    if !arena.is_ascending() {
+        group.sort_by_cached_key(|word| arena.record(location(*word)).map(|record| record.address));
+    }
+}
+
+fn sort_by_record(arena: &Arena, group: &mut [u128], skip: usize) {
+    let rest = |word: u128| {
+        let normal = arena.normal(location(word));
+        normal.get(skip..).unwrap_or_default()
+    };
+    let address = |word: u128| arena.record(location(word)).map(|record| record.address);
+    group.sort_unstable_by(|left, right| {
+        rest(*left)
+            .cmp(rest(*right))
+            .then_with(|| address(*left).cmp(&address(*right)))
+    });
+}
+
+fn settle_large(arena: &Arena, group: &mut [u128], skip: usize) {
+    let rest = |word: u128| {
+        let normal = arena.normal(location(word));
+        normal.get(skip..).unwrap_or_default()
+    };
+    let first = group.first().map(|word| rest(*word)).unwrap_or_default();
+    let common = group.iter().fold(first.len(), |known, word| {
+        let known = first.get(..known).unwrap_or_default();
+        common_length(known, rest(*word))
+    });
+    let skip = skip + common;
+    for entry in group.iter_mut() {
+        let at = location(*entry);
+        *entry = word(arena.normal(at), skip, at);
+    }
+    group.sort_unstable();
+    settle_groups(arena, group, skip);
+}

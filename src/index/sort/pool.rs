@@ -1,0 +1,508 @@
+//! The sorters of all indexes, and the budget that they share.
+
+use super::arena::{Arena, BLOCK_BYTES};
+use super::batch::{KeyBatch, unsortable};
+use super::loser::LoserTree;
+use super::merge::{Merge, MergePosition, Source};
+use super::order::{self, INDEX_ENTRY_BYTES, common_length};
+use super::run::{COMMON_BYTES, LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES, Run, RunReader};
+use super::{FullKeys, SpillFile};
+use crate::index::key::KeyBuffer;
+use crate::v2::DocumentAddress;
+use crate::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Number of a sorter in its pool, from 0 in the order of [`SortPool::add_index`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SorterId(pub u32);
+
+/// What of a sorter is in the spill file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SorterState {
+    /// Its runs.
+    pub runs: Vec<Run>,
+    /// The keys of all documents up to here, inclusive, are in the runs; `None` if nothing is.
+    pub covered: Option<DocumentAddress>,
+}
+
+/// What of a pool is in the spill file: enough to continue, once the keys of later documents have
+/// been pushed again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolState {
+    /// Bytes of the spill file that runs take; the rest is to be cut off.
+    pub spill_bytes: u64,
+    /// One for each sorter.
+    pub sorters: Vec<SorterState>,
+}
+
+#[derive(Debug, Default)]
+struct Sorter {
+    arena: Arena,
+    stored: SorterState,
+    /// The last document that was pushed or passed over.
+    last: Option<DocumentAddress>,
+}
+
+/// Memory of the budget that is with a merge; it comes back when the merge ends.
+#[derive(Debug)]
+pub(super) struct Lease {
+    lent: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.lent.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Sorts the keys of many indexes in `budget` bytes of memory and one file.
+///
+/// The budget covers keys in memory, the array that sorts them and the buffers of merges; the spill
+/// file's own write buffer comes on top.
+#[derive(Debug)]
+pub struct SortPool {
+    budget: usize,
+    spill: SpillFile,
+    sorters: Vec<Sorter>,
+    /// Scratch for sorting, as large as the largest sort so far.
+    index: Vec<u128>,
+    /// Blocks of full size that wait to be used again.
+    free: Vec<Vec<u8>>,
+    arena_bytes: usize,
+    most_entries: usize,
+    lent: Arc<AtomicUsize>,
+}
+
+impl SortPool {
+    /// A pool without sorters.
+    #[must_use]
+    pub fn new(budget_bytes: usize, spill: SpillFile) -> Self {
+        Self {
+            budget: budget_bytes,
+            spill,
+            sorters: Vec::new(),
+            index: Vec::new(),
+            free: Vec::new(),
+            arena_bytes: 0,
+            most_entries: 0,
+            lent: Arc::default(),
+        }
+    }
+
+    /// A pool as it was when `state` was taken. Of each sorter, the keys of the documents after
+    /// [`Self::covered`] have to be pushed again, and only those.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] if the runs do not lie in the spill file.
+    pub fn restore(budget_bytes: usize, spill: SpillFile, state: PoolState) -> Result<Self> {
+        let mut pool = Self::new(budget_bytes, spill);
+        let inside = |run: &Run| run.end().is_some_and(|end| end <= state.spill_bytes);
+        let mut runs = state.sorters.iter().flat_map(|sorter| &sorter.runs);
+        if !runs.all(inside) {
+            let sentence = "a sort run lies outside its file";
+            return Err(Error::new(Code::Internal, sentence));
+        }
+        pool.spill.continue_at(state.spill_bytes);
+        pool.sorters
+            .extend(state.sorters.into_iter().map(|stored| Sorter {
+                last: stored.covered,
+                arena: Arena::default(),
+                stored,
+            }));
+        Ok(pool)
+    }
+
+    /// What is in the spill file now. Make that durable with [`Self::sync`] before relying on it.
+    #[must_use]
+    pub fn state(&self) -> PoolState {
+        let sorters = self.sorters.iter().map(|sorter| SorterState {
+            runs: sorter.stored.runs.clone(),
+            covered: sorter.covered(),
+        });
+        PoolState {
+            spill_bytes: self.spill.position(),
+            sorters: sorters.collect(),
+        }
+    }
+
+    /// Makes what was spilled durable.
+    ///
+    /// # Errors
+    /// The write or the fsync fails.
+    pub fn sync(&mut self) -> Result<()> {
+        self.spill.sync()
+    }
+
+    /// Adds a sorter.
+    pub fn add_index(&mut self) -> SorterId {
+        self.sorters.push(Sorter::default());
+        SorterId(u32::try_from(self.sorters.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// Number of sorters.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sorters.len()
+    }
+
+    /// True without sorters.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sorters.is_empty()
+    }
+
+    /// Bytes of memory in use.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let index = self.index.capacity().max(self.most_entries) * INDEX_ENTRY_BYTES;
+        let free: usize = self.free.len() * BLOCK_BYTES;
+        self.arena_bytes + index + free + self.lent.load(Ordering::Relaxed)
+    }
+
+    /// A sorter's runs in the spill file. A merge that needed several passes has changed them.
+    #[must_use]
+    pub fn runs(&self, id: SorterId) -> &[Run] {
+        match self.sorters.get(position(id)) {
+            Some(sorter) => &sorter.stored.runs,
+            None => &[],
+        }
+    }
+
+    /// The address up to which, inclusive, the runs hold every key of the sorter.
+    #[must_use]
+    pub fn covered(&self, id: SorterId) -> Option<DocumentAddress> {
+        self.sorters.get(position(id))?.covered()
+    }
+
+    fn sorter(&mut self, id: SorterId) -> Result<&mut Sorter> {
+        let sorter = self.sorters.get_mut(position(id));
+        sorter.ok_or_else(|| Error::new(Code::Internal, "no such sorter"))
+    }
+
+    /// Adds a key. Documents come in the order of their addresses, or [`Self::covered`] means
+    /// nothing.
+    ///
+    /// # Errors
+    /// Spilling fails, or the key was made whole and is too long.
+    #[inline]
+    pub fn push(&mut self, id: SorterId, key: &KeyBuffer, address: DocumentAddress) -> Result<()> {
+        let (header, rest) = key.parts(address).ok_or_else(unsortable)?;
+        self.push_record(id, &header, rest, address)
+    }
+
+    /// Adds the keys of a batch.
+    ///
+    /// # Errors
+    /// Spilling fails.
+    pub fn push_batch(&mut self, id: SorterId, batch: &KeyBatch) -> Result<()> {
+        batch
+            .records()
+            .try_for_each(|(record, address)| self.push_record(id, &[], record, address))
+    }
+
+    /// Says that all documents up to here have been given to the sorter, also those without a key.
+    ///
+    /// # Errors
+    /// No such sorter.
+    pub fn pass(&mut self, id: SorterId, address: DocumentAddress) -> Result<()> {
+        self.sorter(id)?.last = Some(address);
+        Ok(())
+    }
+
+    #[inline]
+    fn push_record(
+        &mut self,
+        id: SorterId,
+        header: &[u8],
+        rest: &[u8],
+        address: DocumentAddress,
+    ) -> Result<()> {
+        let sorter = self.sorter(id)?;
+        let entries = sorter.arena.entries() + 1;
+        if sorter.arena.push(header, rest, address) {
+            sorter.last = Some(address);
+            // The array that sorts them has to fit as well, but not more than one at a time.
+            if entries > self.most_entries {
+                self.most_entries = entries;
+                if entries % 64 == 0 && self.memory() > self.budget {
+                    self.spill_largest()?;
+                }
+            }
+            return Ok(());
+        }
+        self.add_block(id)?;
+        let sorter = self.sorter(id)?;
+        sorter.last = Some(address);
+        if sorter.arena.push(header, rest, address) {
+            Ok(())
+        } else {
+            Err(unsortable())
+        }
+    }
+
+    /// Gives a sorter another block, spilling until the budget has room for it.
+    #[cold]
+    fn add_block(&mut self, id: SorterId) -> Result<()> {
+        if self.sorter(id)?.arena.is_full() {
+            self.seal(id)?;
+        }
+        loop {
+            let bytes = self.sorter(id)?.arena.next_block_bytes();
+            if bytes == BLOCK_BYTES
+                && let Some(block) = self.free.pop()
+            {
+                self.arena_bytes += bytes;
+                self.sorter(id)?.arena.add_block(block);
+                return Ok(());
+            }
+            // With nothing left to spill, one block has to be there whatever the budget.
+            if self.memory() + bytes <= self.budget || !self.free_memory()? {
+                let block = Vec::with_capacity(bytes);
+                self.arena_bytes += block.capacity();
+                self.sorter(id)?.arena.add_block(block);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Frees some memory; false if none is left that could be.
+    fn free_memory(&mut self) -> Result<bool> {
+        Ok(self.free.pop().is_some() || self.spill_largest()?)
+    }
+
+    fn spill_largest(&mut self) -> Result<bool> {
+        let sorters = self.sorters.iter().enumerate();
+        let largest = sorters.max_by_key(|(_, sorter)| sorter.arena.capacity());
+        match largest {
+            Some((at, sorter)) if sorter.arena.entries() > 0 => {
+                self.spill(at)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Sorts what a sorter has in memory and appends it to the spill file as a run.
+    fn spill(&mut self, at: usize) -> Result<()> {
+        let Some(sorter) = self.sorters.get_mut(at) else {
+            return Ok(());
+        };
+        let arena = &sorter.arena;
+        if arena.entries() == 0 {
+            return Ok(());
+        }
+        order::sort(arena, &mut self.index);
+        let writer = self.spill.writer()?;
+        let offset = writer.position();
+        for word in &self.index {
+            writer.append(arena.record_bytes(order::location(*word)))?;
+        }
+        let ends = self.index.first().zip(self.index.last());
+        let common = ends.map_or(&[][..], |(first, last)| {
+            let first = arena.normal(order::location(*first));
+            let last = arena.normal(order::location(*last));
+            let common = common_length(first, last).min(COMMON_BYTES);
+            first.get(..common).unwrap_or_default()
+        });
+        sorter.stored.runs.push(Run {
+            offset,
+            bytes: writer.position() - offset,
+            entries: arena.entries() as u64,
+            common: common.to_vec(),
+        });
+        sorter.stored.covered = sorter.last;
+        self.arena_bytes -= sorter.arena.capacity();
+        let blocks = sorter.arena.take_blocks();
+        self.free
+            .extend(blocks.filter(|block| block.capacity() == BLOCK_BYTES));
+        self.count_entries();
+        Ok(())
+    }
+
+    fn count_entries(&mut self) {
+        let entries = self.sorters.iter().map(|sorter| sorter.arena.entries());
+        self.most_entries = entries.max().unwrap_or_default();
+    }
+
+    /// Puts all keys of a sorter into runs.
+    ///
+    /// # Errors
+    /// Spilling fails.
+    pub fn seal(&mut self, id: SorterId) -> Result<()> {
+        self.spill(position(id))
+    }
+
+    /// Puts all keys of all sorters into runs.
+    ///
+    /// # Errors
+    /// Spilling fails.
+    pub fn seal_all(&mut self) -> Result<()> {
+        (0..self.sorters.len()).try_for_each(|at| self.spill(at))
+    }
+
+    /// Gives out the keys of a sorter in order, and empties its part of memory. Its runs stay, so
+    /// a merge can be repeated or resumed if the sorter was sealed before.
+    ///
+    /// # Errors
+    /// Spilling or reading a run fails.
+    pub fn merge<'f>(&mut self, id: SorterId, full: &'f dyn FullKeys) -> Result<Merge<'f>> {
+        if self.runs(id).is_empty() {
+            return self.merge_in_memory(id, full);
+        }
+        let buffer = self.prepare_runs(id)?;
+        let starts = self.runs(id).iter().map(|run| run.offset).collect();
+        self.merge_runs(id, full, starts, buffer)
+    }
+
+    /// Continues a merge from a place in it.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] if the place does not fit the runs; reading them fails.
+    pub fn resume_merge<'f>(
+        &mut self,
+        id: SorterId,
+        full: &'f dyn FullKeys,
+        position: &MergePosition,
+    ) -> Result<Merge<'f>> {
+        let runs = self.runs(id);
+        let fits = |(run, offset): (&Run, &u64)| {
+            (run.offset..=run.end().unwrap_or_default()).contains(offset)
+        };
+        if runs.len() != position.offsets.len() || !runs.iter().zip(&position.offsets).all(fits) {
+            let sentence = "the place to continue a merge does not fit its runs";
+            return Err(Error::new(Code::Internal, sentence));
+        }
+        // The runs are as many as a merge with this budget left them, so no pass is due.
+        let room = self.make_merge_room()?;
+        let buffer = room / runs_or_one(self.runs(id));
+        let mut merge = self.merge_runs(id, full, position.offsets.clone(), buffer)?;
+        merge.resume(position)?;
+        Ok(merge)
+    }
+
+    fn merge_in_memory<'f>(&mut self, id: SorterId, full: &'f dyn FullKeys) -> Result<Merge<'f>> {
+        let mut index = std::mem::take(&mut self.index);
+        let arena = std::mem::take(&mut self.sorter(id)?.arena);
+        order::sort(&arena, &mut index);
+        self.arena_bytes -= arena.capacity();
+        self.count_entries();
+        let lease = self.lend(arena.capacity() + index.capacity() * INDEX_ENTRY_BYTES);
+        let source = Source::Memory {
+            arena,
+            index,
+            at: 0,
+        };
+        Ok(Merge::new(source, full, lease))
+    }
+
+    fn lend(&self, bytes: usize) -> Lease {
+        self.lent.fetch_add(bytes, Ordering::Relaxed);
+        Lease {
+            lent: Arc::clone(&self.lent),
+            bytes,
+        }
+    }
+
+    /// Frees up to half of the budget; the bytes that a merge may take.
+    fn make_merge_room(&mut self) -> Result<usize> {
+        let half = self.budget / 2;
+        while self.memory() > half && self.free_memory()? {}
+        if self.memory() > half {
+            self.index = Vec::new();
+        }
+        Ok(self.budget.saturating_sub(self.memory()).min(half))
+    }
+
+    /// Seals the sorter and merges runs until one pass can take them all; the bytes that each
+    /// run's buffer may have.
+    fn prepare_runs(&mut self, id: SorterId) -> Result<usize> {
+        self.seal(id)?;
+        let room = self.make_merge_room()?;
+        let most = (room / LEAST_BUFFER_BYTES).max(2);
+        while self.runs(id).len() > most {
+            let count = most.min(self.runs(id).len() - most + 1);
+            self.merge_pass(id, count, room / count)?;
+        }
+        Ok(room / runs_or_one(self.runs(id)))
+    }
+
+    /// Makes one run of the first `count`.
+    fn merge_pass(&mut self, id: SorterId, count: usize, buffer: usize) -> Result<()> {
+        let runs = self.runs(id).get(..count).unwrap_or_default().to_vec();
+        let starts = runs.iter().map(|run| run.offset).collect();
+        let (mut tree, common) = self.open_runs(&runs, starts, buffer)?;
+        let writer = self.spill.writer()?;
+        let offset = writer.position();
+        while !tree.head_bytes().is_empty() {
+            writer.append(tree.head_bytes())?;
+            tree.advance()?;
+        }
+        let merged = Run {
+            offset,
+            bytes: writer.position() - offset,
+            entries: runs.iter().map(|run| run.entries).sum(),
+            common,
+        };
+        let stored = &mut self.sorter(id)?.stored;
+        stored.runs.drain(..count.min(stored.runs.len()));
+        stored.runs.push(merged);
+        Ok(())
+    }
+
+    fn open_runs(
+        &mut self,
+        runs: &[Run],
+        starts: Vec<u64>,
+        buffer: usize,
+    ) -> Result<(LoserTree, Vec<u8>)> {
+        let file = self.spill.reader()?;
+        let buffer = buffer.clamp(LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES);
+        let mut common = runs.first().map(|run| run.common.clone());
+        let mut readers = Vec::with_capacity(runs.len());
+        for (run, start) in runs.iter().zip(starts) {
+            if let Some(common) = &mut common {
+                common.truncate(common_length(common, &run.common));
+            }
+            let end = run.end().unwrap_or_default();
+            readers.push(RunReader::new(file.clone(), start, end, buffer)?);
+        }
+        let common = common.unwrap_or_default();
+        Ok((LoserTree::new(readers, common.len()), common))
+    }
+
+    fn merge_runs<'f>(
+        &mut self,
+        id: SorterId,
+        full: &'f dyn FullKeys,
+        starts: Vec<u64>,
+        buffer: usize,
+    ) -> Result<Merge<'f>> {
+        let runs = self.runs(id).to_vec();
+        let buffer = buffer.clamp(LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES);
+        let lease = self.lend(buffer * runs.len());
+        let (tree, _) = self.open_runs(&runs, starts, buffer)?;
+        Ok(Merge::new(Source::Runs(tree), full, lease))
+    }
+}
+
+impl Sorter {
+    fn covered(&self) -> Option<DocumentAddress> {
+        if self.arena.entries() == 0 {
+            self.last
+        } else {
+            self.stored.covered
+        }
+    }
+}
+
+fn runs_or_one(runs: &[Run]) -> usize {
+    runs.len().max(1)
+}
+
+fn position(id: SorterId) -> usize {
+    usize::try_from(id.0).unwrap_or(usize::MAX)
+}
