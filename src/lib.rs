@@ -19,13 +19,21 @@ compile_error!(
 );
 
 pub mod bytes;
+pub mod cli;
+pub mod coordinator;
 pub mod document;
 pub mod error;
 pub mod files;
 pub mod index;
 mod jsontext;
+pub mod layout;
+pub mod options;
+pub mod progress;
+pub mod report;
 pub mod v1;
 pub mod v2;
 pub mod version;
 
+pub use coordinator::{Interrupt, Migration};
 pub use error::{Code, Error, ExitCode, Place, Result};
+pub use options::{Options, Verification};

@@ -32,8 +32,8 @@ pub struct Options {
     pub snapshot: Option<PathBuf>,
     /// Which strings become another type.
     pub infer_types: InferTypes,
-    /// Other names for collections: (old, new).
-    pub renames: Vec<(String, String)>,
+    /// Other names for collections: `OLD=NEW`, see [`crate::v1::names::Renames`].
+    pub renames: Vec<String>,
     /// Indexes that are not built: `NAME`, `COLLECTION/NAME` or `all`.
     pub skip_indexes: Vec<String>,
     /// Allow a target with LauraDB files in it.

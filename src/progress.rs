@@ -23,8 +23,13 @@ pub enum Phase {
 
 impl Phase {
     /// All phases, in order.
-    pub const ALL: [Self; 5] =
-        [Self::Check, Self::Collections, Self::Indexes, Self::Verify, Self::Publish];
+    pub const ALL: [Self; 5] = [
+        Self::Check,
+        Self::Collections,
+        Self::Indexes,
+        Self::Verify,
+        Self::Publish,
+    ];
 
     /// The name as shown to users.
     #[must_use]
@@ -186,7 +191,11 @@ pub struct Tracker<'s> {
 impl<'s> Tracker<'s> {
     /// Starts watching, in the check phase.
     pub fn new(sink: &'s mut dyn ProgressSink) -> Self {
-        Self { sink, counters: Arc::new(Counters::new()), last: Instant::now() }
+        Self {
+            sink,
+            counters: Arc::new(Counters::new()),
+            last: Instant::now(),
+        }
     }
 
     /// The counters, for other threads.
@@ -206,10 +215,19 @@ impl<'s> Tracker<'s> {
         let counters = &self.counters;
         counters.bytes.store(done.bytes, Ordering::Relaxed);
         counters.documents.store(done.documents, Ordering::Relaxed);
-        counters.collections.store(done.collections, Ordering::Relaxed);
+        counters
+            .collections
+            .store(done.collections, Ordering::Relaxed);
         counters.indexes.store(done.indexes, Ordering::Relaxed);
-        *counters.phase.lock().unwrap_or_else(PoisonError::into_inner) =
-            PhaseTotals { phase, started: Instant::now(), bytes_before: done.bytes, totals };
+        *counters
+            .phase
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = PhaseTotals {
+            phase,
+            started: Instant::now(),
+            bytes_before: done.bytes,
+            totals,
+        };
         self.report();
     }
 
@@ -229,6 +247,8 @@ impl<'s> Tracker<'s> {
 
 impl std::fmt::Debug for Tracker<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tracker").field("counters", &self.counters).finish_non_exhaustive()
+        f.debug_struct("Tracker")
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
     }
 }

@@ -129,6 +129,7 @@ codes! {
     1007 UnknownKeys Done "keys of the snapshot that mean nothing";
     1008 DroppedTransactions Done "transactions that did not commit";
     1009 GeneratedIds Done "documents that had no _id";
+    1010 DroppedOptions Done "options of indexes that v2 has no place for";
 }
 
 #[cfg(test)]

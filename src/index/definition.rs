@@ -21,6 +21,26 @@ pub enum IndexKind {
     Geo2dSphere,
 }
 
+impl IndexKind {
+    /// The kind as users know it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Btree => "btree",
+            Self::Ttl { .. } => "ttl",
+            Self::Text => "text",
+            Self::Geo2d => "2d geo",
+            Self::Geo2dSphere => "2dsphere geo",
+        }
+    }
+
+    /// True for the kinds whose entries are keys in a B+tree.
+    #[must_use]
+    pub fn is_btree(self) -> bool {
+        matches!(self, Self::Btree | Self::Ttl { .. })
+    }
+}
+
 /// An index of a collection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexDefinition {

@@ -1,12 +1,12 @@
 //! Format v2: 4 KiB pages, slotted data pages, catalog and metadata, B+trees.
 
 pub mod address;
+pub mod btree;
 pub mod catalog;
 pub mod data_file;
 pub mod freelist;
 pub mod metadata;
 pub mod overflow;
-pub mod btree;
 pub mod page;
 pub mod page_file;
 mod record;

@@ -37,6 +37,7 @@ mod tests;
 
 use crate::document::InferTypes;
 use crate::document::bson::RawDocument;
+use crate::index::extract::DocumentFilter;
 use condition::Group;
 
 /// Longer filters do not fit an index's metadata record by far, so none is looked at.
@@ -46,6 +47,12 @@ const MAX_FILTER_BYTES: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct Filter {
     compiled: Result<Group, String>,
+}
+
+impl DocumentFilter for Filter {
+    fn matches(&self, document: RawDocument<'_>) -> bool {
+        Self::matches(self, document)
+    }
 }
 
 impl Filter {

@@ -1,8 +1,9 @@
 //! A key on its way from a document to the sorter.
 
+use super::StoredKeyRef;
 use super::normal::{self, KeyError, NORMAL_KEPT_BYTES};
 use super::record::{Flags, RECORD_HEADER_BYTES, Record};
-use super::stored::{StoredKey, StoredWriter};
+use super::stored::StoredWriter;
 use super::value::KeyValue;
 use crate::v2::DocumentAddress;
 
@@ -146,7 +147,7 @@ impl KeyBuffer {
     ///
     /// # Errors
     /// None that a key made by this type can give.
-    pub fn stored<'o>(&self, out: &'o mut Vec<u8>) -> Result<StoredKey<'o>, KeyError> {
+    pub fn stored<'o>(&self, out: &'o mut Vec<u8>) -> Result<StoredKeyRef<'o>, KeyError> {
         self.as_record().stored(out)
     }
 

@@ -4,8 +4,9 @@
 //! timestamps as numbers, composites as arrays. Strings are cut to 256 bytes at a character; what
 //! is over 1024 bytes as JSON becomes null.
 
+use super::StoredKeyRef;
 use super::normal::KeyError;
-use super::stored::{StoredKey, decode_stored};
+use super::stored::decode_stored;
 use super::value::KeyValue;
 use std::fmt;
 use std::fmt::Write as _;
@@ -93,7 +94,7 @@ pub(super) fn values_json(
 ///
 /// # Errors
 /// The bytes are no key.
-pub fn key_json(key: StoredKey<'_>) -> Result<Option<String>, KeyError> {
+pub fn key_json(key: StoredKeyRef<'_>) -> Result<Option<String>, KeyError> {
     let decoded = decode_stored(key)?;
     if decoded.composite && !decoded.complete {
         return Ok(None);
@@ -117,7 +118,7 @@ fn display_value(f: &mut fmt::Formatter<'_>, value: KeyValue<'_>) -> fmt::Result
     }
 }
 
-impl fmt::Display for StoredKey<'_> {
+impl fmt::Display for StoredKeyRef<'_> {
     /// For messages: as JSON, long strings shortened.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Ok(decoded) = decode_stored(*self) else {

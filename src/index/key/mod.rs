@@ -1,7 +1,7 @@
 //! Index keys in their two forms.
 //!
 //! The **normal form** ([`KeyBuffer`]) is what sorting works on: bytes whose comparison by `memcmp`,
-//! a prefix first, is the order of the index. The **stored form** ([`StoredKey`]) is what B+tree
+//! a prefix first, is the order of the index. The **stored form** ([`StoredKeyRef`]) is what B+tree
 //! nodes hold. Each can be made from the other, as long as the stored form has not been cut.
 
 mod buffer;
@@ -15,11 +15,10 @@ mod value;
 pub use buffer::KeyBuffer;
 pub use json::key_json;
 pub use normal::{KeyError, NORMAL_KEPT_BYTES, NormalReader};
-pub use stored::{
-    DecodedKey, STORED_KEY_BYTES, StoredKey, compare_normal, compare_stored, decode_stored,
-    normal_of_stored,
-};
+pub use stored::{DecodedKey, compare_normal, compare_stored, decode_stored, normal_of_stored};
 pub use value::{KeyType, KeyValue};
+
+pub use crate::v2::btree::{MAX_STORED_KEY, StoredKeyRef};
 
 pub(super) use record::{MAX_RECORD_BYTES, RECORD_HEADER_BYTES, Record, record_length};
 

@@ -12,7 +12,8 @@
 
 use super::json::values_json;
 use super::normal::{KeyError, NORMAL_KEPT_BYTES, NormalReader};
-use super::stored::{STORED_KEY_BYTES, StoredKey, StoredWriter};
+use super::stored::StoredWriter;
+use super::{MAX_STORED_KEY, StoredKeyRef};
 use crate::bytes::Cursor;
 use crate::v2::{DocumentAddress, PageId, SlotNumber};
 
@@ -23,7 +24,7 @@ pub(crate) const RECORD_HEADER_BYTES: usize = 10;
 pub(crate) const MAX_RECORD_BYTES: usize = 4096;
 
 const _: () = assert!(
-    RECORD_HEADER_BYTES + NORMAL_KEPT_BYTES + 2 + STORED_KEY_BYTES <= MAX_RECORD_BYTES
+    RECORD_HEADER_BYTES + NORMAL_KEPT_BYTES + 2 + MAX_STORED_KEY <= MAX_RECORD_BYTES
         && RECORD_HEADER_BYTES + NORMAL_KEPT_BYTES + 1 + NORMAL_KEPT_BYTES <= MAX_RECORD_BYTES
 );
 
@@ -106,14 +107,14 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     /// The record is damaged.
-    pub(crate) fn stored<'o>(&self, out: &'o mut Vec<u8>) -> Result<StoredKey<'o>, KeyError> {
+    pub(crate) fn stored<'o>(&self, out: &'o mut Vec<u8>) -> Result<StoredKeyRef<'o>, KeyError> {
         out.clear();
         if self.is_cut() {
             let [key_type, truncated, stored @ ..] = self.trailer else {
                 return Err(KeyError::Record);
             };
-            out.extend_from_slice(stored.get(..STORED_KEY_BYTES).unwrap_or(stored));
-            return Ok(StoredKey {
+            out.extend_from_slice(stored.get(..MAX_STORED_KEY).unwrap_or(stored));
+            return Ok(StoredKeyRef {
                 key_type: *key_type,
                 bytes: out,
                 truncated: *truncated != 0,
@@ -129,7 +130,7 @@ impl<'a> Record<'a> {
             }
         }
         let (key_type, truncated) = writer.finish();
-        Ok(StoredKey {
+        Ok(StoredKeyRef {
             key_type: key_type as u8,
             bytes: out,
             truncated,

@@ -16,22 +16,8 @@ use super::normal::{self, KeyError};
 use super::value::{KeyType, KeyValue};
 use crate::bytes::Cursor;
 use crate::document::bson::ObjectId;
+use crate::v2::btree::{MAX_STORED_KEY, StoredKeyRef};
 use std::cmp::Ordering;
-
-/// The longest stored form; what is longer is cut.
-pub const STORED_KEY_BYTES: usize = 1024;
-
-/// A key as it stands in a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoredKey<'a> {
-    /// Type byte; [`KeyType`] names them.
-    pub key_type: u8,
-    /// At most [`STORED_KEY_BYTES`] bytes.
-    pub bytes: &'a [u8],
-    /// The bytes are only the beginning. A separator does not say, so one of exactly
-    /// [`STORED_KEY_BYTES`] counts as cut.
-    pub truncated: bool,
-}
 
 /// Writes the stored form of one key, value by value.
 pub(super) struct StoredWriter<'b> {
@@ -64,12 +50,12 @@ impl<'b> StoredWriter<'b> {
 
     /// True while what follows could still be kept.
     pub(super) fn has_room(&self) -> bool {
-        self.total <= STORED_KEY_BYTES
+        self.total <= MAX_STORED_KEY
     }
 
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
-        let room = STORED_KEY_BYTES.saturating_sub(self.total);
+        let room = MAX_STORED_KEY.saturating_sub(self.total);
         self.total += bytes.len();
         self.out
             .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
@@ -117,8 +103,8 @@ impl<'b> StoredWriter<'b> {
 
     /// The type of the key, and whether it was cut.
     pub(super) fn finish(self) -> (KeyType, bool) {
-        debug_assert!(self.out.len() - self.start <= STORED_KEY_BYTES);
-        (self.key_type, self.total > STORED_KEY_BYTES)
+        debug_assert!(self.out.len() - self.start <= MAX_STORED_KEY);
+        (self.key_type, self.total > MAX_STORED_KEY)
     }
 }
 
@@ -198,9 +184,12 @@ fn bytes_part(
 }
 
 /// Gives each part of a stored key to `visit`, with "is the last field"; says whether it is whole.
-fn walk<'a>(key: StoredKey<'a>, mut visit: impl FnMut(Part<'a>, bool)) -> Result<bool, KeyError> {
+fn walk<'a>(
+    key: StoredKeyRef<'a>,
+    mut visit: impl FnMut(Part<'a>, bool),
+) -> Result<bool, KeyError> {
     let len = key.bytes.len();
-    if len > STORED_KEY_BYTES || (key.truncated && len != STORED_KEY_BYTES) {
+    if len > MAX_STORED_KEY || (key.truncated && len != MAX_STORED_KEY) {
         return Err(KeyError::Length);
     }
     let key_type = KeyType::from_byte(key.key_type).ok_or(KeyError::UnknownType(key.key_type))?;
@@ -250,7 +239,7 @@ fn ended(truncated: bool) -> Result<bool, KeyError> {
 ///
 /// # Errors
 /// The bytes are no key of that type.
-pub fn decode_stored(key: StoredKey<'_>) -> Result<DecodedKey<'_>, KeyError> {
+pub fn decode_stored(key: StoredKeyRef<'_>) -> Result<DecodedKey<'_>, KeyError> {
     let mut values = Vec::new();
     let complete = walk(key, |part, _| match part {
         Part::Whole(value) => values.push(value),
@@ -270,7 +259,7 @@ pub fn decode_stored(key: StoredKey<'_>) -> Result<DecodedKey<'_>, KeyError> {
 ///
 /// # Errors
 /// The bytes are no key of that type.
-pub fn normal_of_stored(key: StoredKey<'_>, out: &mut Vec<u8>) -> Result<bool, KeyError> {
+pub fn normal_of_stored(key: StoredKeyRef<'_>, out: &mut Vec<u8>) -> Result<bool, KeyError> {
     out.clear();
     let mut lost = Vec::new();
     walk(key, |part, is_last| match part {
@@ -315,8 +304,8 @@ pub fn compare_normal(
 /// # Errors
 /// One of them is no key.
 pub fn compare_stored(
-    left: StoredKey<'_>,
-    right: StoredKey<'_>,
+    left: StoredKeyRef<'_>,
+    right: StoredKeyRef<'_>,
 ) -> Result<Option<Ordering>, KeyError> {
     let (mut left_normal, mut right_normal) = (Vec::new(), Vec::new());
     let left_complete = normal_of_stored(left, &mut left_normal)?;

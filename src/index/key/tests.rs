@@ -165,8 +165,8 @@ fn stored(key: &KeyBuffer) -> (u8, Vec<u8>, bool) {
     (stored.key_type, stored.bytes.to_vec(), stored.truncated)
 }
 
-fn borrowed((key_type, bytes, truncated): &(u8, Vec<u8>, bool)) -> StoredKey<'_> {
-    StoredKey {
+fn borrowed((key_type, bytes, truncated): &(u8, Vec<u8>, bool)) -> StoredKeyRef<'_> {
+    StoredKeyRef {
         key_type: *key_type,
         bytes,
         truncated: *truncated,
@@ -222,7 +222,7 @@ proptest! {
 
     #[test]
     fn any_bytes_decode_or_fail(key_type in 0_u8..12, bytes in prop::collection::vec(any::<u8>(), 0..40), truncated: bool) {
-        let key = StoredKey { key_type, bytes: &bytes, truncated };
+        let key = StoredKeyRef { key_type, bytes: &bytes, truncated };
         let _ = (decode_stored(key), key_json(key), compare_stored(key, key));
         prop_assert!(!key.to_string().is_empty() || key_type == 2);
         let _ = NormalReader::new(&bytes, &bytes, usize::from(key_type)).next_value();
@@ -257,7 +257,7 @@ proptest! {
         let known = compare_stored(borrowed(&left), borrowed(&right)).unwrap();
         prop_assert!(known.is_none_or(|known| known == order));
         if left.2 {
-            prop_assert_eq!(left.1.len(), STORED_KEY_BYTES);
+            prop_assert_eq!(left.1.len(), MAX_STORED_KEY);
         } else if !right.2 {
             prop_assert_eq!(known, Some(order));
         }
@@ -424,7 +424,7 @@ fn keys_in_messages_are_short() {
 #[test]
 fn damaged_stored_keys_are_errors() {
     let decode = |key_type, bytes: &[u8]| {
-        decode_stored(StoredKey {
+        decode_stored(StoredKeyRef {
             key_type,
             bytes,
             truncated: false,

@@ -6,7 +6,7 @@ use super::loser::LoserTree;
 use super::order::location;
 use super::pool::Lease;
 use super::{FullKeys, damaged_record};
-use crate::index::key::{KeyBuffer, Record, StoredKey};
+use crate::index::key::{KeyBuffer, Record, StoredKeyRef};
 use crate::v2::DocumentAddress;
 use crate::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ pub struct SortedEntry<'a> {
     /// The normal form, or the first 1024 bytes of a longer one.
     pub normal: &'a [u8],
     /// What goes into the B+tree.
-    pub stored: StoredKey<'a>,
+    pub stored: StoredKeyRef<'a>,
     /// The document.
     pub address: DocumentAddress,
     /// The whole key equals that of the entry before.

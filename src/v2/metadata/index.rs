@@ -16,12 +16,13 @@
 //!
 //! A TTL index is a btree whose options hold `expireAfterSeconds`.
 
-use crate::index::definition::{IndexDefinition, IndexKind};
+use crate::document::InferTypes;
+use crate::index::{IndexDefinition, IndexKind, TextTotals};
 use crate::v2::address::PageId;
 use crate::v2::page::{self, PageBytes, PageError, PageType};
 use crate::v2::record::{RECORD_CAPACITY, RECORD_START, RecordReader, RecordWriter};
 use crate::{Code, Error, Place, Result};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 const UNIQUE: u8 = 1;
 const SPARSE: u8 = 2;
@@ -52,44 +53,25 @@ impl IndexType {
     }
 }
 
-/// The options text of an index: the keys this tool uses, then those of the snapshot's `config`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// The options text of an index, taken apart; [`IndexDefinition::options_json`] writes it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IndexOptions {
     /// Of a TTL index: seconds, 0 or more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub expire_after_seconds: Option<i64>,
     /// Of a partial index: how the constants of its filter are typed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub infer_types: Option<Vec<String>>,
     /// Of a text index: documents with at least one of the fields as a string.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub total_docs: Option<u64>,
     /// Of a text index: kept tokens of all documents.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub total_length: Option<u64>,
     /// Further keys; none of those above.
     #[serde(flatten)]
     pub config: serde_json::Map<String, serde_json::Value>,
-}
-
-impl IndexOptions {
-    /// The keys that this tool uses itself; a `config` cannot have them.
-    pub const OWN_KEYS: [&'static str; 4] = [
-        "expireAfterSeconds",
-        "inferTypes",
-        "totalDocs",
-        "totalLength",
-    ];
-
-    /// The JSON text without white space; `None` if there is nothing to say.
-    #[must_use]
-    pub fn to_json(&self) -> Option<String> {
-        if *self == Self::default() {
-            return None;
-        }
-        serde_json::to_string(self).ok()
-    }
 }
 
 /// What building an index adds to its definition.
@@ -102,7 +84,7 @@ pub struct BuiltIndex {
     /// Most keys in any node, plus 1.
     pub order: u16,
     /// Of a text index: `totalDocs` and `totalLength`.
-    pub text_totals: Option<(u64, u64)>,
+    pub text_totals: Option<TextTotals>,
 }
 
 /// An index as its metadata page describes it.
@@ -144,27 +126,14 @@ impl IndexRecord {
         definition: &IndexDefinition,
         (collection_id, index_id): (u32, u32),
         created_ns: i64,
-        infer_types: &[String],
+        infer_types: InferTypes,
         built: BuiltIndex,
     ) -> Self {
-        let (index_type, expire_after_seconds) = match definition.kind {
-            IndexKind::Btree => (IndexType::Btree, None),
-            IndexKind::Ttl {
-                expire_after_seconds,
-            } => (IndexType::Btree, Some(expire_after_seconds)),
-            IndexKind::Text => (IndexType::Text, None),
-            IndexKind::Geo2d => (IndexType::Geo2d, None),
-            IndexKind::Geo2dSphere => (IndexType::Geo2dSphere, None),
-        };
-        let partial = definition.filter.is_some();
-        let mut config = definition.config.clone().unwrap_or_default();
-        config.retain(|key, _| !IndexOptions::OWN_KEYS.contains(&key.as_str()));
-        let options = IndexOptions {
-            expire_after_seconds,
-            infer_types: partial.then(|| infer_types.to_vec()),
-            total_docs: built.text_totals.map(|(docs, _)| docs),
-            total_length: built.text_totals.map(|(_, length)| length),
-            config,
+        let index_type = match definition.kind {
+            IndexKind::Btree | IndexKind::Ttl { .. } => IndexType::Btree,
+            IndexKind::Text => IndexType::Text,
+            IndexKind::Geo2d => IndexType::Geo2d,
+            IndexKind::Geo2dSphere => IndexType::Geo2dSphere,
         };
         Self {
             index_id,
@@ -179,7 +148,7 @@ impl IndexRecord {
             root_page: built.root_page,
             entry_count: built.entry_count,
             order: built.order,
-            options: options.to_json(),
+            options: definition.options_json(infer_types, built.text_totals),
         }
     }
 
@@ -188,10 +157,13 @@ impl IndexRecord {
     ///
     /// # Errors
     /// [`Code::IndexTooLarge`], naming the index.
-    pub fn check_fits(definition: &IndexDefinition, infer_types: &[String]) -> Result<()> {
+    pub fn check_fits(definition: &IndexDefinition, infer_types: InferTypes) -> Result<()> {
         let text = definition.kind == IndexKind::Text;
         let built = BuiltIndex {
-            text_totals: text.then_some((u64::MAX, u64::MAX)),
+            text_totals: text.then_some(TextTotals {
+                documents: u64::MAX,
+                length: u64::MAX,
+            }),
             ..BuiltIndex::default()
         };
         let size = Self::new(definition, (0, 0), 0, infer_types, built)

@@ -1,0 +1,109 @@
+//! The arguments exactly as typed.
+
+use clap::{ArgAction, Parser};
+use std::path::PathBuf;
+
+/// Take a LauraDB data directory from format v1 to v2, verified, atomically.
+///
+/// Reads the snapshot and the write-ahead log of SOURCE_DIR and publishes a v2 directory: in
+/// TARGET_DIR, or in place, where the v1 files then lie in SOURCE_DIR/.lauradb-v1/. LauraDB must be
+/// stopped. Until everything has been written, read back and found equal, nothing that was there
+/// is changed; a failure leaves the source as it was.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "laura-migrate", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// The v1 directory
+    pub source_dir: PathBuf,
+
+    /// Where v2 goes: an empty or new directory (without it, the migration is in place)
+    pub target_dir: Option<PathBuf>,
+
+    /// The snapshot to read, instead of looking for one in SOURCE_DIR
+    ///
+    /// Looked for are snapshot.json, backup.json, then the newest, by its timestamp, of
+    /// backup-*.json and *-backup.json.
+    #[arg(long, value_name = "FILE", help_heading = "Reading v1")]
+    pub snapshot: Option<PathBuf>,
+
+    /// Types that strings become: none, or a comma list of objectid, timestamp [default: objectid]
+    ///
+    /// `objectid`: exactly 24 hex digits become an ObjectID, as LauraDB's own restorer does it.
+    /// `timestamp`: RFC 3339 times without a fraction of a second become timestamps.
+    #[arg(long, value_name = "LIST", help_heading = "Reading v1")]
+    pub infer_types: Option<String>,
+
+    /// Give a collection another name; may be repeated, all at once (a swap works)
+    ///
+    /// Applies to snapshot and write-ahead log alike. Either side may be a JSON string in quotes;
+    /// `=NEW` renames the collection whose name is empty.
+    #[arg(long, value_name = "OLD=NEW", help_heading = "Reading v1")]
+    pub rename: Vec<String>,
+
+    /// Do not build this index: NAME, COLLECTION/NAME or all; may be repeated
+    #[arg(long, value_name = "INDEX", help_heading = "Writing v2")]
+    pub skip_index: Vec<String>,
+
+    /// Allow a TARGET_DIR with LauraDB files in it; they move to .lauradb-replaced-<UTC>/
+    #[arg(long, help_heading = "Writing v2")]
+    pub force: bool,
+
+    /// Read everything back before publishing; this is the default
+    #[arg(long, overrides_with = "no_validate", help_heading = "Verification")]
+    pub validate: bool,
+
+    /// Publish without reading anything back
+    #[arg(long, overrides_with = "validate", help_heading = "Verification")]
+    pub no_validate: bool,
+
+    /// Verify the content of only this share of the documents (0 < RATE <= 1)
+    ///
+    /// Structure, counts and ids are always verified whole.
+    #[arg(
+        long,
+        value_name = "RATE",
+        conflicts_with = "no_validate",
+        help_heading = "Verification"
+    )]
+    pub sample: Option<f64>,
+
+    /// Documents that are handed from stage to stage at once
+    #[arg(long, value_name = "N", default_value_t = 1000, help_heading = "Resources",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch_size: u32,
+
+    /// Threads that parse and verify [default: the number of cores]
+    #[arg(long, value_name = "N", help_heading = "Resources",
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+
+    /// Memory for sorting, for the write-ahead log's overlay and for buffers; at least 8MiB
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "128MiB",
+        help_heading = "Resources"
+    )]
+    pub memory: String,
+
+    /// Show progress: a bar on a terminal, else a line every few seconds
+    #[arg(long, help_heading = "Output")]
+    pub progress: bool,
+
+    /// Say more; may be repeated
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, or nothing to do
+  1  failed for another reason; what this run made is gone again
+  2  usage: options, a path that is missing or no directory
+  3  verification found differences or damage
+  4  source unreadable, damaged or unsupported
+  5  something in the way: target not empty, existing .lauradb-v1/, source changed
+  8  interrupted or out of space";

@@ -1,0 +1,139 @@
+//! Progress on a terminal, or as plain lines where there is none.
+
+use crate::progress::{MigrationProgress, Phase, ProgressSink};
+use bytesize::ByteSize;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// Time between plain lines.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Shows progress on stderr. Clones share one screen; as a writer it keeps log lines off the bar.
+#[derive(Clone, Debug)]
+pub struct ProgressBars {
+    screen: MultiProgress,
+    bar: Option<ProgressBar>,
+    phase: Option<Phase>,
+    mode: Mode,
+    last_line: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Silent,
+    Bar,
+    Lines,
+}
+
+impl ProgressBars {
+    /// Shows a bar if `wanted` and stderr is a terminal, lines if it is none.
+    #[must_use]
+    pub fn new(wanted: bool) -> Self {
+        let mode = match (wanted, io::stderr().is_terminal()) {
+            (false, _) => Mode::Silent,
+            (true, true) => Mode::Bar,
+            (true, false) => Mode::Lines,
+        };
+        Self {
+            screen: MultiProgress::new(),
+            bar: None,
+            phase: None,
+            mode,
+            last_line: None,
+        }
+    }
+
+    /// Leaves the last state on the screen.
+    pub fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish();
+        }
+    }
+
+    fn start(&mut self, progress: &MigrationProgress) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish();
+        }
+        self.phase = Some(progress.phase);
+        self.last_line = None;
+        if self.mode == Mode::Bar {
+            let bar = self
+                .screen
+                .add(ProgressBar::new(progress.bytes_total.max(1)));
+            bar.set_style(style());
+            bar.set_prefix(progress.phase.name());
+            self.bar = Some(bar);
+        }
+    }
+
+    fn line(&mut self, progress: &MigrationProgress) {
+        let due = self
+            .last_line
+            .is_none_or(|last| last.elapsed() >= LINE_INTERVAL);
+        if due {
+            self.last_line = Some(Instant::now());
+            // A closed stderr must not end a migration.
+            let _ = writeln!(io::stderr(), "{}", describe(progress));
+        }
+    }
+}
+
+/// One line of progress: phase, share, documents, rate and time left.
+#[must_use]
+pub(super) fn describe(progress: &MigrationProgress) -> String {
+    let share = match progress.bytes_total {
+        0 => String::new(),
+        total => format!(" {} %,", progress.bytes_done.min(total) * 100 / total),
+    };
+    let left = progress
+        .phase_left
+        .map_or(String::new(), |left| format!(", {} s left", left.as_secs()));
+    format!(
+        "{}:{share} {} of {}, {} documents{left}",
+        progress.phase.name(),
+        ByteSize(progress.bytes_done),
+        ByteSize(progress.bytes_total),
+        progress.documents_done,
+    )
+}
+
+fn style() -> ProgressStyle {
+    const TEMPLATE: &str = "{prefix:>11} [{bar:30}] {percent:>3} % {bytes}/{total_bytes} {bytes_per_sec}, {msg}, {eta} left";
+    ProgressStyle::with_template(TEMPLATE).map_or_else(
+        |_| ProgressStyle::default_bar(),
+        |style| style.progress_chars("=> "),
+    )
+}
+
+impl ProgressSink for ProgressBars {
+    fn update(&mut self, progress: &MigrationProgress) {
+        if self.mode == Mode::Silent {
+            return;
+        }
+        if self.phase != Some(progress.phase) {
+            self.start(progress);
+        }
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(progress.bytes_total.max(progress.bytes_done).max(1));
+                bar.set_position(progress.bytes_done);
+                bar.set_message(format!("{} documents", progress.documents_done));
+            }
+            None => self.line(progress),
+        }
+    }
+}
+
+/// Writes to stderr with the bar taken off the screen meanwhile.
+impl Write for ProgressBars {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.screen
+            .suspend(|| io::stderr().write_all(bytes))
+            .map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

@@ -1,0 +1,319 @@
+//! The check phase: reads the structure of everything and finds every reason not to start.
+
+use super::context::Context;
+use super::directories::Directories;
+use super::names::NameTable;
+use super::plan::{Plan, PlannedCollection};
+use super::{least_readable, unlisted};
+use crate::files::{Dir, InputFile};
+use crate::index::filter::Filter;
+use crate::index::{IndexDefinition, ListedText, SkipIndexes, parse_listed};
+use crate::layout;
+use crate::options::Options;
+use crate::progress::{Phase, Totals};
+use crate::report::Warning;
+use crate::v1::discover::{self, FoundSnapshot};
+use crate::v1::snapshot::{self, CollectionLayout, ScanOptions, SnapshotLayout};
+use crate::v1::wal::{Overlay, WalOptions, WalSummary};
+use crate::v2::metadata::IndexRecord;
+use crate::version::{self, DirectoryVersion};
+use crate::{Code, Error, Place, Result};
+
+/// Largest share of `--memory` that the overlay of the write-ahead log may take.
+const OVERLAY_SHARE: u64 = 2;
+
+/// What the source directory holds.
+struct Sources {
+    snapshot: Option<InputFile>,
+    wal: Option<InputFile>,
+    pages: Option<InputFile>,
+}
+
+/// Runs the phase.
+pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> Result<Plan> {
+    let options = context.options;
+    let source = &directories.source;
+    let found = discover::find_snapshot(source, options.snapshot.as_deref())?;
+    let v1_files = v1_files(found.as_ref());
+    let sources = Sources {
+        snapshot: found.map(|found| found.file),
+        wal: source.open_file_if_exists(layout::WAL_FILE)?,
+        pages: source.open_file_if_exists(layout::DATA_FILE)?,
+    };
+    let total = sources.snapshot.as_ref().map_or(0, InputFile::size);
+    context.tracker.start_phase(
+        Phase::Check,
+        Totals {
+            bytes: total,
+            ..Totals::default()
+        },
+        Totals::default(),
+    );
+    let layout = match &sources.snapshot {
+        Some(file) => Some(scan_snapshot(context, file)?),
+        None => None,
+    };
+    let mut names = NameTable::new(
+        &options.renames,
+        sources.snapshot.as_ref().zip(layout.as_ref()),
+    )?;
+    let log = scan_wal(options, &sources, layout.as_ref(), &mut names)?;
+    let (overlay, wal_summary) = log.unzip();
+    refuse_nothing(source, &sources, overlay.as_ref())?;
+    let mut warnings = warnings_of(&sources, layout.as_ref(), wal_summary.as_ref());
+    let collections = plan_collections(options, &sources, layout.as_ref(), names, &mut warnings)?;
+    if let Some(pages) = &sources.pages {
+        warnings.extend(unlisted::warning(pages)?);
+    }
+    let files = [&sources.snapshot, &sources.wal].into_iter().flatten();
+    let access = least_readable(
+        files
+            .map(InputFile::access)
+            .collect::<Result<Vec<_>>>()?
+            .into_iter(),
+    );
+    Ok(Plan {
+        v1_files,
+        v1_marker: v1_marker(source)?,
+        snapshot: sources.snapshot,
+        wal: sources.wal,
+        overlay,
+        wal_summary,
+        collections,
+        infer_types: options.infer_types,
+        access,
+        instant_ns: instant(options),
+        warnings,
+    })
+}
+
+fn scan_snapshot(context: &mut Context<'_, '_>, file: &InputFile) -> Result<SnapshotLayout> {
+    let mut before = 0;
+    let mut progress = |offset: u64| {
+        let advanced = context.advance(offset.saturating_sub(before), 0);
+        before = offset;
+        advanced
+    };
+    snapshot::scan(file, &ScanOptions::default(), &mut progress)
+}
+
+fn scan_wal(
+    options: &Options,
+    sources: &Sources,
+    layout: Option<&SnapshotLayout>,
+    names: &mut NameTable,
+) -> Result<Option<(Overlay, WalSummary)>> {
+    let Some(file) = &sources.wal else {
+        return Ok(None);
+    };
+    let mut resolve = |name: &str, place| names.resolve(file, name, place);
+    let scanned = Overlay::scan(
+        file.clone(),
+        WalOptions {
+            after_lsn: layout.and_then(|layout| layout.wal_lsn),
+            memory_limit: options.memory / OVERLAY_SHARE,
+            resolve: &mut resolve,
+        },
+    )?;
+    Ok(Some(scanned))
+}
+
+/// No snapshot and no operation that takes effect: nothing that could be migrated.
+fn refuse_nothing(source: &Dir, sources: &Sources, overlay: Option<&Overlay>) -> Result<()> {
+    if sources.snapshot.is_some() || overlay.is_some_and(|overlay| !overlay.created().is_empty()) {
+        return Ok(());
+    }
+    let error = |sentence: &str| {
+        Error::new(Code::NothingToMigrate, sentence).at(Place::file(source.path()))
+    };
+    let documents = match &sources.pages {
+        Some(pages) => unlisted::documents(pages)?,
+        None => 0,
+    };
+    Err(if documents > 0 {
+        error(&format!(
+            "data.db holds {documents} documents, but there is no snapshot that says which \
+             collections they belong to"
+        ))
+        .hint("start LauraDB, take a backup with BackupToFile, and name it with --snapshot FILE")
+    } else if sources.wal.is_some() || sources.pages.is_some() {
+        error("there is no snapshot, and neither wal.log nor data.db holds a document")
+            .hint("name the snapshot with --snapshot FILE if it lies elsewhere")
+    } else {
+        error("the directory holds no file of LauraDB")
+            .hint("name the data directory itself, or the snapshot with --snapshot FILE")
+    })
+}
+
+/// Which files make room in place: the snapshot if it lies directly in the source, and what has
+/// the name of a v2 file.
+fn v1_files(snapshot: Option<&FoundSnapshot>) -> Vec<String> {
+    let snapshot = snapshot.filter(|found| found.in_directory);
+    let snapshot = snapshot.and_then(|found| found.name.to_str());
+    let mut names: Vec<String> = snapshot.into_iter().map(str::to_owned).collect();
+    names.extend([layout::WAL_FILE, layout::DATA_FILE, layout::METADATA_FILE].map(str::to_owned));
+    names
+}
+
+fn v1_marker(source: &Dir) -> Result<Option<String>> {
+    match version::detect(source)? {
+        DirectoryVersion::V1 { marker: Some(_) } => {
+            let text = source.open_file(layout::MARKER_FILE)?.read_all(1 << 20)?;
+            Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The one instant of all timestamps written, nanoseconds since 1970.
+fn instant(options: &Options) -> i64 {
+    let seconds = options
+        .source_date_epoch
+        .unwrap_or_else(|| jiff::Timestamp::now().as_second());
+    seconds.saturating_mul(1_000_000_000)
+}
+
+fn warnings_of(
+    sources: &Sources,
+    layout: Option<&SnapshotLayout>,
+    wal: Option<&WalSummary>,
+) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if let (Some(layout), Some(file)) = (layout, &sources.snapshot)
+        && layout.unknown_keys > 0
+    {
+        let sentence = format!(
+            "{} keys of the snapshot mean nothing and were skipped",
+            layout.unknown_keys
+        );
+        warnings.push(Warning::new(Code::UnknownKeys, sentence).at(Place::file(file.path())));
+    }
+    if let (Some(summary), Some(file)) = (wal, &sources.wal) {
+        if let Some(tail) = &summary.torn_tail {
+            let sentence = format!(
+                "the write-ahead log ends in a torn record of {} bytes, which was dropped",
+                tail.bytes
+            );
+            let place = Place::offset(file.path(), tail.offset);
+            warnings.push(Warning::new(Code::TornTail, sentence).at(place));
+        }
+        let dropped = summary.operations.aborted + summary.operations.unfinished;
+        if dropped > 0 {
+            let sentence = format!(
+                "{dropped} operations of transactions that were aborted or never finished were \
+                 dropped"
+            );
+            let place = Place::file(file.path());
+            warnings.push(Warning::new(Code::DroppedTransactions, sentence).at(place));
+        }
+    }
+    warnings
+}
+
+fn plan_collections(
+    options: &Options,
+    sources: &Sources,
+    layout: Option<&SnapshotLayout>,
+    names: NameTable,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<PlannedCollection>> {
+    let skip = SkipIndexes::parse(&options.skip_indexes)?;
+    let mut collections = Vec::new();
+    for named in names.finish()? {
+        let listed = layout.and_then(|layout| layout.collections.get(named.number as usize));
+        let mut collection = PlannedCollection {
+            id: 0,
+            name: named.name,
+            v1_name: named.v1_name,
+            overlay_number: named.number,
+            documents: listed.map_or(0, |listed| listed.documents),
+            chunks: listed
+                .map(|listed| listed.chunks.clone())
+                .unwrap_or_default(),
+            indexes: vec![IndexDefinition::id_index()],
+            skipped_indexes: Vec::new(),
+        };
+        if let (Some(listed), Some(file)) = (listed, &sources.snapshot) {
+            add_indexes(&mut collection, listed, file, &skip, warnings)?;
+        }
+        check_indexes(options, &mut collection, warnings)?;
+        collections.push(collection);
+    }
+    skip.finish()?;
+    for (id, collection) in (1..).zip(&mut collections) {
+        collection.id = id;
+    }
+    Ok(collections)
+}
+
+/// Parses what the snapshot lists.
+fn add_indexes(
+    collection: &mut PlannedCollection,
+    listed: &CollectionLayout,
+    file: &InputFile,
+    skip: &SkipIndexes,
+    warnings: &mut Vec<Warning>,
+) -> Result<()> {
+    let texts = listed.indexes.iter().map(|index| {
+        let place = Place::offset(file.path(), index.offset).in_collection(&collection.v1_name);
+        Ok(ListedText {
+            text: index.text(file)?,
+            place,
+        })
+    });
+    let found = parse_listed(
+        &collection.v1_name,
+        texts.collect::<Result<Vec<_>>>()?,
+        skip,
+    );
+    if let Some(problem) = found.problems.into_iter().next() {
+        return Err(problem);
+    }
+    if !found.dropped.is_empty() {
+        let sentence = format!(
+            "options of indexes that v2 has no place for: {}",
+            found.dropped.join(", ")
+        );
+        let place = Place::file(file.path()).in_collection(&collection.v1_name);
+        warnings.push(Warning::new(Code::DroppedOptions, sentence).at(place));
+    }
+    collection.indexes.extend(found.definitions);
+    collection.skipped_indexes = found.skipped;
+    Ok(())
+}
+
+/// Text and geo indexes cannot be built yet; the others must fit their metadata pages.
+fn check_indexes(
+    options: &Options,
+    collection: &mut PlannedCollection,
+    warnings: &mut Vec<Warning>,
+) -> Result<()> {
+    for index in &collection.indexes {
+        let place = || {
+            Place::default()
+                .in_collection(&collection.v1_name)
+                .in_index(&index.name)
+        };
+        if !index.kind.is_btree() {
+            return Err(Error::new(
+                Code::IndexUnsupported,
+                format!("a {} index cannot be built yet", index.kind.name()),
+            )
+            .at(place())
+            .hint(format!(
+                "leave it out with --skip-index {}/{}",
+                collection.v1_name, index.name
+            )));
+        }
+        IndexRecord::check_fits(index, options.infer_types).map_err(|error| error.at(place()))?;
+        let filter = index
+            .filter
+            .as_ref()
+            .map(|text| Filter::parse(text, options.infer_types));
+        if let Some(problem) = filter.as_ref().and_then(Filter::problem) {
+            let sentence = format!("the filter of a partial index matches nothing: {problem}");
+            warnings.push(Warning::new(Code::FilterProblem, sentence).at(place()));
+        }
+    }
+    Ok(())
+}

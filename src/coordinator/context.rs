@@ -1,0 +1,93 @@
+//! What every phase needs: options, progress, and being told to stop.
+
+use super::interrupt::Interrupt;
+use crate::document::ID_FIELD;
+use crate::document::bson::RawDocument;
+use crate::index::key::{KeyBuffer, KeyValue};
+use crate::options::{Options, Verification};
+use crate::progress::{Counters, Tracker};
+use crate::{Error, Result};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// What every phase needs.
+pub(super) struct Context<'a, 's> {
+    pub(super) options: &'a Options,
+    pub(super) tracker: Tracker<'s>,
+    pub(super) interrupt: Interrupt,
+    pub(super) sample: Sample,
+}
+
+impl<'a, 's> Context<'a, 's> {
+    pub(super) fn new(options: &'a Options, tracker: Tracker<'s>, interrupt: Interrupt) -> Self {
+        Self {
+            options,
+            tracker,
+            interrupt,
+            sample: Sample::of(options.verification),
+        }
+    }
+
+    pub(super) fn counters(&self) -> Arc<Counters> {
+        self.tracker.counters()
+    }
+
+    /// Some work was done: counts it, reports now and then, and stops if that is asked for.
+    pub(super) fn advance(&mut self, bytes: u64, documents: u64) -> Result<()> {
+        let counters = self.tracker.counters_ref();
+        counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+        counters.documents.fetch_add(documents, Ordering::Relaxed);
+        self.pause()
+    }
+
+    /// Reports now and then, and stops if that is asked for.
+    pub(super) fn pause(&mut self) -> Result<(), Error> {
+        self.tracker.tick();
+        self.interrupt.check()
+    }
+}
+
+/// Which documents' content `--sample` verifies: those with XXH3-64 of their `_id`'s stored key
+/// below the rate times 2^64.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sample {
+    below: Option<u64>,
+}
+
+impl Sample {
+    fn of(verification: Verification) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "the rate lies between 0 and 1, and casts to integers saturate"
+        )]
+        let below = match verification {
+            Verification::Sample(rate) => Some((rate * 2.0_f64.powi(64)) as u64),
+            Verification::All | Verification::None => None,
+        };
+        Self { below }
+    }
+
+    /// True where only a share of the documents is verified.
+    pub(super) fn is_partial(self) -> bool {
+        self.below.is_some()
+    }
+
+    /// True for a document of the share; false for all where there is none.
+    #[inline]
+    pub(super) fn chooses(self, document: RawDocument<'_>) -> bool {
+        self.below
+            .is_some_and(|below| id_hash(document).is_some_and(|hash| hash < below))
+    }
+}
+
+/// XXH3-64 of the stored key of a document's `_id`.
+fn id_hash(document: RawDocument<'_>) -> Option<u64> {
+    let id = KeyValue::from_raw(document.get(ID_FIELD)?)?;
+    let mut key = KeyBuffer::new();
+    key.set(std::iter::once(id));
+    let mut stored = Vec::new();
+    key.stored(&mut stored).ok().map(|key| xxh3_64(key.bytes))
+}

@@ -1,0 +1,223 @@
+//! The directories of a run: opened once, checked against each other, and judged by what is in
+//! them.
+
+use crate::files::{Access, Dir, Entry, EntryKind, Gate};
+use crate::layout;
+use crate::options::Options;
+use crate::{Code, Error, Place, Result};
+use rustix::fs::{Mode, OFlags};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// Source and target of a run, held open.
+#[derive(Debug)]
+pub(super) struct Directories {
+    pub(super) source: Dir,
+    /// `None` when the migration is in place.
+    target: Option<Dir>,
+    /// This run made the target directory, and removes it if it fails.
+    pub(super) target_is_new: bool,
+}
+
+impl Directories {
+    /// Opens both, and makes the target if its last component is missing.
+    pub(super) fn open(options: &Options, gate: &Gate) -> Result<Self> {
+        let source = Dir::open(&options.source, gate.clone())?;
+        let Some(path) = &options.target else {
+            return Ok(Self {
+                source,
+                target: None,
+                target_is_new: false,
+            });
+        };
+        let (target, target_is_new) = match Dir::open(path, gate.clone()) {
+            Ok(target) => (target, false),
+            Err(error) if error.code() == Code::PathMissing && !path.exists() => {
+                (make_target(&source, path, gate)?, true)
+            }
+            Err(error) => return Err(error),
+        };
+        let directories = Self {
+            source,
+            target: Some(target),
+            target_is_new,
+        };
+        if let Err(error) = directories.check_apart() {
+            directories.remove_new_target();
+            return Err(error);
+        }
+        Ok(directories)
+    }
+
+    /// Where v2 is written: the target, or in place the source.
+    pub(super) fn target(&self) -> &Dir {
+        self.target.as_ref().unwrap_or(&self.source)
+    }
+
+    pub(super) fn in_place(&self) -> bool {
+        self.target.is_none()
+    }
+
+    /// Takes back a target directory that this run made and that is empty again.
+    pub(super) fn remove_new_target(&self) {
+        if let (true, Some(target)) = (self.target_is_new, &self.target)
+            && let Some((parent, name)) = parent_and_name(target.path())
+            && let Ok(parent) = Dir::open(parent, target.gate().clone())
+        {
+            // Best effort: what is not empty stays.
+            let _ = parent.remove_dir(name);
+        }
+    }
+
+    /// Source and target must be different directories, and neither may lie inside the other.
+    fn check_apart(&self) -> Result<()> {
+        let Some(target) = &self.target else {
+            return Ok(());
+        };
+        let overlap = if same(&self.source.metadata()?, &target.metadata()?) {
+            "source and target are the same directory"
+        } else if lies_inside(target, &self.source)? {
+            "the target lies inside the source"
+        } else if lies_inside(&self.source, target)? {
+            "the source lies inside the target"
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(Code::PathsOverlap, overlap)
+            .at(Place::file(target.path()))
+            .hint("name a directory beside the source, or none to migrate in place"))
+    }
+}
+
+fn parent_and_name(path: &Path) -> Option<(&Path, &std::ffi::OsStr)> {
+    let name = path.file_name()?;
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    Some((parent.unwrap_or(Path::new(".")), name))
+}
+
+fn make_target(source: &Dir, path: &Path, gate: &Gate) -> Result<Dir> {
+    let missing = || {
+        Error::new(
+            Code::PathMissing,
+            "the target's parent directory does not exist",
+        )
+        .at(Place::file(path))
+        .hint("make it first, with mkdir -p")
+    };
+    let (parent, name) = parent_and_name(path).ok_or_else(missing)?;
+    let parent = Dir::open(parent, gate.clone()).map_err(|error| missing().because(error))?;
+    let like = source.metadata()?;
+    let made = parent.make_dir(
+        name,
+        Access {
+            mode: like.mode & 0o666 | 0o600,
+            owner: Some(like.owner),
+        },
+    )?;
+    parent.sync()?;
+    Ok(made)
+}
+
+fn same(a: &Entry, b: &Entry) -> bool {
+    (a.device, a.inode) == (b.device, b.inode)
+}
+
+/// Walks from `inner` up to the root, by descriptors, so that no symlink can hide the relation.
+fn lies_inside(inner: &Dir, outer: &Dir) -> Result<bool> {
+    const DEEPEST: usize = 4096;
+    let outer_entry = outer.metadata()?;
+    let failed = |errno| Error::io("open the parent of", inner.path(), errno);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut at: OwnedFd = inner
+        .fd()
+        .try_clone()
+        .map_err(|error| Error::io("duplicate the descriptor of", inner.path(), error))?;
+    for _ in 0..DEEPEST {
+        // A parent that may not be opened cannot be the outer one: that one was opened.
+        let Ok(parent) = rustix::fs::openat(at.as_fd(), "..", flags, Mode::empty()) else {
+            return Ok(false);
+        };
+        let stat = rustix::fs::fstat(&parent).map_err(failed)?;
+        let here = rustix::fs::fstat(&at).map_err(failed)?;
+        #[allow(
+            clippy::unnecessary_cast,
+            reason = "the field types differ between platforms"
+        )]
+        let number = (stat.st_dev as u64, stat.st_ino as u64);
+        if number == (outer_entry.device, outer_entry.inode) {
+            return Ok(true);
+        }
+        if (stat.st_dev, stat.st_ino) == (here.st_dev, here.st_ino) {
+            return Ok(false);
+        }
+        at = parent;
+    }
+    Ok(false)
+}
+
+/// What a directory that v2 shall be written to holds already.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    /// Files of LauraDB or of this tool.
+    pub(super) laura_files: Vec<Entry>,
+    /// Directories of LauraDB or of this tool, the work directory not counted.
+    pub(super) laura_directories: Vec<Entry>,
+    /// Anything else.
+    pub(super) foreign: Vec<Entry>,
+    /// The work directory of an earlier run.
+    pub(super) work: Option<Entry>,
+}
+
+impl Contents {
+    pub(super) fn of(directory: &Dir) -> Result<Self> {
+        let mut contents = Self::default();
+        for entry in directory.entries()? {
+            let name = &entry.name;
+            if name == layout::WORK_DIR {
+                contents.work = Some(entry);
+            } else if layout::is_laura_file(name) && entry.kind != EntryKind::Directory {
+                contents.laura_files.push(entry);
+            } else if layout::is_laura_directory(name) && entry.kind == EntryKind::Directory {
+                contents.laura_directories.push(entry);
+            } else {
+                contents.foreign.push(entry);
+            }
+        }
+        Ok(contents)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.laura_files.is_empty()
+            && self.laura_directories.is_empty()
+            && self.foreign.is_empty()
+            && self.work.is_none()
+    }
+
+    /// A side-by-side target must be empty; with `force`, LauraDB's files may be in it.
+    pub(super) fn check_target(&self, target: &Dir, force: bool) -> Result<()> {
+        let in_the_way = |entry: &Entry, sentence: &str| {
+            Error::new(Code::TargetNotEmpty, sentence).at(Place::file(target.join(&entry.name)))
+        };
+        if let Some(entry) = self.foreign.first() {
+            return Err(
+                in_the_way(entry, "the target holds files that are not LauraDB's")
+                    .hint("name an empty or new directory as the target"),
+            );
+        }
+        match self
+            .laura_files
+            .iter()
+            .chain(&self.laura_directories)
+            .next()
+        {
+            Some(entry) if !force => Err(in_the_way(
+                entry,
+                "the target holds a LauraDB directory already",
+            )
+            .hint("name an empty or new directory, or add --force to move its files aside")),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The publish journal: what publishing does, written down before any of it is done.
+//!
+//! Its format never changes, so that every later version of the tool can finish what this one
+//! began.
+
+use super::work::JOURNAL;
+use crate::files::{Access, Dir};
+use crate::layout::WORK_DIR;
+use crate::{Code, Error, Place, Result};
+use serde::{Deserialize, Serialize};
+
+/// Version of the journal's format.
+const FORMAT: u32 = 1;
+
+/// Largest journal that is read, bytes.
+const LARGEST: u64 = 64 << 20;
+
+/// All that publishing does, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Journal {
+    format: u32,
+    /// Directories that are made in the target.
+    pub(super) directories: Vec<String>,
+    /// Files that are written anew into one of those directories: the marker of a v1 directory,
+    /// whose own name the marker of publishing takes.
+    pub(super) copies: Vec<Copy>,
+    /// Files that move out of the way, from the target into one of those directories.
+    pub(super) aside: Vec<Aside>,
+    /// Files that move from the work directory into the target.
+    pub(super) published: Vec<Published>,
+    /// The marker while publishing lasts.
+    pub(super) publishing_marker: String,
+    /// The marker that ends publishing.
+    pub(super) final_marker: String,
+    /// Permission bits of the files that are written.
+    pub(super) mode: u32,
+}
+
+/// A small file written anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Copy {
+    pub(super) directory: String,
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// A file that makes room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Aside {
+    pub(super) name: String,
+    pub(super) directory: String,
+    pub(super) size: u64,
+}
+
+/// A staged file that is published under its own name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Published {
+    pub(super) name: String,
+    pub(super) size: u64,
+    /// XXH3-128 of the file, 32 hex digits.
+    pub(super) xxh3: String,
+}
+
+impl Journal {
+    pub(super) fn new(publishing_marker: String, final_marker: String, access: Access) -> Self {
+        Self {
+            format: FORMAT,
+            directories: Vec::new(),
+            copies: Vec::new(),
+            aside: Vec::new(),
+            published: Vec::new(),
+            publishing_marker,
+            final_marker,
+            mode: access.mode,
+        }
+    }
+
+    /// Makes the journal durable in the work directory. From here on there is only forward.
+    pub(super) fn write(&self, work: &Dir) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self).map_err(|error| {
+            Error::new(Code::Internal, "cannot encode the journal").because(error)
+        })?;
+        work.replace(JOURNAL, &text, Access::default())
+    }
+
+    /// The journal of a publish that was cut off, if there is one below `target`.
+    pub(super) fn read(target: &Dir) -> Result<Option<Self>> {
+        if target.entry(WORK_DIR)?.is_none() {
+            return Ok(None);
+        }
+        let Some(file) = target.open_dir(WORK_DIR)?.open_file_if_exists(JOURNAL)? else {
+            return Ok(None);
+        };
+        let damaged = |sentence: &str| {
+            Error::new(Code::JournalDamaged, sentence)
+                .at(Place::file(file.path()))
+                .hint("keep the directory as it is; its files are complete under one of two names each")
+        };
+        let journal: Self = serde_json::from_slice(&file.read_all(LARGEST)?)
+            .map_err(|error| damaged("the publish journal does not parse").because(error))?;
+        if journal.format != FORMAT {
+            return Err(damaged(
+                "the publish journal has a format that this version does not know",
+            ));
+        }
+        if let Some(name) = journal.names().find(|name| !is_plain(name)) {
+            return Err(damaged(&format!("the publish journal names {name:?}")));
+        }
+        Ok(Some(journal))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let copies = self
+            .copies
+            .iter()
+            .flat_map(|copy| [&copy.directory, &copy.name]);
+        let aside = self
+            .aside
+            .iter()
+            .flat_map(|aside| [&aside.directory, &aside.name]);
+        let published = self.published.iter().map(|published| &published.name);
+        self.directories
+            .iter()
+            .chain(copies)
+            .chain(aside)
+            .chain(published)
+            .map(String::as_str)
+    }
+}
+
+/// Names from a file must stay in their directory.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0'])
+}

@@ -1,0 +1,184 @@
+//! `metadata.db` and `wal.log` of the staged directory, and reading them back.
+
+use super::indexes::{Built, BuiltCollection};
+use super::plan::{Plan, PlannedCollection};
+use super::work::{STAGED_METADATA, STAGED_WAL, WorkDir};
+use crate::files::Dir;
+use crate::index::key::key_json;
+use crate::layout;
+use crate::v1::wal::fresh_wal;
+use crate::v2::PageId;
+use crate::v2::btree::{StoredKey, TreeSummary};
+use crate::v2::metadata::{
+    BuiltIndex, CollectionOptions, CollectionPlan, CollectionRecord, ContentDigest, Extent,
+    IndexMetadata, IndexRecord, MetadataReader, MetadataWriter,
+};
+use crate::v2::page::ChecksumPolicy;
+use crate::v2::statistics::StatisticsRecord;
+use crate::{Code, Error, Place, Result};
+
+/// Bytes of the buffer that metadata pages are written from.
+const WRITE_BUFFER: usize = 256 << 10;
+
+/// Writes both files and makes them durable.
+pub(super) fn write(plan: &Plan, work: &WorkDir, built: &Built) -> Result<()> {
+    let layout = layout_of(plan)?;
+    let file = work.dir.create(STAGED_METADATA, work.access)?;
+    let mut writer = MetadataWriter::create(file, &layout, WRITE_BUFFER)?;
+    for (planned, built) in plan.collections.iter().zip(&built.collections) {
+        let (record, indexes) = records(plan, planned, built)?;
+        writer.write_collection(&record, &indexes)?;
+    }
+    writer.finish()?;
+    let wal = work.dir.create(STAGED_WAL, work.access)?;
+    wal.write_all_at(&fresh_wal(), 0)?;
+    wal.sync()?;
+    work.dir.sync()
+}
+
+fn layout_of(plan: &Plan) -> Result<Vec<CollectionPlan>> {
+    let too_many = |collection: &PlannedCollection| {
+        Error::new(
+            Code::LimitExceeded,
+            "a collection has more than 65535 indexes",
+        )
+        .at(Place::default().in_collection(&collection.name))
+    };
+    plan.collections
+        .iter()
+        .map(|collection| {
+            let index_count = u16::try_from(collection.indexes.len());
+            Ok(CollectionPlan {
+                name: collection.name.clone(),
+                index_count: index_count.map_err(|_| too_many(collection))?,
+            })
+        })
+        .collect()
+}
+
+/// What stands in the metadata of a collection and its indexes.
+fn records(
+    plan: &Plan,
+    planned: &PlannedCollection,
+    built: &BuiltCollection,
+) -> Result<(CollectionRecord, Vec<IndexMetadata>)> {
+    let written = &built.written;
+    let pages = written.pages;
+    let extents = match pages.page_count {
+        0 => Vec::new(),
+        count => vec![Extent(pages.first_page, count)],
+    };
+    let record = CollectionRecord {
+        collection_id: planned.id,
+        name: planned.name.clone(),
+        created_ns: plan.instant_ns,
+        document_count: written.tally.documents,
+        data_size: written.tally.bytes,
+        first_data_page: pages.first_data_page,
+        options: Some(CollectionOptions::published(
+            extents,
+            ContentDigest(written.tally.digest.0),
+        )),
+        // The writer knows the index count and where the statistics are.
+        index_count: 0,
+        statistics_page: PageId(0),
+        schema: None,
+    };
+    let mut indexes = Vec::with_capacity(built.indexes.len());
+    for (index_id, (definition, index)) in (1..).zip(planned.indexes.iter().zip(&built.indexes)) {
+        let tree = &index.tree;
+        let summary = BuiltIndex {
+            root_page: tree.root,
+            entry_count: tree.entry_count,
+            order: tree.order,
+            text_totals: None,
+        };
+        let ids = (planned.id, index_id);
+        indexes.push(IndexMetadata {
+            record: IndexRecord::new(definition, ids, plan.instant_ns, plan.infer_types, summary),
+            statistics: statistics(index_id, tree, plan.instant_ns)?,
+        });
+    }
+    Ok((record, indexes))
+}
+
+fn statistics(index_id: u32, tree: &TreeSummary, instant_ns: i64) -> Result<StatisticsRecord> {
+    Ok(StatisticsRecord {
+        index_id,
+        total_entries: tree.entry_count,
+        unique_keys: tree.unique_keys,
+        height: tree.height,
+        leaf_nodes: tree.leaf_nodes,
+        internal_nodes: tree.internal_nodes,
+        avg_key_size: tree.avg_key_size(),
+        avg_value_size: tree.avg_value_size(),
+        min_key: json(tree.min_key.as_ref())?,
+        max_key: json(tree.max_key.as_ref())?,
+        last_updated_ns: instant_ns,
+        cardinality: tree.cardinality(),
+        scans: 0,
+        seeks: 0,
+        last_access_ns: 0,
+    })
+}
+
+fn json(key: Option<&StoredKey>) -> Result<String> {
+    let Some(key) = key else {
+        return Ok(String::new());
+    };
+    let json = key_json(key.borrow()).map_err(|error| {
+        Error::new(Code::Internal, "a stored key does not decode").because(error)
+    })?;
+    Ok(json.unwrap_or_else(|| "null".to_owned()))
+}
+
+/// Reads the staged files back and compares them with what was to be written.
+pub(super) fn verify(plan: &Plan, work: &WorkDir, built: &Built) -> Result<()> {
+    let different = |name: &str, sentence: &str| {
+        Error::new(Code::VerifyFailed, sentence).at(Place::file(work.dir.join(name)))
+    };
+    let metadata = work.dir.open_file(STAGED_METADATA)?;
+    metadata.drop_cache();
+    let reader = MetadataReader::open(metadata, ChecksumPolicy::Required)?;
+    let mut entries = reader.collections();
+    for (planned, built) in plan.collections.iter().zip(&built.collections) {
+        let loaded = entries.next().map(|entry| reader.load(entry)).transpose()?;
+        let (mut record, indexes) = records(plan, planned, built)?;
+        if let Some(loaded) = &loaded {
+            // Set by the writer, and checked by the reader.
+            record.index_count = loaded.record.index_count;
+            record.statistics_page = loaded.record.statistics_page;
+        }
+        if loaded.is_none_or(|loaded| loaded.record != record || loaded.indexes != indexes) {
+            let error = different(
+                STAGED_METADATA,
+                "a collection's metadata is not what was written",
+            );
+            return Err(error.map_place(|place| place.in_collection(&planned.name)));
+        }
+    }
+    if entries.next().is_some() {
+        return Err(different(
+            STAGED_METADATA,
+            "the catalog has a collection too many",
+        ));
+    }
+    if work.dir.open_file(STAGED_WAL)?.read_all(1 << 10)? != fresh_wal() {
+        return Err(different(
+            STAGED_WAL,
+            "the fresh write-ahead log is not what was written",
+        ));
+    }
+    Ok(())
+}
+
+/// A v2 directory's files and catalog must at least parse.
+pub(super) fn check_parses(directory: &Dir) -> Result<()> {
+    let metadata = directory.open_file(layout::METADATA_FILE)?;
+    directory.open_file(layout::DATA_FILE)?;
+    let reader = MetadataReader::open(metadata, ChecksumPolicy::Optional)?;
+    for entry in reader.collections() {
+        reader.load(entry)?;
+    }
+    Ok(())
+}

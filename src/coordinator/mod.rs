@@ -1,0 +1,309 @@
+//! A migration from start to end: the phases in order, and what becomes of a failure.
+
+mod check;
+mod collections;
+mod context;
+mod directories;
+mod indexes;
+mod interrupt;
+mod journal;
+mod keys;
+mod metadata;
+mod names;
+mod parse;
+mod plan;
+mod publish;
+mod state;
+mod unlisted;
+mod verify;
+mod work;
+
+pub use interrupt::Interrupt;
+
+use crate::files::{Access, Gate};
+use crate::layout;
+use crate::options::{Options, Verification};
+use crate::progress::{Phase, ProgressSink, Totals, Tracker};
+use crate::report::{Outcome, Report, Verified};
+use crate::version::{self, DirectoryVersion, FormatVersion, Marker};
+use crate::{Code, Error, Place, Result};
+use context::Context;
+use directories::{Contents, Directories};
+use journal::Journal;
+use plan::Plan;
+use std::time::{Duration, Instant};
+use work::WorkDir;
+
+/// A migration that can be run.
+#[derive(Clone, Debug)]
+pub struct Migration {
+    options: Options,
+    gate: Gate,
+    interrupt: Interrupt,
+}
+
+impl Migration {
+    /// A migration with these options.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            gate: Gate::open(),
+            interrupt: Interrupt::default(),
+        }
+    }
+
+    /// Lets every change to a file pass `gate`; for tests.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Gate) -> Self {
+        self.gate = gate;
+        self
+    }
+
+    /// Stops at the next batch once `interrupt` is requested.
+    #[must_use]
+    pub fn with_interrupt(mut self, interrupt: Interrupt) -> Self {
+        self.interrupt = interrupt;
+        self
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// See [`Code`]. Before publishing has begun, everything that the run made is removed again.
+    pub fn run(&self, sink: &mut dyn ProgressSink) -> Result<Report> {
+        let directories = Directories::open(&self.options, &self.gate)?;
+        let result = self.run_in(&directories, sink);
+        if result.is_err() {
+            directories.remove_new_target();
+        }
+        result
+    }
+
+    fn run_in(&self, directories: &Directories, sink: &mut dyn ProgressSink) -> Result<Report> {
+        let target = directories.target();
+        if let Some(journal) = Journal::read(target)? {
+            publish::roll_forward(target, &journal, false)?;
+            return Ok(Report::nothing(
+                Outcome::Finished,
+                target.path().to_path_buf(),
+            ));
+        }
+        if let Some(report) = self.nothing_to_do(directories)? {
+            return Ok(report);
+        }
+        let context = Context::new(&self.options, Tracker::new(sink), self.interrupt.clone());
+        let mut run = Run {
+            directories,
+            context,
+            phases: Vec::new(),
+            started: Instant::now(),
+        };
+        let result = run.all_phases();
+        match result {
+            Err(error) if Journal::read(target).is_ok_and(|journal| journal.is_none()) => {
+                // Nothing but the work directory was touched yet.
+                if let Err(left) = WorkDir::remove(target) {
+                    tracing::warn!("the work directory could not be removed: {left}");
+                }
+                Err(error)
+            }
+            result => result,
+        }
+    }
+
+    /// The ways in which there is nothing to migrate, and those in which nothing may be.
+    fn nothing_to_do(&self, directories: &Directories) -> Result<Option<Report>> {
+        let source = &directories.source;
+        let path = directories.target().path().to_path_buf();
+        match version::detect(source)? {
+            DirectoryVersion::V1 { .. } => {}
+            DirectoryVersion::V2(_) | DirectoryVersion::V21(_) if directories.in_place() => {
+                metadata::check_parses(source)?;
+                // What a publish that was cut off at its very end has left.
+                WorkDir::remove(source)?;
+                return Ok(Some(Report::nothing(Outcome::AlreadyMigrated, path)));
+            }
+            DirectoryVersion::V2(_) | DirectoryVersion::V21(_) => {
+                return Err(
+                    Error::new(Code::Usage, "the source is in format v2 already")
+                        .at(Place::file(source.path()))
+                        .hint("there is nothing to migrate; name a v1 directory as the source"),
+                );
+            }
+            DirectoryVersion::Publishing(_) => {
+                return Err(version::half_published(source));
+            }
+        }
+        let contents = Contents::of(source)?;
+        if contents.is_empty() {
+            return Ok(Some(Report::nothing(
+                Outcome::Empty,
+                source.path().to_path_buf(),
+            )));
+        }
+        if directories.in_place() {
+            if source.entry(layout::V1_DIR)?.is_some() {
+                return Err(Error::new(
+                    Code::InTheWayFile,
+                    "the v1 files of an earlier migration are there",
+                )
+                .at(Place::file(source.join(layout::V1_DIR)))
+                .hint("move that directory away if you no longer need it"));
+            }
+        } else {
+            let target = directories.target();
+            Contents::of(target)?.check_target(target, self.options.force)?;
+        }
+        Ok(None)
+    }
+}
+
+/// A run under way.
+struct Run<'a, 's> {
+    directories: &'a Directories,
+    context: Context<'a, 's>,
+    phases: Vec<(Phase, Duration)>,
+    started: Instant,
+}
+
+impl Run<'_, '_> {
+    fn all_phases(&mut self) -> Result<Report> {
+        let target = self.directories.target();
+        let mut plan = check::run(&mut self.context, self.directories)?;
+        self.end(Phase::Check);
+
+        WorkDir::remove(target)?;
+        let work = WorkDir::create(target, plan.access)?;
+        let collected = collections::run(&mut self.context, &mut plan, &work)?;
+        self.end(Phase::Collections);
+
+        let built = indexes::run(&mut self.context, &plan, &work, collected)?;
+        metadata::write(&plan, &work, &built)?;
+        self.end(Phase::Indexes);
+
+        let hash = verify::run(&mut self.context, &plan, &work, &built)?;
+        self.end(Phase::Verify);
+
+        self.context
+            .tracker
+            .start_phase(Phase::Publish, Totals::default(), Totals::default());
+        plan.check_source_unchanged()?;
+        let journal = self.journal(&plan, &work, hash)?;
+        journal.write(&work.dir)?;
+        publish::roll_forward(target, &journal, true)?;
+        self.end(Phase::Publish);
+        Ok(self.report(plan, &built))
+    }
+
+    fn end(&mut self, phase: Phase) {
+        self.context.tracker.report();
+        let elapsed = self.started.elapsed();
+        tracing::info!(seconds = elapsed.as_secs_f64(), "{} done", phase.name());
+        self.phases.push((phase, elapsed));
+        self.started = Instant::now();
+    }
+
+    fn journal(&self, plan: &Plan, work: &WorkDir, data_hash: Option<String>) -> Result<Journal> {
+        let target = self.directories.target();
+        let instant = plan.instant();
+        let published = Marker::migrated(FormatVersion::V2_0, "1.0", &instant.to_string());
+        let mut journal = Journal::new(
+            Marker::publishing().encode(),
+            published.encode(),
+            work.access,
+        );
+        if self.directories.in_place() {
+            journal.directories.push(layout::V1_DIR.to_owned());
+            journal.aside = publish::plan_aside(target, &plan.v1_files, layout::V1_DIR)?;
+            journal
+                .copies
+                .extend(plan.v1_marker.as_ref().map(|text| journal::Copy {
+                    directory: layout::V1_DIR.to_owned(),
+                    name: layout::MARKER_FILE.to_owned(),
+                    text: text.clone(),
+                }));
+        } else {
+            self.plan_replaced(plan, &mut journal)?;
+        }
+        let mut hashes = [data_hash, None, None].into_iter();
+        for name in [work::STAGED_DATA, work::STAGED_METADATA, work::STAGED_WAL] {
+            journal
+                .published
+                .push(publish::published(work, name, hashes.next().flatten())?);
+        }
+        Ok(journal)
+    }
+
+    /// With `--force`, LauraDB files in the target move aside.
+    fn plan_replaced(&self, plan: &Plan, journal: &mut Journal) -> Result<()> {
+        let target = self.directories.target();
+        let contents = Contents::of(target)?;
+        let mut names = Vec::new();
+        for entry in &contents.laura_files {
+            let name = entry.name.to_str().map(str::to_owned).ok_or_else(|| {
+                Error::new(Code::InTheWayFile, "the file's name is not UTF-8")
+                    .at(Place::file(target.join(&entry.name)))
+            })?;
+            names.push(name);
+        }
+        if names.is_empty() {
+            return Ok(());
+        }
+        let stamp = plan.instant().strftime("%Y%m%d-%H%M%S");
+        let directory = format!("{}{stamp}", layout::REPLACED_DIR_PREFIX);
+        if let Some(at) = names.iter().position(|name| name == layout::MARKER_FILE) {
+            // The marker of publishing takes its name, so it is copied, not moved.
+            let text = target.open_file(layout::MARKER_FILE)?.read_all(1 << 20)?;
+            let name = names.swap_remove(at);
+            let text = String::from_utf8_lossy(&text).into_owned();
+            journal.copies.push(journal::Copy {
+                directory: directory.clone(),
+                name,
+                text,
+            });
+        }
+        journal.aside = publish::plan_aside(target, &names, &directory)?;
+        journal.directories.push(directory);
+        Ok(())
+    }
+
+    fn report(&self, plan: Plan, built: &indexes::Built) -> Report {
+        let mut report = Report::nothing(
+            Outcome::Migrated,
+            self.directories.target().path().to_path_buf(),
+        );
+        report.originals = self
+            .directories
+            .in_place()
+            .then(|| self.directories.source.join(layout::V1_DIR));
+        report.collections = indexes::report(&plan, built);
+        report.generated_ids = built
+            .collections
+            .iter()
+            .map(|collection| collection.written.tally.generated_ids)
+            .sum();
+        report.verified = match self.context.options.verification {
+            Verification::All => Verified::All,
+            Verification::Sample(rate) => Verified::Sample(rate),
+            Verification::None => Verified::Nothing,
+        };
+        report.warnings = plan.warnings;
+        report
+            .warnings
+            .extend(indexes::warnings(&plan.collections, built));
+        report.wal = plan.wal_summary;
+        report.phases.clone_from(&self.phases);
+        report
+    }
+}
+
+/// Owner and mode for what is written: those of the least readable source file.
+fn least_readable(accesses: impl Iterator<Item = Access>) -> Access {
+    accesses
+        .reduce(|a, b| Access {
+            mode: a.mode & b.mode,
+            owner: a.owner,
+        })
+        .unwrap_or_default()
+}

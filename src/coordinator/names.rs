@@ -1,0 +1,99 @@
+//! Which collections there are: those of the snapshot, and those that only the WAL names.
+
+use crate::files::InputFile;
+use crate::v1::names::Renames;
+use crate::v1::snapshot::SnapshotLayout;
+use crate::v1::wal::RecordPlace;
+use crate::{Code, Error, Place, Result};
+use std::collections::HashMap;
+
+/// Names of collections and their numbers: positions in the snapshot, then as the WAL names them.
+pub(super) struct NameTable {
+    renames: Renames,
+    /// By number: the name in v1, and where it stands.
+    names: Vec<(String, Place)>,
+    numbers: HashMap<String, u32>,
+}
+
+/// A collection that v2 will have.
+pub(super) struct Named {
+    pub(super) number: u32,
+    pub(super) v1_name: String,
+    /// After `--rename`.
+    pub(super) name: String,
+}
+
+impl NameTable {
+    pub(super) fn new(
+        renames: &[String],
+        snapshot: Option<(&InputFile, &SnapshotLayout)>,
+    ) -> Result<Self> {
+        let renames = Renames::parse(renames)?;
+        let mut table = Self {
+            renames,
+            names: Vec::new(),
+            numbers: HashMap::new(),
+        };
+        if let Some((file, layout)) = snapshot {
+            for collection in &layout.collections {
+                table.add(
+                    &collection.name,
+                    Place::offset(file.path(), collection.offset),
+                )?;
+            }
+        }
+        Ok(table)
+    }
+
+    fn add(&mut self, name: &str, place: Place) -> Result<u32> {
+        let number = u32::try_from(self.names.len())
+            .map_err(|_| Error::new(Code::LimitExceeded, "there are too many collections"))?;
+        self.names.push((name.to_owned(), place));
+        self.numbers.insert(name.to_owned(), number);
+        Ok(number)
+    }
+
+    /// The number of a collection that the log names; `None` for a delete from one that is not
+    /// there.
+    pub(super) fn resolve(
+        &mut self,
+        log: &InputFile,
+        name: &str,
+        place: RecordPlace,
+    ) -> Result<Option<u32>> {
+        if let Some(number) = self.numbers.get(name) {
+            return Ok(Some(*number));
+        }
+        if place.is_delete() {
+            return Ok(None);
+        }
+        let place = Place::offset(log.path(), place.offset).with_lsn(place.lsn);
+        self.add(name, place).map(Some)
+    }
+
+    /// All collections with the names that they will have, in the order of those.
+    pub(super) fn finish(self) -> Result<Vec<Named>> {
+        let names = self
+            .names
+            .iter()
+            .map(|(name, place)| (name.as_str(), place.clone().in_collection(name)));
+        let resolved = self.renames.resolve(names).map_err(|errors| {
+            let first = errors.into_iter().next();
+            first.unwrap_or_else(|| Error::new(Code::Internal, "names were refused for no reason"))
+        })?;
+        self.renames.finish()?;
+        let mut named: Vec<Named> = (0..)
+            .zip(&self.names)
+            .filter_map(|(number, (v1_name, _))| {
+                let name = resolved.get(v1_name)?.clone();
+                Some(Named {
+                    number,
+                    v1_name: v1_name.clone(),
+                    name,
+                })
+            })
+            .collect();
+        named.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+        Ok(named)
+    }
+}

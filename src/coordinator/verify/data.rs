@@ -1,0 +1,263 @@
+//! Data pages read back: checksums, slots, documents, and the keys that indexes must have.
+
+use super::{Block, EntrySum};
+use crate::coordinator::context::Sample;
+use crate::coordinator::indexes::Built;
+use crate::coordinator::keys::extractors;
+use crate::coordinator::plan::Plan;
+use crate::coordinator::state::Digest;
+use crate::document::bson::RawDocument;
+use crate::index::extract::{Extraction, ExtractorSet};
+use crate::v2::data_file::DocumentReader;
+use crate::v2::page::{self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageError, PageType};
+use crate::v2::page_file::PageFileReader;
+use crate::v2::slotted::{SlotContent, SlottedPage};
+use crate::v2::{DocumentAddress, PageId};
+use crate::{Code, Error, Result};
+use crossbeam_channel::{Receiver, Sender};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+/// What was found of one collection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CollectionSums {
+    pub(super) documents: u64,
+    pub(super) bytes: u64,
+    /// Of all documents, or of those in the sample.
+    pub(super) digest: Digest,
+    /// Overflow pages that are there, and those that slots point at: counts and sums of hashes.
+    pub(super) overflow_pages: PageSum,
+    pub(super) chain_pages: PageSum,
+    /// The keys that the documents have, for each index.
+    pub(super) keys: Vec<EntrySum>,
+}
+
+/// Counts pages, and tells different ones apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct PageSum {
+    count: u64,
+    hashes: u64,
+}
+
+impl PageSum {
+    fn add(&mut self, page: PageId) {
+        self.count += 1;
+        self.hashes = self.hashes.wrapping_add(xxh3_64(&page.0.to_le_bytes()));
+    }
+}
+
+/// What was found of all collections, in plan order.
+pub(super) struct DataSums {
+    collections: Vec<CollectionSums>,
+    pub(super) is_sample: bool,
+}
+
+impl DataSums {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let collections = plan.collections.iter().map(|collection| CollectionSums {
+            keys: vec![EntrySum::default(); collection.indexes.len()],
+            ..CollectionSums::default()
+        });
+        Self {
+            collections: collections.collect(),
+            is_sample: false,
+        }
+    }
+
+    pub(super) fn collection(&self, position: usize) -> &CollectionSums {
+        static NOTHING: CollectionSums = CollectionSums {
+            documents: 0,
+            bytes: 0,
+            digest: Digest(0),
+            overflow_pages: PageSum {
+                count: 0,
+                hashes: 0,
+            },
+            chain_pages: PageSum {
+                count: 0,
+                hashes: 0,
+            },
+            keys: Vec::new(),
+        };
+        self.collections.get(position).unwrap_or(&NOTHING)
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.is_sample |= other.is_sample;
+        for (sum, other) in self.collections.iter_mut().zip(other.collections) {
+            sum.documents += other.documents;
+            sum.bytes += other.bytes;
+            sum.digest += other.digest;
+            for (sum, other) in [
+                (&mut sum.overflow_pages, other.overflow_pages),
+                (&mut sum.chain_pages, other.chain_pages),
+            ] {
+                sum.count += other.count;
+                sum.hashes = sum.hashes.wrapping_add(other.hashes);
+            }
+            for (sum, other) in sum.keys.iter_mut().zip(other.keys) {
+                sum.merge(other);
+            }
+        }
+    }
+}
+
+/// Checks blocks of data pages on a thread of its own.
+pub(super) struct DataWorker<'p> {
+    plan: &'p Plan,
+    built: &'p Built,
+    pages: PageFileReader,
+    sample: Sample,
+    sums: DataSums,
+    /// Position of the collection that `extractors` are for.
+    current: Option<usize>,
+    extractors: ExtractorSet,
+    stored: Vec<u8>,
+    scratch: Vec<u8>,
+}
+
+impl<'p> DataWorker<'p> {
+    pub(super) fn new(
+        plan: &'p Plan,
+        built: &'p Built,
+        pages: PageFileReader,
+        sample: Sample,
+    ) -> Self {
+        let mut sums = DataSums::new(plan);
+        sums.is_sample = sample.is_partial();
+        Self {
+            plan,
+            built,
+            pages,
+            sample,
+            sums,
+            current: None,
+            extractors: ExtractorSet::new([]),
+            stored: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    pub(super) fn run(
+        mut self,
+        blocks: &Receiver<Block>,
+        recycle: &Sender<Vec<u8>>,
+    ) -> Result<DataSums> {
+        for block in blocks {
+            for (number, bytes) in (block.first.0..).zip(block.bytes.as_chunks::<PAGE_SIZE>().0) {
+                self.page(PageId(number), bytes)?;
+            }
+            // A reader that has ended needs no empty buffers.
+            let _ = recycle.try_send(block.bytes);
+        }
+        Ok(self.sums)
+    }
+
+    fn page(&mut self, id: PageId, bytes: &PageBytes) -> Result<()> {
+        let damaged = |pages: &PageFileReader, error: PageError| pages.damaged(id, error);
+        let Some(position) = self.collection_of(id) else {
+            let checked = page::verify(bytes, id, PageType::Data, ChecksumPolicy::Required);
+            let slotted = checked.and_then(|()| SlottedPage::open(bytes));
+            return match slotted
+                .map_err(|error| damaged(&self.pages, error))?
+                .slot_count()
+            {
+                0 if id == PageId(0) => Ok(()),
+                _ => Err(damaged(
+                    &self.pages,
+                    PageError::field(0, "page id", id.0, "a page of a collection or an index"),
+                )),
+            };
+        };
+        let header = page::PageHeader::decode(bytes);
+        if header.page_type == PageType::Overflow as u8 {
+            page::verify(bytes, id, PageType::Overflow, ChecksumPolicy::Required)
+                .map_err(|error| damaged(&self.pages, error))?;
+            if let Some(sums) = self.sums.collections.get_mut(position) {
+                sums.overflow_pages.add(id);
+            }
+            return Ok(());
+        }
+        page::verify(bytes, id, PageType::Data, ChecksumPolicy::Required)
+            .map_err(|error| damaged(&self.pages, error))?;
+        self.begin(position)?;
+        self.slotted(position, id, bytes)
+    }
+
+    /// The collection in whose run of pages a page lies.
+    fn collection_of(&self, id: PageId) -> Option<usize> {
+        let inside = |position: &usize| {
+            self.built
+                .collections
+                .get(*position)
+                .is_some_and(|collection| {
+                    let pages = collection.written.pages;
+                    id.0.checked_sub(pages.first_page.0)
+                        .is_some_and(|at| at < pages.page_count)
+                })
+        };
+        // Pages come in order, so it is nearly always the same one or the next.
+        let at = self.current.unwrap_or(0);
+        (at..self.built.collections.len())
+            .find(inside)
+            .or_else(|| (0..at).find(inside))
+    }
+
+    fn begin(&mut self, position: usize) -> Result<()> {
+        if self.current != Some(position) {
+            let collection = self.plan.collections.get(position);
+            let collection = collection
+                .ok_or_else(|| Error::new(Code::Internal, "a collection that is not planned"))?;
+            self.extractors = extractors(collection, self.plan.infer_types)?;
+            self.current = Some(position);
+        }
+        Ok(())
+    }
+
+    fn slotted(&mut self, position: usize, page: PageId, bytes: &PageBytes) -> Result<()> {
+        let damaged = |error: PageError| self.pages.damaged(page, error);
+        let slotted = SlottedPage::open(bytes).map_err(damaged)?;
+        slotted.check_layout().map_err(damaged)?;
+        let owner = u16::try_from((position + 1) & 0xFFFF).unwrap_or_default();
+        if slotted.owner() != owner {
+            let expected = format!("{owner}, the collection's id");
+            return Err(damaged(PageError::field(
+                26,
+                "owner",
+                slotted.owner(),
+                expected,
+            )));
+        }
+        let Some(sums) = self.sums.collections.get_mut(position) else {
+            return Ok(());
+        };
+        let mut reader = DocumentReader::new(&self.pages);
+        for slot in slotted.slots() {
+            let (slot, content) = slot.map_err(damaged)?;
+            if let SlotContent::Overflow(head) = content {
+                let first = head.first_page().0;
+                let pages = first..first.saturating_add(u32::from(head.page_count()));
+                pages.for_each(|page| sums.chain_pages.add(PageId(page)));
+            }
+            let address = DocumentAddress { page, slot };
+            let bson = reader.resolve(address, content)?;
+            let document = RawDocument::trusted(bson);
+            sums.documents += 1;
+            sums.bytes += bson.len() as u64;
+            if !self.sample.is_partial() || self.sample.chooses(document) {
+                sums.digest += xxh3_128(bson);
+            }
+            let (keys, stored, scratch) = (&mut sums.keys, &mut self.stored, &mut self.scratch);
+            self.extractors
+                .extract(document, |index, extraction, key| {
+                    if let (Extraction::Key, Some(sum)) = (extraction, keys.get_mut(index)) {
+                        let key = key.stored(stored).map_err(|error| {
+                            Error::new(Code::Internal, "a key cannot be stored").because(error)
+                        })?;
+                        sum.add(key, address, scratch);
+                    }
+                    Ok(())
+                })?;
+        }
+        Ok(())
+    }
+}

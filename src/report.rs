@@ -1,0 +1,160 @@
+//! What a run did, for people and for programs.
+
+use crate::progress::Phase;
+use crate::v1::wal::WalSummary;
+use crate::{Code, Place};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a run ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The directory was migrated by this run.
+    Migrated,
+    /// An earlier run had been cut off while it published; this run finished that.
+    Finished,
+    /// The directory is v2 already.
+    AlreadyMigrated,
+    /// The directory is empty.
+    Empty,
+}
+
+/// Something that the operator should know and that did not stop the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Its kind.
+    pub code: Code,
+    /// One sentence.
+    pub sentence: String,
+    /// Where.
+    pub place: Place,
+}
+
+impl Warning {
+    /// A warning without a place.
+    #[must_use]
+    pub fn new(code: Code, sentence: impl Into<String>) -> Self {
+        Self {
+            code,
+            sentence: sentence.into(),
+            place: Place::default(),
+        }
+    }
+
+    /// Sets the place.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = place;
+        self
+    }
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.sentence)?;
+        if self.place.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " ({})", self.place)
+        }
+    }
+}
+
+/// An index as it was built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct IndexReport {
+    /// Its name.
+    pub name: String,
+    /// Entries in it.
+    pub entries: u64,
+    /// Documents whose value cannot be indexed (arrays, documents, no time in a TTL index).
+    pub unindexable: u64,
+}
+
+/// A collection as it was migrated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CollectionReport {
+    /// Its name in v2.
+    pub name: String,
+    /// Documents in v2.
+    pub documents: u64,
+    /// Sum of their BSON sizes.
+    pub bytes: u64,
+    /// Its indexes, `_id_` first.
+    pub indexes: Vec<IndexReport>,
+    /// Indexes of the snapshot that `--skip-index` left out.
+    pub skipped_indexes: Vec<String>,
+}
+
+/// How much was verified.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verified {
+    /// Everything was read back and found equal.
+    All,
+    /// Structure, counts and ids of everything; content of this share of the documents.
+    Sample(f64),
+    /// Nothing was read back.
+    Nothing,
+}
+
+/// What a run did.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Where v2 is.
+    pub target: PathBuf,
+    /// Where the v1 files of an in-place migration are.
+    pub originals: Option<PathBuf>,
+    /// The collections, in the order of their names.
+    pub collections: Vec<CollectionReport>,
+    /// What the write-ahead log held.
+    pub wal: Option<WalSummary>,
+    /// Documents that got a generated `_id`.
+    pub generated_ids: u64,
+    /// How much was verified.
+    pub verified: Verified,
+    /// Time of each phase.
+    pub phases: Vec<(Phase, Duration)>,
+    /// What the operator should know.
+    pub warnings: Vec<Warning>,
+}
+
+impl Report {
+    /// A report of a run that had nothing to migrate.
+    #[must_use]
+    pub fn nothing(outcome: Outcome, target: PathBuf) -> Self {
+        Self {
+            outcome,
+            target,
+            originals: None,
+            collections: Vec::new(),
+            wal: None,
+            generated_ids: 0,
+            verified: Verified::All,
+            phases: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Documents in all collections.
+    #[must_use]
+    pub fn documents(&self) -> u64 {
+        self.collections
+            .iter()
+            .map(|collection| collection.documents)
+            .sum()
+    }
+
+    /// Indexes of all collections.
+    #[must_use]
+    pub fn indexes(&self) -> usize {
+        self.collections
+            .iter()
+            .map(|collection| collection.indexes.len())
+            .sum()
+    }
+}
