@@ -179,3 +179,27 @@ fn refusals() -> Vec<(&'static str, usize, Kind)> {
         ("encoder_key_with_nul", 16, Kind::DocumentTerminator),
     ]
 }
+
+#[test]
+fn the_bson_crate_writes_the_same_bytes() {
+    let theirs = ::bson::doc! {
+        "_id": ::bson::oid::ObjectId::from_bytes([7; 12]),
+        "double": 1.5,
+        "string": "žluť",
+        "document": { "a": { "": true } },
+        "array": [1_i32, 2_i64, ["x"], { "y": ::bson::Bson::Null }],
+        "binary": ::bson::Binary { subtype: ::bson::spec::BinarySubtype::Generic, bytes: vec![1, 2] },
+        "int32": -7_i32,
+        "int64": i64::MAX,
+        "false": false,
+    };
+    let theirs = theirs.to_vec().unwrap();
+    let document = check(&theirs).unwrap();
+    let mut ours = Vec::new();
+    let mut builder = DocumentBuilder::new(&mut ours);
+    rebuild(document, &mut builder);
+    builder.finish();
+    assert_eq!(ours, theirs);
+    assert_eq!(document.get("int64"), Some(RawValue::Int64(i64::MAX)));
+    assert_eq!(document.get("binary"), Some(RawValue::Binary(&[1, 2])));
+}
