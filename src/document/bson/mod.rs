@@ -65,3 +65,6 @@ impl ElementType {
 
 /// The smallest document: size and terminator.
 pub const MIN_DOCUMENT_BYTES: usize = 5;
+
+#[cfg(test)]
+mod tests;

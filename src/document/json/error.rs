@@ -73,5 +73,6 @@ pub(super) fn offset(text: &str, error: &serde_json::Error) -> usize {
             .nth(line - 2)
             .map_or(0, |newline| newline + 1),
     };
-    line_start + error.column().saturating_sub(1)
+    // A fault at a line break has column 0 of the next line.
+    (line_start + error.column()).saturating_sub(1)
 }

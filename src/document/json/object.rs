@@ -31,6 +31,13 @@ const OWN_VALUE: u32 = u32::MAX;
 /// The name stood before; the field has no place.
 const LATER: u32 = u32::MAX - 1;
 
+/// Positions of names, by hash. The hash is seeded, so no text can make names collide.
+#[derive(Default)]
+struct Lookup {
+    table: HashTable<u32>,
+    hasher: RandomState,
+}
+
 /// An open object.
 pub(super) struct Frame {
     /// Where its elements begin in the output.
@@ -38,9 +45,8 @@ pub(super) struct Frame {
     /// Where its names begin in `Scratch::names`.
     first: usize,
     ascending: bool,
-    /// Positions of names, by hash; empty until it is needed.
-    table: HashTable<u32>,
-    hasher: Option<RandomState>,
+    /// Only for many names in no order; boxed, since most objects never have it.
+    lookup: Option<Box<Lookup>>,
     /// The field being read: whether it is "type", and which one has the same name.
     is_type: bool,
     duplicate_of: Option<u32>,
@@ -57,8 +63,7 @@ impl Frame {
             body: state.out.len(),
             first: state.scratch.names.len(),
             ascending: true,
-            table: HashTable::new(),
-            hasher: None,
+            lookup: None,
             is_type: false,
             duplicate_of: None,
             replaced_bytes: 0,
@@ -131,27 +136,27 @@ impl Frame {
             let found = names.iter().position(|other| text(state, other) == name);
             return found.map(to_u32);
         }
-        let hasher = self.hasher.get_or_insert_with(RandomState::new);
+        let Lookup { table, hasher } = &mut **self.lookup.get_or_insert_default();
         let at = |position: &u32| {
             let name = names.get(to_usize(*position));
             name.map_or(&b""[..], |name| text(state, name))
         };
         let rehash = |position: &u32| hasher.hash_one(at(position));
-        if self.table.is_empty() {
+        if table.is_empty() {
             for (position, other) in names.iter().enumerate() {
                 if other.value != LATER {
                     let hash = hasher.hash_one(text(state, other));
-                    self.table.insert_unique(hash, to_u32(position), rehash);
+                    table.insert_unique(hash, to_u32(position), rehash);
                 }
             }
         }
         let hash = hasher.hash_one(name);
-        let found = self.table.find(hash, |position| at(position) == name);
+        let found = table.find(hash, |position| at(position) == name);
         let found = found.copied();
         if found.is_none() {
             // Growing hashes the entries again; this one's name is not in the list yet.
-            self.table.reserve(1, rehash);
-            self.table.insert_unique(hash, to_u32(names.len()), rehash);
+            table.reserve(1, rehash);
+            table.insert_unique(hash, to_u32(names.len()), rehash);
         }
         found
     }
@@ -224,7 +229,7 @@ impl Frame {
         state.out.extend_from_slice(&elements);
         state.scratch.elements = elements;
         self.replaced_bytes = 0;
-        self.table.clear();
+        self.lookup = None;
         self.forget_places(state);
     }
 

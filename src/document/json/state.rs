@@ -26,16 +26,19 @@ impl Scratch {
     /// Forgets what a document has left. One huge document does not hold on to its memory for the
     /// rest of the run.
     pub(super) fn clear(&mut self) {
-        self.names.clear();
-        self.names.shrink_to(KEPT_ITEMS);
-        self.integers.clear();
-        self.integers.shrink_to(KEPT_ITEMS);
-        self.points.clear();
-        self.points.shrink_to(KEPT_ITEMS);
-        self.elements.clear();
-        self.elements.shrink_to(KEPT_ITEMS);
-        self.moved.clear();
-        self.moved.shrink_to(KEPT_ITEMS);
+        empty(&mut self.names);
+        empty(&mut self.integers);
+        empty(&mut self.points);
+        empty(&mut self.elements);
+        empty(&mut self.moved);
+    }
+}
+
+#[inline]
+fn empty<T>(buffer: &mut Vec<T>) {
+    buffer.clear();
+    if buffer.capacity() > KEPT_ITEMS {
+        buffer.shrink_to(KEPT_ITEMS);
     }
 }
 
