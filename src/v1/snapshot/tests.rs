@@ -266,20 +266,22 @@ fn a_document_beyond_the_limit_is_named_or_alone_in_its_chunk() {
     let text = around(&format!(
         r#"[{{"name":"c","documents":[{{}},{large},{{}},{{}}]}}]"#
     ));
-    let mut options = ScanOptions {
-        max_document_bytes: 100,
-        buffer_bytes: 10,
-        ..ScanOptions::default()
-    };
-    let error = scan_with(text.as_bytes(), &options).expect_err("too large");
-    assert_eq!(error.code(), Code::BadDocument);
-    assert_eq!(error.place().offset, text.find(&large).map(|at| at as u64));
-    options.keep_oversized = true;
-    let layout = scan_with(text.as_bytes(), &options).expect("kept");
-    let chunks = &layout.collections[0].chunks;
-    let counts: Vec<_> = chunks.iter().map(|chunk| chunk.documents).collect();
-    assert_eq!(counts, [1, 1, 2]);
-    assert_eq!(chunks[1].bytes, large.len() as u64);
+    for buffer_bytes in [10, 150, 1 << 20] {
+        let mut options = ScanOptions {
+            max_document_bytes: 100,
+            buffer_bytes,
+            ..ScanOptions::default()
+        };
+        let error = scan_with(text.as_bytes(), &options).expect_err("too large");
+        assert_eq!(error.code(), Code::BadDocument);
+        assert_eq!(error.place().offset, text.find(&large).map(|at| at as u64));
+        options.keep_oversized = true;
+        let layout = scan_with(text.as_bytes(), &options).expect("kept");
+        let chunks = &layout.collections[0].chunks;
+        let counts: Vec<_> = chunks.iter().map(|chunk| chunk.documents).collect();
+        assert_eq!(counts, [1, 1, 2]);
+        assert_eq!(chunks[1].bytes, large.len() as u64);
+    }
 }
 
 #[test]
