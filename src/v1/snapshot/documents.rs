@@ -26,8 +26,10 @@ impl Documents {
         let mut documents = Self::default();
         reader.array(|reader| {
             let start = reader.offset();
-            let is_container = matches!(reader.window().peek()?, Some(b'{' | b'['));
-            if is_container {
+            if matches!(reader.window().peek()?, Some(b'{' | b'[')) {
+                if documents.pass_neighbours(reader, chunk_bytes, options)? {
+                    return Ok(());
+                }
                 documents.pass_container(reader, start, options)?;
             } else {
                 reader.skip_value()?;
@@ -47,7 +49,36 @@ impl Documents {
         Ok(documents)
     }
 
-    #[inline]
+    /// Passes a container that lies wholly in the buffer, and those after it while no more than a
+    /// comma and white space part them. False if there is none, or it is too large.
+    ///
+    /// This is only a short cut past the token reader, which nearly every document takes.
+    fn pass_neighbours(
+        &mut self,
+        reader: &mut Reader<'_>,
+        chunk_bytes: u64,
+        options: &ScanOptions,
+    ) -> Result<bool> {
+        let base = reader.offset();
+        let bytes = reader.window().rest()?;
+        let mut passed = 0;
+        let mut next = Some(0);
+        while let Some(start) = next {
+            let rest = bytes.get(start..).unwrap_or_default();
+            let Some(length) = Nesting::default().feed(rest) else {
+                break;
+            };
+            if length as u64 > options.max_document_bytes {
+                break;
+            }
+            self.add(base + start as u64, length as u64, chunk_bytes);
+            passed = start + length;
+            next = next_container(bytes, passed);
+        }
+        reader.window().advance(passed);
+        Ok(passed > 0)
+    }
+
     fn pass_container(
         &self,
         reader: &mut Reader<'_>,
@@ -117,4 +148,21 @@ impl Documents {
     fn close(&mut self) {
         self.chunks.extend(self.open.take());
     }
+}
+
+/// Where the next container begins, if a comma and then a container follow at `end`.
+#[inline]
+fn next_container(bytes: &[u8], end: usize) -> Option<usize> {
+    let at = end + white_space(bytes.get(end..)?);
+    if bytes.get(at) != Some(&b',') {
+        return None;
+    }
+    let at = at + 1 + white_space(bytes.get(at + 1..)?);
+    matches!(bytes.get(at), Some(b'{' | b'[')).then_some(at)
+}
+
+#[inline]
+fn white_space(bytes: &[u8]) -> usize {
+    let is_white = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    bytes.iter().take_while(is_white).count()
 }

@@ -117,18 +117,18 @@ fn running_xor(mut bits: u64) -> u64 {
 
 /// One bit per byte of a block for which `is` holds, the first byte lowest.
 ///
-/// Written so that compilers turn the comparison into vector instructions: each byte becomes its
-/// own bit or zero, and the sum over eight bytes, which one multiplication makes, is their mask.
+/// Written so that compilers turn the comparison into vector instructions: each byte becomes 0 or
+/// 1, and one multiplication moves the lowest bits of eight bytes together.
 #[inline(always)]
 fn mask(block: &[u8; BLOCK], is: impl Fn(u8) -> bool) -> u64 {
-    let mut weighed = [0_u8; BLOCK];
-    for (at, (out, byte)) in weighed.iter_mut().zip(block).enumerate() {
-        *out = if is(*byte) { 1 << (at % 8) } else { 0 };
+    let mut found = *block;
+    for byte in &mut found {
+        *byte = u8::from(is(*byte));
     }
-    let (words, _) = weighed.as_chunks::<8>();
+    let (words, _) = found.as_chunks::<8>();
     words.iter().rev().fold(0, |mask, word| {
-        let sum = u64::from_le_bytes(*word).wrapping_mul(0x0101_0101_0101_0101) >> 56;
-        mask << 8 | sum
+        let bits = u64::from_le_bytes(*word).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        mask << 8 | bits
     })
 }
 
