@@ -1,5 +1,7 @@
 //! What the tests of trees share: pages in memory, simple keys, a visitor that collects.
 
+#![expect(clippy::cast_possible_truncation, reason = "tests count small things")]
+
 use super::*;
 use crate::files::{Access, AppendWriter, Dir, Gate};
 use crate::v2::page::{self, ChecksumPolicy, PageBytes, PageType};

@@ -1,3 +1,5 @@
+#![expect(clippy::cast_possible_truncation, reason = "tests count small things")]
+
 use super::*;
 use crate::v2::btree::testing::*;
 use crate::v2::btree::{Node, TreeReader};
@@ -72,7 +74,9 @@ fn a_hundred_thousand_numbers_fill_leaves_to_ninety_per_cent() {
         assert!((80..=95).contains(&fill(page)), "{}", fill(page));
     }
     let reader = TreeReader::new(&pages, summary.root, IDS, &compare);
-    for (n, key) in keys.iter().enumerate() {
+    // Whole leaves at both ends and in the middle, and a key of every leaf.
+    let sampled = |n: &usize| n.is_multiple_of(50) || [0, 500, 998].contains(&(n / 100));
+    for (n, key) in keys.iter().enumerate().filter(|(n, _)| sampled(n)) {
         let mut scan = reader.find(key.borrow()).unwrap();
         assert_eq!(
             scan.next().unwrap().map(|entry| *entry.value),

@@ -12,7 +12,7 @@
 
 mod leaves;
 mod levels;
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 
 use super::key::StoredKeyRef;

@@ -11,6 +11,7 @@ use crate::v2::btree::key::{LAST_KEY_TYPE, MAX_STORED_KEY, StoredKeyRef};
 use crate::v2::page::{
     PAGE_DATA_SIZE, PAGE_HEADER_SIZE, PAGE_SIZE, PageBytes, PageError, PageHeader, PageType,
 };
+use std::fmt;
 
 /// The node header's fields that are read, and checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +25,16 @@ pub(in crate::v2) struct NodeHeader {
 }
 
 /// A node whose page has passed [`Node::parse`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Node<'a> {
     page: &'a PageBytes,
     header: NodeHeader,
+}
+
+impl fmt::Debug for Node<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.header.fmt(f)
+    }
 }
 
 /// An entry of a leaf.

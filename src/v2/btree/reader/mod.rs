@@ -5,7 +5,7 @@
 //! after as many pages as the file has.
 
 mod scan;
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 
 pub use scan::TreeScan;
