@@ -93,7 +93,7 @@ fn long_strings_of_all_lengths_are_all_found() {
     assert!(summary.height >= 4);
     let leaves = &pages.0[5..5 + summary.leaf_nodes as usize];
     for page in &leaves[..leaves.len() - 1] {
-        assert!(fill(page) >= 65, "{}", fill(page));
+        assert!(fill(page) >= 74, "{}", fill(page));
     }
     let reader = TreeReader::new(&pages, summary.root, IDS, &compare);
     for (n, key) in keys.iter().enumerate() {
@@ -121,11 +121,11 @@ fn the_last_node_of_a_level_never_has_a_single_child() {
 }
 
 #[test]
-fn hundred_thousand_longest_keys_make_a_sound_tree() {
+fn many_longest_keys_make_a_sound_tree() {
     let mut pages = Pages::starting_at(1);
     let spills = SpillDir::new();
     let mut loader = BulkLoader::new(&mut pages, IDS, SPILL_LIMIT, || spills.create());
-    for n in 0..100_000 {
+    for n in 0..30_000 {
         let key = string_key(format!("{n:01022}").as_bytes());
         loader.push(key.borrow(), &value(n), false).unwrap();
     }
@@ -133,7 +133,7 @@ fn hundred_thousand_longest_keys_make_a_sound_tree() {
     assert!(spills.made.get() >= 2, "two levels are over the limit");
     let (found, collector) = check_pages(&pages, summary.shape()).unwrap();
     assert_eq!(found, summary);
-    assert_eq!(collector.entries.len(), 100_000);
+    assert_eq!(collector.entries.len(), 30_000);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Code;
 use crate::bytes::put_u32;
 use crate::v2::btree::testing::*;
 use proptest::prelude::*;
@@ -145,6 +146,18 @@ fn scan_changed(changes: &[Change]) -> Result<Vec<[u8; 12]>> {
         pages.reseal(page);
     }
     values(reader(&pages, summary.root).scan()?)
+}
+
+#[test]
+fn bytes_that_are_no_key_are_an_error_with_its_page() {
+    let mut keys = int_keys(3);
+    keys[1].bytes.pop();
+    let (pages, summary) = build(&keys);
+    let scan = reader(&pages, summary.root).find(int_key(1).borrow());
+    let error = scan.and_then(values).unwrap_err();
+    assert_eq!(error.place().page, Some(5));
+    let error = check_pages(&pages, summary.shape()).map(drop).unwrap_err();
+    assert_eq!(error.to_string(), "no int64 key (page 5)");
 }
 
 #[test]
