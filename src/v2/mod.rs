@@ -2,7 +2,16 @@
 
 pub mod address;
 pub mod btree;
+pub mod catalog;
+pub mod data_file;
+pub mod freelist;
+pub mod metadata;
+pub mod overflow;
 pub mod page;
+pub mod page_file;
+mod record;
+pub mod slotted;
+pub mod statistics;
 
 pub use address::{DocumentAddress, PageId, SlotNumber};
 pub use page::{ChecksumPolicy, PageBytes, PageError, PageHeader, PageType};

@@ -111,6 +111,16 @@ pub enum PageError {
         /// What may stand there.
         expected: Cow<'static, str>,
     },
+    /// A text is not what it has to be.
+    #[error("byte {offset} of the page: {field} is not valid {expected}")]
+    Text {
+        /// Where the text begins.
+        offset: usize,
+        /// Its name in the grammar.
+        field: &'static str,
+        /// UTF-8, or a kind of JSON.
+        expected: &'static str,
+    },
     /// A structure runs past the end of the page.
     #[error("byte {offset} of the page: {field} runs past the end of the page")]
     Truncated {
@@ -136,6 +146,12 @@ impl PageError {
             found: found.into(),
             expected: expected.into(),
         }
+    }
+
+    /// The tool's error for a metadata record in this page of this file, [`Code::CatalogDamaged`].
+    #[must_use]
+    pub fn in_record(self, path: impl AsRef<Path>, page: PageId) -> Error {
+        Error::new(Code::CatalogDamaged, self.to_string()).at(Place::page(path, page.0))
     }
 
     /// The tool's error for this page of this file, [`Code::PageDamaged`].
@@ -280,6 +296,10 @@ pub fn checksum(page: &PageBytes) -> u16 {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the numbers of a test fit, or only their low bits matter"
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -23,6 +23,24 @@ fn an_empty_tree_has_no_pages() {
 }
 
 #[test]
+fn statistics_follow_from_the_summary() {
+    let keys = [1, 1, 2, 3].map(int_key).into_iter();
+    let keys: Vec<_> = keys
+        .chain([string_key(b"four"), string_key(b"five!")])
+        .collect();
+    let (_, summary) = build(&keys);
+    let statistics = summary.statistics();
+    assert_eq!((statistics.total_entries, statistics.unique_keys), (6, 5));
+    assert_eq!((statistics.height, statistics.leaf_nodes), (1, 1));
+    // 4 x 8 + 6 + 7 bytes in 6 keys.
+    assert_eq!(
+        (statistics.avg_key_size, statistics.avg_value_size),
+        (7, 12)
+    );
+    assert!((statistics.cardinality - 5.0 / 6.0).abs() < f64::EPSILON);
+}
+
+#[test]
 fn leaves_hold_what_fits_and_one_more_makes_a_root() {
     let fitting = {
         let (pages, _) = build(&int_keys(1000));

@@ -1,0 +1,135 @@
+//! Reads pages of a page file, one at a time or in runs.
+
+use super::{PAGE_BYTES, page_offset};
+use crate::files::InputFile;
+use crate::v2::address::PageId;
+use crate::v2::page::{self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageError, PageType};
+use crate::{Code, Error, Place, Result};
+use std::path::Path;
+
+/// Pages that a scan reads at a time.
+const RUN_PAGES: u32 = 64;
+
+/// A file of whole pages, open for reading from any thread.
+#[derive(Clone, Debug)]
+pub struct PageFileReader {
+    file: InputFile,
+    page_count: u32,
+    policy: ChecksumPolicy,
+}
+
+impl PageFileReader {
+    /// Takes a file whose size is a whole number of pages, at most 2^32 - 1 and at least one.
+    ///
+    /// # Errors
+    /// [`Code::PageDamaged`] for any other size.
+    pub fn open(file: InputFile, policy: ChecksumPolicy) -> Result<Self> {
+        let size = file.size();
+        let page_count = u32::try_from(size / PAGE_BYTES).unwrap_or_default();
+        if page_count == 0 || page_offset(PageId(page_count)) != size {
+            let sentence =
+                format!("the file has {size} bytes, expected whole pages of {PAGE_SIZE} bytes");
+            return Err(Error::new(Code::PageDamaged, sentence).at(Place::file(file.path())));
+        }
+        Ok(Self {
+            file,
+            page_count,
+            policy,
+        })
+    }
+
+    /// Pages in the file.
+    #[must_use]
+    pub fn page_count(&self) -> u32 {
+        self.page_count
+    }
+
+    /// The path, for messages.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// The file itself.
+    #[must_use]
+    pub fn file(&self) -> &InputFile {
+        &self.file
+    }
+
+    /// Reads a page and checks its id, type and checksum.
+    ///
+    /// # Errors
+    /// [`Code::PageDamaged`], also for a page that the file does not have; the read fails.
+    pub fn read(&self, id: PageId, page_type: PageType, page: &mut PageBytes) -> Result<()> {
+        self.read_unchecked(id, page)?;
+        page::verify(page, id, page_type, self.policy).map_err(|error| self.damaged(id, error))
+    }
+
+    /// Reads a page and checks its id and checksum; tells its type.
+    ///
+    /// # Errors
+    /// As [`Self::read`], a type number that is none included.
+    pub fn read_any(&self, id: PageId, page: &mut PageBytes) -> Result<PageType> {
+        self.read_unchecked(id, page)?;
+        self.check_any(id, page)
+    }
+
+    /// Visits `page_count` pages from `first` on, in order, reading many at a time. Id, type number
+    /// and checksum of each are checked.
+    ///
+    /// # Errors
+    /// As [`Self::read_any`]; those of the visitor, which ends the scan.
+    pub fn scan(
+        &self,
+        first: PageId,
+        page_count: u32,
+        mut visit: impl FnMut(PageId, PageType, &PageBytes) -> Result<()>,
+    ) -> Result<()> {
+        let end = first
+            .0
+            .checked_add(page_count)
+            .filter(|end| *end <= self.page_count)
+            .ok_or_else(|| self.missing(PageId(first.0.saturating_add(page_count) - 1)))?;
+        let mut run = vec![0; PAGE_SIZE * page_count.min(RUN_PAGES) as usize];
+        let mut next = first.0;
+        while next < end {
+            let run_pages = (end - next).min(RUN_PAGES);
+            let wanted = run.get_mut(..run_pages as usize * PAGE_SIZE);
+            let wanted = wanted.unwrap_or_default();
+            self.file.read_exact_at(wanted, page_offset(PageId(next)))?;
+            for (page, id) in wanted.as_chunks().0.iter().zip(next..) {
+                let id = PageId(id);
+                visit(id, self.check_any(id, page)?, page)?;
+            }
+            next += run_pages;
+        }
+        Ok(())
+    }
+
+    /// The error for damage found in a page of this file.
+    #[must_use]
+    pub fn damaged(&self, page: PageId, error: PageError) -> Error {
+        error.at(self.path(), page)
+    }
+
+    fn check_any(&self, id: PageId, bytes: &PageBytes) -> Result<PageType> {
+        let found = page::PageHeader::decode(bytes).page_type;
+        // A type number that is none fails as a data page would.
+        let page_type = PageType::from_u8(found).unwrap_or(PageType::Data);
+        page::verify(bytes, id, page_type, self.policy)
+            .map(|()| page_type)
+            .map_err(|error| self.damaged(id, error))
+    }
+
+    fn read_unchecked(&self, id: PageId, page: &mut PageBytes) -> Result<()> {
+        if id.0 >= self.page_count {
+            return Err(self.missing(id));
+        }
+        self.file.read_exact_at(page, page_offset(id))
+    }
+
+    fn missing(&self, id: PageId) -> Error {
+        let sentence = format!("there is no such page, the file has {}", self.page_count);
+        Error::new(Code::PageDamaged, sentence).at(Place::page(self.path(), id.0))
+    }
+}

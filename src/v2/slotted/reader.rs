@@ -1,0 +1,203 @@
+//! Reads slotted pages, trusting nothing. The layout is described in the parent module.
+
+use super::{
+    DELETED, FRAGMENTED, FREE_END, FREE_START, HEADER_SIZE, OVERFLOW, OWNER, OverflowHead,
+    SLOT_COUNT, SLOT_FLAGS, SLOT_LENGTH, SLOT_OFFSET, SLOT_SIZE, UPDATED,
+};
+use crate::bytes::get_u16;
+use crate::v2::address::SlotNumber;
+use crate::v2::page::{PAGE_DATA_SIZE, PAGE_HEADER_SIZE, PageBytes, PageError};
+
+/// What a live slot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotContent<'p> {
+    /// The document's bytes, not checked.
+    Document(&'p [u8]),
+    /// The document lies in a chain of overflow pages.
+    Overflow(OverflowHead),
+}
+
+/// A slotted page whose header and slot directory are sound. Slots are checked one by one.
+#[derive(Clone, Copy, Debug)]
+pub struct SlottedPage<'p> {
+    data: &'p [u8],
+    slot_count: u16,
+    free_end: u16,
+}
+
+/// A slot as it stands in the directory, its content in bounds.
+struct Slot<'p> {
+    offset: usize,
+    content: &'p [u8],
+    flags: u8,
+}
+
+impl<'p> SlottedPage<'p> {
+    /// Checks the header and the bounds of the directory; the page header is the caller's.
+    ///
+    /// # Errors
+    /// The first field that cannot be.
+    pub fn open(page: &'p PageBytes) -> Result<Self, PageError> {
+        let (_, data) = page.split_at(PAGE_HEADER_SIZE);
+        let field = |at| get_u16(data, at).unwrap_or_default();
+        let slot_count = field(SLOT_COUNT);
+        let slots_end = HEADER_SIZE + usize::from(slot_count) * SLOT_SIZE;
+        let wrong = |at, name, expected: String| {
+            let found = field(at);
+            Err(PageError::field(
+                PAGE_HEADER_SIZE + at,
+                name,
+                found,
+                expected,
+            ))
+        };
+        if slots_end > PAGE_DATA_SIZE {
+            let expected = format!("at most {}", super::MAX_SLOTS);
+            return wrong(SLOT_COUNT, "slot_count", expected);
+        }
+        let free_start = usize::from(field(FREE_START));
+        if free_start != slots_end && (slot_count, free_start) != (0, 0) {
+            return wrong(FREE_START, "free_start", slots_end.to_string());
+        }
+        let free_end = field(FREE_END);
+        if !(slots_end..=PAGE_DATA_SIZE).contains(&usize::from(free_end)) {
+            let expected = format!("{slots_end} to {PAGE_DATA_SIZE}");
+            return wrong(FREE_END, "free_end", expected);
+        }
+        if usize::from(field(FRAGMENTED)) > PAGE_DATA_SIZE - usize::from(free_end) {
+            let expected = format!("at most {}", PAGE_DATA_SIZE - usize::from(free_end));
+            return wrong(FRAGMENTED, "fragmented", expected);
+        }
+        Ok(Self {
+            data,
+            slot_count,
+            free_end,
+        })
+    }
+
+    /// Slots, deleted ones included.
+    #[must_use]
+    pub fn slot_count(&self) -> u16 {
+        self.slot_count
+    }
+
+    /// Low 16 bits of the owning collection's id; 0 on pages that LauraDB made.
+    #[must_use]
+    pub fn owner(&self) -> u16 {
+        get_u16(self.data, OWNER).unwrap_or_default()
+    }
+
+    /// Bytes of deleted and moved contents, as the header says.
+    #[must_use]
+    pub fn fragmented(&self) -> u16 {
+        get_u16(self.data, FRAGMENTED).unwrap_or_default()
+    }
+
+    /// Bytes between the slots and the contents.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        usize::from(self.free_end) - self.slot_position(self.slot_count)
+    }
+
+    /// The content of a slot, `None` if it is deleted.
+    ///
+    /// # Errors
+    /// There is no such slot, or its fields cannot be.
+    pub fn get(&self, slot: SlotNumber) -> Result<Option<SlotContent<'p>>, PageError> {
+        let Some(slot) = self.slot(slot)? else {
+            return Ok(None);
+        };
+        if slot.flags & OVERFLOW == 0 {
+            return Ok(Some(SlotContent::Document(slot.content)));
+        }
+        OverflowHead::decode(slot.content, slot.offset)
+            .map(|head| Some(SlotContent::Overflow(head)))
+    }
+
+    /// The live slots in the order of their numbers; each is checked as it is reached.
+    pub fn slots(
+        self,
+    ) -> impl Iterator<Item = Result<(SlotNumber, SlotContent<'p>), PageError>> + use<'p> {
+        (0..self.slot_count).filter_map(move |number| {
+            let slot = SlotNumber(number);
+            let content = self.get(slot).transpose()?;
+            Some(content.map(|content| (slot, content)))
+        })
+    }
+
+    /// Checks what reading does not need: that contents lie above `free_end` and do not overlap.
+    ///
+    /// # Errors
+    /// The first slot, by the place of its content, that breaks the rule or cannot be read.
+    pub fn check_layout(&self) -> Result<(), PageError> {
+        let mut contents = Vec::with_capacity(usize::from(self.slot_count));
+        for number in 0..self.slot_count {
+            if let Some(slot) = self.slot(SlotNumber(number))? {
+                contents.push((slot.offset, slot.content.len(), number));
+            }
+        }
+        contents.sort_unstable();
+        let mut lowest = usize::from(self.free_end);
+        for (offset, length, number) in contents {
+            if offset < lowest {
+                return Err(PageError::field(
+                    PAGE_HEADER_SIZE + self.slot_position(number) + SLOT_OFFSET,
+                    "slot offset",
+                    offset as u64,
+                    format!("{lowest} or more: below that lies other content or free space"),
+                ));
+            }
+            lowest = offset + length;
+        }
+        Ok(())
+    }
+
+    fn slot_position(&self, number: u16) -> usize {
+        HEADER_SIZE + usize::from(number) * SLOT_SIZE
+    }
+
+    fn slot(&self, SlotNumber(number): SlotNumber) -> Result<Option<Slot<'p>>, PageError> {
+        let position = self.slot_position(number);
+        let in_page = PAGE_HEADER_SIZE + position;
+        if number >= self.slot_count {
+            let expected = format!("less than {}", self.slot_count);
+            return Err(PageError::field(in_page, "slot number", number, expected));
+        }
+        let fields = || {
+            let offset = get_u16(self.data, position + SLOT_OFFSET)?;
+            let length = get_u16(self.data, position + SLOT_LENGTH)?;
+            let flags = *self.data.get(position + SLOT_FLAGS)?;
+            Some((offset, length, flags))
+        };
+        // `open` saw to it that the directory lies in the page.
+        let (offset, length, flags) = fields().ok_or(PageError::Truncated {
+            offset: in_page,
+            field: "slot",
+        })?;
+        if flags & DELETED != 0 {
+            return Ok(None);
+        }
+        if flags & !(OVERFLOW | UPDATED) != 0 {
+            let expected = "a sum of 1 (deleted), 2 (overflow), 4 (updated)";
+            let at = in_page + SLOT_FLAGS;
+            return Err(PageError::field(at, "slot flags", flags, expected));
+        }
+        let offset = usize::from(offset);
+        let slots_end = self.slot_position(self.slot_count);
+        if !(slots_end..=PAGE_DATA_SIZE).contains(&offset) {
+            let expected = format!("{slots_end} to {PAGE_DATA_SIZE}");
+            let at = in_page + SLOT_OFFSET;
+            return Err(PageError::field(at, "slot offset", offset as u64, expected));
+        }
+        let Some(content) = self.data.get(offset..offset + usize::from(length)) else {
+            let expected = format!("at most {}", PAGE_DATA_SIZE - offset);
+            let at = in_page + SLOT_LENGTH;
+            return Err(PageError::field(at, "slot length", length, expected));
+        };
+        Ok(Some(Slot {
+            offset,
+            content,
+            flags,
+        }))
+    }
+}
