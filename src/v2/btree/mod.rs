@@ -5,6 +5,7 @@
 
 pub mod bulk;
 pub mod check;
+mod file;
 mod key;
 pub mod node;
 pub mod reader;

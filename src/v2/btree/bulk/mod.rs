@@ -281,6 +281,10 @@ impl<S: PageSink> PageRun<S> {
     }
 
     fn append(&mut self, page: &mut PageBytes) -> Result<()> {
+        if self.next_page == PageId(0) {
+            // 0 means "none" in every page pointer; a data file has its own page there.
+            return Err(out_of_place(PageId(1), PageId(0)));
+        }
         let id = self.sink.append(page)?;
         if id != self.next_page {
             return Err(out_of_place(self.next_page, id));

@@ -254,6 +254,14 @@ fn keys_that_no_node_can_store_are_refused() {
 }
 
 #[test]
+fn no_tree_begins_at_page_0() {
+    let mut loader = BulkLoader::new(Pages::default(), IDS, 1000, || panic!("no file"));
+    let pushed = push_all(&mut loader, &int_keys(1), 0);
+    let error = pushed.and_then(|()| loader.finish()).unwrap_err();
+    assert_eq!(error.code(), Code::Internal);
+}
+
+#[test]
 fn pages_of_others_in_between_are_refused() {
     struct Gaps(Pages);
     impl PageSink for Gaps {
