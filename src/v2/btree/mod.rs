@@ -5,6 +5,7 @@
 
 pub mod bulk;
 pub mod check;
+mod file;
 mod key;
 pub mod node;
 pub mod reader;
@@ -12,9 +13,25 @@ mod shape;
 #[cfg(test)]
 mod testing;
 
-pub use bulk::{BulkLoader, BulkPosition, PageSink};
+pub use bulk::{BulkLoader, BulkPosition, PageSink, SPILL_LIMIT};
 pub use check::{TreeChecker, TreeVisitor, Values};
 pub use key::{MAX_STORED_KEY, StoredKey, StoredKeyRef};
 pub use node::{LeafEntry, Node, TreeIds};
 pub use reader::{CompareKeys, PageSource, TreeReader, TreeScan};
 pub use shape::{TreeShape, TreeSummary};
+
+use crate::v2::PageId;
+use crate::{Code, Error, Place};
+
+/// The error for a damaged page; whoever knows the file adds it.
+fn damaged(page: PageId, sentence: impl Into<String>) -> Error {
+    on_page(Error::new(Code::PageDamaged, sentence), page)
+}
+
+/// The same error with its page, should it not name one.
+fn on_page(error: Error, page: PageId) -> Error {
+    error.map_place(|place| Place {
+        page: place.page.or(Some(page.0)),
+        ..place
+    })
+}

@@ -2,6 +2,7 @@
 
 use super::StoredKey;
 use crate::v2::PageId;
+use crate::v2::statistics::StatisticsRecord;
 
 /// What the metadata records of an index say of its tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,6 +83,23 @@ impl TreeSummary {
             leaf_nodes: self.leaf_nodes,
             internal_nodes: self.internal_nodes,
             order: self.order,
+        }
+    }
+
+    /// The statistics of a freshly built index, but for what the summary does not know: the index's
+    /// id, `min_key` and `max_key` as JSON, and the time.
+    #[must_use]
+    pub fn statistics(&self) -> StatisticsRecord {
+        StatisticsRecord {
+            total_entries: self.entry_count,
+            unique_keys: self.unique_keys,
+            height: self.height,
+            leaf_nodes: self.leaf_nodes,
+            internal_nodes: self.internal_nodes,
+            avg_key_size: self.avg_key_size(),
+            avg_value_size: self.avg_value_size(),
+            cardinality: self.cardinality(),
+            ..StatisticsRecord::default()
         }
     }
 

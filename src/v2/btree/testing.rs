@@ -1,5 +1,7 @@
 //! What the tests of trees share: pages in memory, simple keys, a visitor that collects.
 
+#![expect(clippy::cast_possible_truncation, reason = "tests count small things")]
+
 use super::*;
 use crate::files::{Access, AppendWriter, Dir, Gate};
 use crate::v2::page::{self, ChecksumPolicy, PageBytes, PageType};
@@ -82,17 +84,20 @@ impl SpillDir {
 }
 
 /// Orders int64 keys by value and strings by their bytes.
-pub(super) fn compare(left: StoredKeyRef<'_>, right: StoredKeyRef<'_>) -> Option<Ordering> {
+pub(super) fn compare(left: StoredKeyRef<'_>, right: StoredKeyRef<'_>) -> Result<Option<Ordering>> {
     if left.key_type != right.key_type {
-        return Some(left.key_type.cmp(&right.key_type));
+        return Ok(Some(left.key_type.cmp(&right.key_type)));
     }
     if left.key_type == 0 {
-        let value = |key: StoredKeyRef<'_>| key.bytes.try_into().map(i64::from_le_bytes).ok();
-        return Some(value(left).cmp(&value(right)));
+        let value = |key: StoredKeyRef<'_>| {
+            let no_key = |_| Error::new(Code::PageDamaged, "no int64 key");
+            key.bytes.try_into().map(i64::from_le_bytes).map_err(no_key)
+        };
+        return Ok(Some(value(left)?.cmp(&value(right)?)));
     }
     let order = left.bytes.get(2..).cmp(&right.bytes.get(2..));
     let cut = left.truncated && right.truncated;
-    (order != Ordering::Equal || !cut).then_some(order)
+    Ok((order != Ordering::Equal || !cut).then_some(order))
 }
 
 pub(super) fn int_key(value: i64) -> StoredKey {
@@ -159,7 +164,11 @@ pub(super) struct Collector {
 }
 
 impl TreeVisitor for Collector {
-    fn compare(&mut self, left: StoredKeyRef<'_>, right: StoredKeyRef<'_>) -> Option<Ordering> {
+    fn compare(
+        &mut self,
+        left: StoredKeyRef<'_>,
+        right: StoredKeyRef<'_>,
+    ) -> Result<Option<Ordering>> {
         compare(left, right)
     }
 

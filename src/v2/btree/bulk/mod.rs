@@ -6,7 +6,7 @@
 //!
 //! A leaf is written when an entry comes that does not go into it any more, which is also when its
 //! right neighbour is known: the next page. Each node leaves its smallest key and its page to the
-//! level above, in a [`spill`] that goes to a file when it grows. The pages depend on the entries
+//! level above, in a spill that goes to a file when it grows. The pages depend on the entries
 //! alone, not on the spill's limit nor on where a load was interrupted.
 
 mod level;
@@ -168,7 +168,8 @@ impl<'a, S: PageSink> BulkLoader<'a, S> {
     }
 
     /// The state as of the last closed leaf, or `None` while there is none (then an interrupted
-    /// load starts anew). Makes the spill file durable; the sink's pages are the caller's to sync.
+    /// load starts anew). Makes the spill file's bytes durable; its name and the sink's pages are the
+    /// caller's to sync.
     ///
     /// # Errors
     /// The spill file cannot be made, written or synced.
@@ -280,6 +281,10 @@ impl<S: PageSink> PageRun<S> {
     }
 
     fn append(&mut self, page: &mut PageBytes) -> Result<()> {
+        if self.next_page == PageId(0) {
+            // 0 means "none" in every page pointer; a data file has its own page there.
+            return Err(out_of_place(PageId(1), PageId(0)));
+        }
         let id = self.sink.append(page)?;
         if id != self.next_page {
             return Err(out_of_place(self.next_page, id));

@@ -4,6 +4,7 @@ use super::{TreeVisitor, Values, damaged, key_hash};
 use crate::Result;
 use crate::v2::btree::key::StoredKey;
 use crate::v2::btree::node::{LeafEntry, Node, TreeIds, VALUE_BYTES};
+use crate::v2::btree::on_page;
 use crate::v2::btree::shape::Tally;
 use crate::v2::{DocumentAddress, PageId};
 use std::cmp::Ordering;
@@ -115,7 +116,9 @@ impl Leaves {
         entry: LeafEntry<'_>,
         visitor: &mut impl TreeVisitor,
     ) -> Result<bool> {
-        let ordering = match visitor.compare(previous.key, entry.key) {
+        let compared = visitor.compare(previous.key, entry.key);
+        let compared = compared.map_err(|error| on_page(error, page))?;
+        let ordering = match compared {
             Some(ordering) => ordering,
             None => visitor.compare_whole(previous, entry)?,
         };

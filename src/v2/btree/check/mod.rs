@@ -12,15 +12,16 @@
 
 mod leaves;
 mod levels;
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 
+use super::damaged;
 use super::key::StoredKeyRef;
 use super::node::{LeafEntry, Node, TreeIds, check_fresh};
 use super::shape::{Tally, TreeShape, TreeSummary};
 use crate::v2::PageId;
 use crate::v2::page::PageBytes;
-use crate::{Code, Error, Place, Result};
+use crate::{Code, Error, Result};
 use leaves::Leaves;
 use levels::Levels;
 use std::cmp::Ordering;
@@ -28,8 +29,15 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// What a checker asks about keys, and tells about entries.
 pub trait TreeVisitor {
-    /// Compares two stored keys; `None` where both are cut and their bytes are equal.
-    fn compare(&mut self, left: StoredKeyRef<'_>, right: StoredKeyRef<'_>) -> Option<Ordering>;
+    /// Compares two stored keys; `None` where what was cut off decides.
+    ///
+    /// # Errors
+    /// One of them is no key.
+    fn compare(
+        &mut self,
+        left: StoredKeyRef<'_>,
+        right: StoredKeyRef<'_>,
+    ) -> Result<Option<Ordering>>;
 
     /// Compares the whole keys of two neighbouring entries that [`Self::compare`] cannot order.
     ///
@@ -140,7 +148,8 @@ impl TreeChecker {
     /// Ends the check: one root, all separators right, all counts as expected.
     ///
     /// # Errors
-    /// [`Code::PageDamaged`] where that is not so.
+    /// [`Code::PageDamaged`] where the tree is not sound, [`Code::CatalogDamaged`] where it is
+    /// another one than the metadata says.
     pub fn finish(self) -> Result<TreeSummary> {
         let height = self.levels.finish()?;
         let (min_key, max_key) = self.leaves.finish()?;
@@ -178,7 +187,7 @@ fn compare_shapes(expected: &TreeShape, found: &TreeShape) -> Result<()> {
         if expected != found {
             let sentence =
                 format!("the metadata says that the tree's {name} is {expected}, it is {found}");
-            return Err(Error::new(Code::PageDamaged, sentence));
+            return Err(Error::new(Code::CatalogDamaged, sentence));
         }
     }
     Ok(())
@@ -188,11 +197,4 @@ fn compare_shapes(expected: &TreeShape, found: &TreeShape) -> Result<()> {
 fn key_hash(leaf: PageId, key: StoredKeyRef<'_>) -> u128 {
     let seed = u64::from(leaf.0) | u64::from(key.key_type) << 32;
     xxh3_128_with_seed(key.bytes, seed)
-}
-
-fn damaged(page: PageId, sentence: impl Into<String>) -> Error {
-    Error::new(Code::PageDamaged, sentence).at(Place {
-        page: Some(page.0),
-        ..Place::default()
-    })
 }

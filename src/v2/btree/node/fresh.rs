@@ -2,12 +2,20 @@
 
 use super::reader::check_zero;
 use super::{
-    DIRECTORY, FLAG_TRUNCATED, FREE_SPACE_OFFSET, KEY_COUNT, LEVEL, Node, PARENT_PAGE, VALUE_BYTES,
-    leaf_entry,
+    FLAG_TRUNCATED, FREE_SPACE_OFFSET, KEY_COUNT, LEVEL, Node, PARENT_PAGE, VALUE_BYTES,
+    inner_entry, leaf_entry,
 };
 use crate::bytes::get_u16;
 use crate::v2::btree::key::MAX_STORED_KEY;
 use crate::v2::page::{PAGE_HEADER_SIZE, PAGE_SIZE, PageError, PageHeader};
+
+/// Where the page header has these fields, for messages.
+const PAGE_FLAGS: usize = 5;
+const PAGE_LSN: usize = PAGE_FLAGS + 1;
+
+// Offset and length of a key stand alike in both kinds of directory.
+const _: () = assert!(leaf_entry::KEY_OFFSET == inner_entry::KEY_OFFSET);
+const _: () = assert!(leaf_entry::KEY_LENGTH == inner_entry::KEY_LENGTH);
 
 /// Checks what [`Node::parse`] leaves open for the sake of LauraDB and of later changes.
 ///
@@ -20,10 +28,10 @@ pub(in crate::v2) fn check_fresh(node: &Node<'_>) -> Result<(), PageError> {
     let page = node.page();
     let header = PageHeader::decode(page);
     if header.flags != 0 {
-        return Err(PageError::field(5, "flags", header.flags, "0"));
+        return Err(PageError::field(PAGE_FLAGS, "flags", header.flags, "0"));
     }
     if header.lsn != 0 {
-        return Err(PageError::field(6, "lsn", header.lsn, "0"));
+        return Err(PageError::field(PAGE_LSN, "lsn", header.lsn, "0"));
     }
     check_zero(page, PARENT_PAGE, PARENT_PAGE + 4, "parent_page")?;
     if node.key_count() == 0 {
@@ -47,14 +55,13 @@ pub(in crate::v2) fn check_fresh(node: &Node<'_>) -> Result<(), PageError> {
     // Areas lie apart and in order, so there is no hole if and only if the lowest one begins as far
     // from the page's end as all of them are long.
     let lowest = PAGE_SIZE - check_keys(node)?;
-    let begins = lowest_area(node);
-    if begins != lowest {
-        return Err(PageError::field(
-            DIRECTORY,
-            "begin of keys and values",
-            begins as u64,
-            lowest.to_string(),
-        ));
+    let last = node.directory_entry(node.key_count() - 1) + leaf_entry::KEY_OFFSET;
+    let found = get_u16(page, last).unwrap_or_default();
+    let expected = lowest - PAGE_HEADER_SIZE;
+    if usize::from(found) != expected {
+        let field = "key_offset of the last key";
+        let expected = format!("{expected}, without a hole above it");
+        return Err(PageError::field(last, field, found, expected));
     }
     check_zero(page, node.directory_end(), lowest, "free space")
 }
@@ -63,37 +70,26 @@ pub(in crate::v2) fn check_fresh(node: &Node<'_>) -> Result<(), PageError> {
 fn check_keys(node: &Node<'_>) -> Result<usize, PageError> {
     let mut total = 0;
     for index in 0..node.key_count() {
-        let (length, value) = match node.entry(index) {
-            Some(entry) => {
-                if entry.flags & !FLAG_TRUNCATED != 0 {
-                    let offset = DIRECTORY + index * leaf_entry::SIZE + leaf_entry::FLAGS;
-                    return Err(PageError::field(offset, "flags", entry.flags, "0 or 4"));
-                }
-                (entry.key.bytes.len(), VALUE_BYTES)
-            }
-            None => (node.separator(index).map_or(0, |key| key.bytes.len()), 0),
-        };
+        let at = node.directory_entry(index);
+        let length = usize::from(get_u16(node.page(), at + leaf_entry::KEY_LENGTH).unwrap_or(0));
         if length > MAX_STORED_KEY {
+            let offset = at + leaf_entry::KEY_LENGTH;
+            let found = length as u64;
             return Err(PageError::field(
-                DIRECTORY,
+                offset,
                 "key_length",
-                length as u64,
+                found,
                 "1024 or less",
             ));
         }
-        total += length + value;
+        total += length;
+        if let Some(entry) = node.entry(index) {
+            if entry.flags & !FLAG_TRUNCATED != 0 {
+                let offset = at + leaf_entry::FLAGS;
+                return Err(PageError::field(offset, "flags", entry.flags, "0 or 4"));
+            }
+            total += VALUE_BYTES;
+        }
     }
     Ok(total)
-}
-
-/// Where the last key begins, which is laid out lowest; counted from the page's first byte.
-fn lowest_area(node: &Node<'_>) -> usize {
-    let entry_size = if node.is_leaf() {
-        leaf_entry::SIZE
-    } else {
-        super::inner_entry::SIZE
-    };
-    // Both kinds of entry begin with the key's offset.
-    let last = node.directory_end() - entry_size;
-    PAGE_HEADER_SIZE + usize::from(get_u16(node.page(), last).unwrap_or_default())
 }

@@ -29,7 +29,7 @@
 mod builder;
 mod fresh;
 mod reader;
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 
 pub(in crate::v2) use builder::{InternalBuilder, LeafBuilder};

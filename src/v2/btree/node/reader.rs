@@ -11,6 +11,7 @@ use crate::v2::btree::key::{LAST_KEY_TYPE, MAX_STORED_KEY, StoredKeyRef};
 use crate::v2::page::{
     PAGE_DATA_SIZE, PAGE_HEADER_SIZE, PAGE_SIZE, PageBytes, PageError, PageHeader, PageType,
 };
+use std::fmt;
 
 /// The node header's fields that are read, and checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +25,16 @@ pub(in crate::v2) struct NodeHeader {
 }
 
 /// A node whose page has passed [`Node::parse`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Node<'a> {
     page: &'a PageBytes,
     header: NodeHeader,
+}
+
+impl fmt::Debug for Node<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.header.fmt(f)
+    }
 }
 
 /// An entry of a leaf.
@@ -136,18 +143,22 @@ impl<'a> Node<'a> {
     }
 
     /// Where the directory ends, counted from the page's first byte.
-    #[must_use]
     pub(super) fn directory_end(&self) -> usize {
-        let keys = self.key_count();
-        if self.header.is_leaf {
-            DIRECTORY + keys * leaf_entry::SIZE
-        } else {
-            self.key_directory() + keys * inner_entry::SIZE
-        }
+        self.directory_entry(self.key_count())
     }
 
     fn key_directory(&self) -> usize {
         DIRECTORY + (self.key_count() + 1) * CHILD_BYTES
+    }
+
+    /// Where the directory entry of the `index`-th key begins. Both kinds of node begin it with the
+    /// key's offset and length.
+    pub(super) fn directory_entry(&self, index: usize) -> usize {
+        if self.header.is_leaf {
+            DIRECTORY + index * leaf_entry::SIZE
+        } else {
+            self.key_directory() + index * inner_entry::SIZE
+        }
     }
 
     /// The `index`-th entry of a leaf.
@@ -156,7 +167,7 @@ impl<'a> Node<'a> {
         if !self.header.is_leaf || index >= self.key_count() {
             return None;
         }
-        let at = DIRECTORY + index * leaf_entry::SIZE;
+        let at = self.directory_entry(index);
         let flags = self.u8(at + leaf_entry::FLAGS);
         let value = self.bytes(
             self.u16(at + leaf_entry::VALUE_OFFSET),
@@ -188,7 +199,7 @@ impl<'a> Node<'a> {
         if self.header.is_leaf || index >= self.key_count() {
             return None;
         }
-        let at = self.key_directory() + index * inner_entry::SIZE;
+        let at = self.directory_entry(index);
         let bytes = self.bytes(
             self.u16(at + inner_entry::KEY_OFFSET),
             self.u16(at + inner_entry::KEY_LENGTH),
@@ -228,7 +239,7 @@ impl<'a> Node<'a> {
     fn check_leaf_entries(&self) -> Result<(), PageError> {
         let mut end = PAGE_DATA_SIZE;
         for index in 0..self.key_count() {
-            let at = DIRECTORY + index * leaf_entry::SIZE;
+            let at = self.directory_entry(index);
             let length = self.u16(at + leaf_entry::VALUE_LENGTH);
             if usize::from(length) != VALUE_BYTES {
                 let offset = at + leaf_entry::VALUE_LENGTH;
@@ -248,7 +259,7 @@ impl<'a> Node<'a> {
     fn check_keys(&self) -> Result<(), PageError> {
         let mut end = PAGE_DATA_SIZE;
         for index in 0..self.key_count() {
-            let at = self.key_directory() + index * inner_entry::SIZE;
+            let at = self.directory_entry(index);
             let length = self.u16(at + inner_entry::KEY_LENGTH);
             end = self.check_area(at + inner_entry::KEY_OFFSET, length, end, "key_offset")?;
             self.check_key_type(at + inner_entry::KEY_TYPE)?;

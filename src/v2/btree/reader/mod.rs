@@ -5,16 +5,17 @@
 //! after as many pages as the file has.
 
 mod scan;
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 
 pub use scan::TreeScan;
 
 use super::key::{StoredKey, StoredKeyRef};
 use super::node::{Node, NodeHeader, TreeIds};
+use super::{damaged, on_page};
+use crate::Result;
 use crate::v2::PageId;
 use crate::v2::page::PageBytes;
-use crate::{Code, Error, Place, Result};
 use std::cmp::Ordering;
 use std::ops::Bound;
 
@@ -33,9 +34,9 @@ pub trait PageSource {
     fn page_count(&self) -> u32;
 }
 
-/// How stored keys compare: `None` where both are cut and their bytes are equal.
+/// How stored keys compare: `None` where what was cut off decides; an error if one is no key.
 pub type CompareKeys<'a> =
-    dyn Fn(StoredKeyRef<'_>, StoredKeyRef<'_>) -> Option<Ordering> + Sync + 'a;
+    dyn Fn(StoredKeyRef<'_>, StoredKeyRef<'_>) -> Result<Option<Ordering>> + Sync + 'a;
 
 /// Reads one tree.
 pub struct TreeReader<'a, S: ?Sized> {
@@ -70,8 +71,8 @@ impl<'a, S: PageSource + ?Sized> TreeReader<'a, S> {
         self.range(Bound::Unbounded, Bound::Unbounded)
     }
 
-    /// All entries of a key, by address. Where key and entry are both cut and their bytes are
-    /// equal, the entry is given as well, for the caller to look at the document.
+    /// All entries of a key, by address. Where what was cut off decides, the entry is given as
+    /// well, for the caller to look at the document.
     ///
     /// # Errors
     /// As [`Self::scan`].
@@ -79,8 +80,8 @@ impl<'a, S: PageSource + ?Sized> TreeReader<'a, S> {
         self.range(Bound::Included(key), Bound::Included(key))
     }
 
-    /// The entries between two bounds. An entry that cannot be told from a bound, both being cut
-    /// and their bytes equal, is given even where the bound is excluded.
+    /// The entries between two bounds. An entry that cannot be told from a bound, since what was cut
+    /// off decides, is given even where the bound is excluded.
     ///
     /// # Errors
     /// As [`Self::scan`].
@@ -115,6 +116,7 @@ impl<'a, S: PageSource + ?Sized> TreeReader<'a, S> {
                 return Ok(Some(LeafPage { id, bytes, header }));
             }
             let child = self.child_for(&node, lower);
+            let child = child.map_err(|error| on_page(error, id))?;
             if child == PageId(0) {
                 return Err(damaged(id, "a child of the node is page 0"));
             }
@@ -126,23 +128,24 @@ impl<'a, S: PageSource + ?Sized> TreeReader<'a, S> {
 
     /// The child left of the first separator that is not less than the bound: entries equal to a
     /// separator may begin left of it, since equal keys cross leaves.
-    fn child_for(&self, node: &Node<'_>, lower: Bound<StoredKeyRef<'_>>) -> PageId {
+    fn child_for(&self, node: &Node<'_>, lower: Bound<StoredKeyRef<'_>>) -> Result<PageId> {
         let (Bound::Included(key) | Bound::Excluded(key)) = lower else {
-            return node.child(0).unwrap_or_default();
+            return Ok(node.child(0).unwrap_or_default());
         };
         let (mut low, mut high) = (0, node.key_count());
         while low < high {
             let middle = low.midpoint(high);
-            let separator = node.separator(middle);
-            let less = separator
-                .is_some_and(|separator| (self.compare)(separator, key) == Some(Ordering::Less));
+            let less = match node.separator(middle) {
+                Some(separator) => (self.compare)(separator, key)? == Some(Ordering::Less),
+                None => false,
+            };
             if less {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        node.child(low).unwrap_or_default()
+        Ok(node.child(low).unwrap_or_default())
     }
 
     fn leaf(&self, id: PageId) -> Result<LeafPage> {
@@ -183,10 +186,3 @@ impl LeafPage {
 }
 
 type OwnedBound = Bound<StoredKey>;
-
-fn damaged(page: PageId, sentence: impl Into<String>) -> Error {
-    Error::new(Code::PageDamaged, sentence).at(Place {
-        page: Some(page.0),
-        ..Place::default()
-    })
-}

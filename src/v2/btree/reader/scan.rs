@@ -1,10 +1,10 @@
 //! Walking the leaves.
 
-use super::{LeafPage, OwnedBound, PageSource, TreeReader, damaged};
-use crate::Result;
+use super::{LeafPage, OwnedBound, PageSource, TreeReader, damaged, on_page};
 use crate::v2::PageId;
-use crate::v2::btree::key::StoredKeyRef;
+use crate::v2::btree::key::{StoredKey, StoredKeyRef};
 use crate::v2::btree::node::LeafEntry;
+use crate::{Error, Result};
 use std::cmp::Ordering;
 use std::ops::Bound;
 
@@ -56,11 +56,14 @@ impl<'a, S: PageSource + ?Sized> TreeScan<'a, S> {
                 self.next_leaf()?;
                 continue;
             };
-            if self.is_before(entry.key) {
+            let (before, past) = self
+                .is_outside(entry.key)
+                .map_err(|error| self.on_this_page(error))?;
+            if before {
                 self.index += 1;
                 continue;
             }
-            if self.is_past(entry.key) {
+            if past {
                 self.leaf = None;
                 return Ok(None);
             }
@@ -74,27 +77,28 @@ impl<'a, S: PageSource + ?Sized> TreeScan<'a, S> {
         Ok(leaf.and_then(|leaf| leaf.node().entry(self.index - 1)))
     }
 
-    fn is_before(&self, key: StoredKeyRef<'_>) -> bool {
-        let compare = |bound| (self.reader.compare)(key, bound);
-        match &self.lower {
+    /// Whether a key lies before the lower bound, and past the upper one.
+    fn is_outside(&self, key: StoredKeyRef<'_>) -> Result<(bool, bool)> {
+        let compare = |bound: &StoredKey| (self.reader.compare)(key, bound.borrow());
+        let before = match &self.lower {
             Bound::Unbounded => false,
-            Bound::Included(bound) => compare(bound.borrow()) == Some(Ordering::Less),
+            Bound::Included(bound) => compare(bound)? == Some(Ordering::Less),
             Bound::Excluded(bound) => {
-                let order = compare(bound.borrow());
-                order.is_some_and(|order| order != Ordering::Greater)
+                compare(bound)?.is_some_and(|order| order != Ordering::Greater)
             }
-        }
+        };
+        let past = match &self.upper {
+            Bound::Unbounded => false,
+            Bound::Included(bound) => compare(bound)? == Some(Ordering::Greater),
+            Bound::Excluded(bound) => compare(bound)?.is_some_and(|order| order != Ordering::Less),
+        };
+        Ok((before, past))
     }
 
-    fn is_past(&self, key: StoredKeyRef<'_>) -> bool {
-        let compare = |bound| (self.reader.compare)(key, bound);
-        match &self.upper {
-            Bound::Unbounded => false,
-            Bound::Included(bound) => compare(bound.borrow()) == Some(Ordering::Greater),
-            Bound::Excluded(bound) => {
-                let order = compare(bound.borrow());
-                order.is_some_and(|order| order != Ordering::Less)
-            }
+    fn on_this_page(&self, error: Error) -> Error {
+        match &self.leaf {
+            Some(leaf) => on_page(error, leaf.id),
+            None => error,
         }
     }
 
