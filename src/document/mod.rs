@@ -1,6 +1,11 @@
-//! Documents: their BSON form, their JSON form in v1 snapshots, and the order of values.
+//! Documents: their BSON form, their JSON form in v1 snapshots, their
+//! Extended JSON form in backups, and the order of values.
 
 pub mod bson;
+pub mod ejson;
+pub mod json;
+pub mod order;
+pub mod time;
 
 /// Deepest nesting of a document; the document itself is level 1.
 pub const MAX_DEPTH: usize = 100;
