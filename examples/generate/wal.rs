@@ -59,7 +59,11 @@ pub(crate) fn write(options: &Options, out: &mut Out) -> io::Result<u64> {
         log.operation(kind, txn_id, number, operation + 1)?;
         // One of four aborts; the last stays open, as after a crash of its client.
         if options.wal_transactions && (operation + 1) % block == 0 && transaction < blocks {
-            let end = if transaction.is_multiple_of(4) { ABORT } else { COMMIT };
+            let end = if transaction.is_multiple_of(4) {
+                ABORT
+            } else {
+                COMMIT
+            };
             log.record(end, transaction)?;
         }
     }
