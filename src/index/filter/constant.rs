@@ -3,6 +3,8 @@
 use super::json::Json;
 use crate::document::InferTypes;
 use crate::document::bson::{ObjectId, RawDocument, RawValue};
+use crate::document::order::compare_values;
+use crate::document::time::parse_rfc3339;
 use std::cmp::Ordering;
 
 /// A constant with the type that the same JSON would get in a snapshot.
@@ -10,19 +12,13 @@ use std::cmp::Ordering;
 pub(super) enum Constant {
     Null,
     Boolean(bool),
-    Number(Number),
+    Int64(i64),
+    Double(f64),
     String(Box<str>),
     ObjectId(ObjectId),
     Timestamp(i64),
     Array(Vec<Constant>),
     Document(Vec<(Box<str>, Constant)>),
-}
-
-/// A number of any type that documents have.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Number {
-    Integer(i64),
-    Double(f64),
 }
 
 /// How strings and numbers of a constant are typed.
@@ -60,9 +56,9 @@ impl Typing {
         match json {
             Json::Null => Constant::Null,
             Json::Boolean(flag) => Constant::Boolean(*flag),
-            Json::Int64(number) if self.point => Constant::Number(Number::Double(*number as f64)),
-            Json::Int64(number) => Constant::Number(Number::Integer(*number)),
-            Json::Double(number) => Constant::Number(Number::Double(*number)),
+            Json::Int64(number) if self.point => Constant::Double(*number as f64),
+            Json::Int64(number) => Constant::Int64(*number),
+            Json::Double(number) => Constant::Double(*number),
             Json::String(text) => self.string(text),
             Json::Array(elements) => {
                 Constant::Array(elements.iter().map(|json| self.constant(json)).collect())
@@ -107,8 +103,10 @@ fn is_string(json: &Json, want: &str) -> bool {
 }
 
 /// Unix seconds of an RFC 3339 string that has no fraction of a second to lose.
-fn whole_seconds(_text: &str) -> Option<i64> {
-    None
+fn whole_seconds(text: &str) -> Option<i64> {
+    parse_rfc3339(text)
+        .filter(|time| time.is_whole_second())
+        .map(|time| time.seconds)
 }
 
 impl Constant {
@@ -130,9 +128,8 @@ impl Constant {
                 }) && elements.next().is_none()
             }
             (Self::Document(want), RawValue::Document(document)) => same_fields(want, document),
-            (Self::Number(want), value) => {
-                number(value).and_then(|number| compare_numbers(number, *want))
-                    == Some(Ordering::Equal)
+            (Self::Int64(_) | Self::Double(_), value) => {
+                self.order_of(value) == Some(Ordering::Equal)
             }
             _ => false,
         }
@@ -145,7 +142,8 @@ impl Constant {
             (Self::String(constant), RawValue::String(text)) => {
                 Some(text.as_bytes().cmp(constant.as_bytes()))
             }
-            (Self::Number(constant), value) => compare_numbers(number(value)?, *constant),
+            (Self::Int64(constant), value) => compare_numbers(value, RawValue::Int64(*constant)),
+            (Self::Double(constant), value) => compare_numbers(value, RawValue::Double(*constant)),
             _ => None,
         }
     }
@@ -160,49 +158,19 @@ fn same_fields(want: &[(Box<str>, Constant)], document: RawDocument<'_>) -> bool
     }) && fields.next().is_none()
 }
 
-fn number(value: RawValue<'_>) -> Option<Number> {
-    match value {
-        RawValue::Int32(number) => Some(Number::Integer(i64::from(number))),
-        RawValue::Int64(number) => Some(Number::Integer(number)),
-        RawValue::Double(number) => Some(Number::Double(number)),
-        _ => None,
+/// Compares two numbers of any types by exact value; `None` if one is no number.
+///
+/// Also `None` if one is NaN: indexes need a place for it, but LauraDB's operators find it neither
+/// less nor equal nor greater.
+pub(super) fn compare_numbers(left: RawValue<'_>, right: RawValue<'_>) -> Option<Ordering> {
+    let is_number = |value| match value {
+        RawValue::Int32(_) | RawValue::Int64(_) => true,
+        RawValue::Double(number) => !number.is_nan(),
+        _ => false,
+    };
+    if is_number(left) && is_number(right) {
+        compare_values(left, right)
+    } else {
+        None
     }
-}
-
-/// Compares by exact value; `None` if one is NaN.
-pub(super) fn compare_numbers(left: Number, right: Number) -> Option<Ordering> {
-    match (left, right) {
-        (Number::Integer(left), Number::Integer(right)) => Some(left.cmp(&right)),
-        (Number::Double(left), Number::Double(right)) => left.partial_cmp(&right),
-        (Number::Integer(left), Number::Double(right)) => compare_integer(left, right),
-        (Number::Double(left), Number::Integer(right)) => {
-            compare_integer(right, left).map(Ordering::reverse)
-        }
-    }
-}
-
-/// 2^63, the first double beyond i64.
-const BEYOND_I64: f64 = 9_223_372_036_854_775_808.0;
-
-/// An i64 against a double, without rounding the integer.
-fn compare_integer(integer: i64, double: f64) -> Option<Ordering> {
-    if double.is_nan() {
-        return None;
-    }
-    if double >= BEYOND_I64 {
-        return Some(Ordering::Less);
-    }
-    if double < -BEYOND_I64 {
-        return Some(Ordering::Greater);
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "in range by the checks above; the fraction is compared below"
-    )]
-    let whole = double.trunc() as i64;
-    Some(integer.cmp(&whole).then_with(|| {
-        0.0_f64
-            .partial_cmp(&double.fract())
-            .unwrap_or(Ordering::Equal)
-    }))
 }

@@ -1,5 +1,5 @@
 use super::Filter;
-use super::constant::{Number, compare_numbers};
+use super::constant::compare_numbers;
 use crate::document::InferTypes;
 use crate::document::bson::{DocumentBuilder, ObjectId, OwnedDocument, RawDocument, RawValue};
 use proptest::prelude::*;
@@ -341,6 +341,14 @@ fn constants_are_typed_like_a_snapshots_values() {
     // An _id of 24 hex digits is an ObjectID whatever was asked for.
     assert!(matches("_id", &HEX.to_uppercase(), NO_TYPES));
     assert!(matches("_id", HEX, InferTypes::default()));
+    let timestamps = InferTypes {
+        object_id: true,
+        timestamp: true,
+    };
+    assert!(matches("time", "1970-01-01T00:00:05Z", timestamps));
+    assert!(matches("time", "1970-01-01T01:00:05+01:00", timestamps));
+    assert!(!matches("time", "1970-01-01T00:00:05.5Z", timestamps));
+    assert!(!matches("time", "1970-01-01T00:00:05Z", NO_TYPES));
 }
 
 /// A finite double as (mantissa, exponent of 2), exactly.
@@ -396,9 +404,9 @@ proptest! {
     #[test]
     fn integers_and_doubles_compare_exactly(integer in any_integer(), double in any_double()) {
         let want = exact_order(integer, double);
-        let found = compare_numbers(Number::Integer(integer), Number::Double(double));
+        let found = compare_numbers(RawValue::Int64(integer), RawValue::Double(double));
         prop_assert_eq!(found, Some(want));
-        let found = compare_numbers(Number::Double(double), Number::Integer(integer));
+        let found = compare_numbers(RawValue::Double(double), RawValue::Int64(integer));
         prop_assert_eq!(found, Some(want.reverse()));
     }
 
