@@ -25,7 +25,7 @@ use crate::index::key::StoredKeyRef;
 use crate::options::Verification;
 use crate::progress::{Phase, Totals};
 use crate::v2::page::{ChecksumPolicy, PAGE_SIZE};
-use crate::v2::page_file::PageFileReader;
+use crate::v2::page_file::{PageFileReader, page_offset};
 use crate::v2::{DocumentAddress, PageId};
 use crate::{Code, Error, Place, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -127,7 +127,7 @@ fn read_all(
         let trees = scope.spawn(move || tree_thread.run(&tree_blocks, &recycle));
         drop(data_blocks);
         let first_tree_page = first_tree_page(built);
-        let read = read_blocks(context, file, |first, bytes| {
+        let read = read_blocks(context, file, first_tree_page, |first, bytes| {
             let at_tree = first >= first_tree_page;
             let mut buffer = empty.try_recv().unwrap_or_default();
             buffer.clear();
@@ -174,14 +174,23 @@ fn first_tree_page(built: &Built) -> PageId {
 fn read_blocks(
     context: &mut Context<'_, '_>,
     file: &InputFile,
+    boundary: PageId,
     mut send: impl FnMut(PageId, &[u8]) -> bool,
 ) -> Result<String> {
     file.advise_sequential();
     let mut hasher = Xxh3::new();
     let mut buffer = vec![0; PAGES as usize * PAGE_SIZE];
+    let boundary = page_offset(boundary);
     let mut offset = 0;
     loop {
-        let filled = file.read_at(&mut buffer, offset)?;
+        let left = usize::try_from(boundary.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let most = if left == 0 {
+            buffer.len()
+        } else {
+            buffer.len().min(left)
+        };
+        let room = buffer.get_mut(..most).unwrap_or_default();
+        let filled = file.read_at(room, offset)?;
         let bytes = buffer.get(..filled).unwrap_or_default();
         if bytes.is_empty() {
             return Ok(format!("{:032x}", hasher.digest128()));

@@ -194,9 +194,14 @@ impl Entries {
 }
 
 impl TreeVisitor for Entries {
-    fn compare(&mut self, left: StoredKeyRef<'_>, right: StoredKeyRef<'_>) -> Option<Ordering> {
-        // What does not decode is not what the documents' keys give, which the sums show.
-        compare_stored(left, right).ok().flatten()
+    fn compare(
+        &mut self,
+        left: StoredKeyRef<'_>,
+        right: StoredKeyRef<'_>,
+    ) -> Result<Option<Ordering>> {
+        compare_stored(left, right).map_err(|error| {
+            Error::new(Code::VerifyFailed, "an entry's key does not decode").because(error)
+        })
     }
 
     fn compare_whole(&mut self, left: LeafEntry<'_>, right: LeafEntry<'_>) -> Result<Ordering> {
