@@ -3,7 +3,7 @@
 use super::arena::Arena;
 use super::groups::sort_by_full_key;
 use super::loser::LoserTree;
-use super::order::location;
+use super::order::{TOUCH_RECORDS, location};
 use super::pool::Lease;
 use super::{FullKeys, damaged_record};
 use crate::index::key::{KeyBuffer, Record, StoredKey};
@@ -35,8 +35,13 @@ impl Source {
     #[inline]
     fn advance(&mut self) -> Result<()> {
         match self {
-            Self::Memory { at, .. } => {
+            Self::Memory { arena, index, at } => {
                 *at += 1;
+                if *at % TOUCH_RECORDS == 0 {
+                    let rest = index.get(*at..).unwrap_or_default();
+                    let next = rest.iter().take(TOUCH_RECORDS);
+                    arena.touch(next.map(|word| location(*word)));
+                }
                 Ok(())
             }
             Self::Runs(tree) => tree.advance(),
