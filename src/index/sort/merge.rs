@@ -83,7 +83,8 @@ pub struct MergePosition {
     pub(super) previous: Option<Vec<u8>>,
 }
 
-/// Long keys that agree in what records keep, by whole key. Eight bytes for each.
+/// Long keys that agree in what records keep, by whole key. Eight bytes for each, twice that
+/// while they are sorted; each stands for a document of a kilobyte or more.
 #[derive(Debug)]
 struct Group {
     addresses: Vec<DocumentAddress>,
