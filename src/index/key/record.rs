@@ -84,6 +84,16 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// A record of which only the normal form is known: enough to compare it.
+    pub(crate) fn of_normal(normal: &'a [u8]) -> Self {
+        Self {
+            normal,
+            trailer: &[],
+            flags: Flags::default(),
+            address: DocumentAddress::default(),
+        }
+    }
+
     /// Bytes of the whole record.
     pub(crate) fn len(&self) -> usize {
         RECORD_HEADER_BYTES + self.normal.len() + self.trailer.len()
