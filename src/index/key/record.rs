@@ -13,8 +13,8 @@
 use super::json::values_json;
 use super::normal::{KeyError, NORMAL_KEPT_BYTES, NormalReader, single_string};
 use super::stored::StoredWriter;
-use super::{MAX_STORED_KEY, StoredKeyRef};
 use super::value::KeyValue;
+use super::{MAX_STORED_KEY, StoredKeyRef};
 use crate::bytes::Cursor;
 use crate::v2::{DocumentAddress, PageId, SlotNumber};
 
