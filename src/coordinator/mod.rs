@@ -4,21 +4,38 @@ mod check;
 mod collections;
 mod context;
 mod directories;
+#[allow(dead_code)]
+mod estimate;
 mod indexes;
 mod interrupt;
 mod journal;
 mod keys;
+#[allow(dead_code)]
+mod lock;
 mod metadata;
 mod names;
+#[allow(dead_code)]
+mod open_files;
 mod parse;
 mod plan;
+#[allow(dead_code)]
+mod process;
 mod publish;
+#[allow(dead_code)]
+mod run_info;
+#[allow(dead_code)]
+mod space;
 mod state;
+#[allow(dead_code)]
+mod status;
 mod unlisted;
 mod verify;
 mod work;
 
+pub use estimate::SpaceEstimate;
 pub use interrupt::Interrupt;
+pub use space::FileSystemSpace;
+pub use status::{MigrationState, Reached, RunStatus, StatusReport};
 
 use crate::files::{Access, Gate};
 use crate::layout;
