@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 /// What an interrupted run goes on from; its presence in the work directory means that it can.
 const CHECKPOINT: &str = "checkpoint.json";
+/// The journal while `--restart` undoes a publish.
+const UNDO: &str = "undo.json";
 
 /// Where a migration stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -118,7 +120,7 @@ impl StatusReport {
             work.as_ref()
                 .is_some_and(|work| matches!(work.entry(name), Ok(Some(_))))
         };
-        let has_journal = has(JOURNAL);
+        let has_journal = has(JOURNAL) || has(UNDO);
         let has_checkpoint = has(CHECKPOINT);
         let unreadable = version.is_none() || (work.is_none() && has_name(directory, WORK_DIR));
         let state = match (run.as_ref().map(RunInfo::liveness), &version) {

@@ -133,6 +133,8 @@ fn publishing_is_told_by_its_journal_and_by_its_marker() {
     let report = status(&dir);
     assert_eq!(report.state, MigrationState::HalfPublished);
     assert!(report.can_resume());
+    work.dir.rename(JOURNAL, &work.dir, UNDO).unwrap();
+    assert_eq!(status(&dir).state, MigrationState::HalfPublished);
     let marker = Marker::publishing().encode();
     dir.replace(MARKER_FILE, marker.as_bytes(), access).unwrap();
     WorkDir::remove(&dir).unwrap();
