@@ -91,7 +91,11 @@ impl WorkDir {
         }
         let dir = target.open_dir(WORK_DIR)?;
         let entries = dir.entries()?;
-        let is_last = |entry: &&Entry| [JOURNAL, UNDO, UNDONE].iter().any(|name| entry.name == *name);
+        let is_last = |entry: &&Entry| {
+            [JOURNAL, UNDO, UNDONE]
+                .iter()
+                .any(|name| entry.name == *name)
+        };
         for entry in entries.iter().filter(|entry| !is_last(entry)) {
             dir.remove_file(&entry.name)?;
         }
