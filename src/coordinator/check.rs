@@ -4,7 +4,7 @@ use super::context::Context;
 use super::directories::Directories;
 use super::estimate::SpaceEstimate;
 use super::names::NameTable;
-use super::plan::{Plan, PlannedCollection};
+use super::plan::{Plan, PlannedCollection, StoredSources};
 use super::space::{self, Need};
 use super::{least_readable, open_files, unlisted};
 use crate::files::{Dir, InputFile};
@@ -121,7 +121,9 @@ pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> R
             .collect::<Result<Vec<_>>>()?
             .into_iter(),
     );
+    let stored = StoredSources::of(sources.snapshot.as_ref(), sources.wal.as_ref())?;
     Ok(Plan {
+        sources: stored,
         v1_files: sources.v1_files,
         v1_marker: v1_marker(source)?,
         snapshot: sources.snapshot,
@@ -227,7 +229,14 @@ fn v1_files(snapshot: Option<&FoundSnapshot>) -> Vec<String> {
     let snapshot = snapshot.filter(|found| found.in_directory);
     let snapshot = snapshot.and_then(|found| found.name.to_str());
     let mut names: Vec<String> = snapshot.into_iter().map(str::to_owned).collect();
-    names.extend([layout::WAL_FILE, layout::DATA_FILE, layout::METADATA_FILE].map(str::to_owned));
+    let in_the_way = [
+        layout::WAL_FILE,
+        layout::DATA_FILE,
+        layout::METADATA_FILE,
+        layout::RECEIPT_FILE,
+        layout::QUARANTINE_FILE,
+    ];
+    names.extend(in_the_way.map(str::to_owned));
     names
 }
 

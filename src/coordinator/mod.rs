@@ -18,6 +18,7 @@ mod parse;
 mod plan;
 mod process;
 mod publish;
+mod receipt;
 mod run_info;
 mod space;
 mod state;
@@ -44,7 +45,8 @@ use directories::{Contents, Directories};
 use indexes::{Built, IndexBuilder};
 use journal::Journal;
 use lock::Sharing;
-use plan::{Plan, StoredPlan};
+use plan::{Plan, StoredPlan, StoredSources};
+use receipt::Receipt;
 use run_info::Heartbeat;
 use state::{CollectionsState, State};
 use std::time::{Duration, Instant};
@@ -204,6 +206,18 @@ impl Migration {
         interrupted.plan.check_same(&self.options, snapshot, wal)
     }
 
+    /// True if the target holds what this very migration has published.
+    fn is_migrated(&self, directories: &Directories) -> Result<bool> {
+        let target = directories.target();
+        let is_v2 = matches!(version::detect(target), Ok(DirectoryVersion::V2(_)));
+        let Some(receipt) = Receipt::read(target)?.filter(|_| is_v2) else {
+            return Ok(false);
+        };
+        let sources = check::Sources::open(&directories.source, &self.options)?;
+        let stored = StoredSources::of(sources.snapshot.as_ref(), sources.wal.as_ref())?;
+        Ok(receipt.is_of(&stored, &self.options))
+    }
+
     /// The ways in which there is nothing to migrate, and those in which nothing may be.
     fn nothing_to_do(&self, directories: &Directories) -> Result<Option<Report>> {
         let source = &directories.source;
@@ -245,6 +259,11 @@ impl Migration {
             }
         } else {
             let target = directories.target();
+            if self.is_migrated(directories)? {
+                // What a publish that was cut off at its very end has left.
+                WorkDir::remove(target)?;
+                return Ok(Some(Report::nothing(Outcome::AlreadyMigrated, path)));
+            }
             Contents::of(target)?.check_target(target, self.options.force)?;
         }
         Ok(None)
@@ -298,7 +317,7 @@ impl Run<'_, '_> {
         WorkDir::remove(target)?;
         let work = WorkDir::create(target, plan.access)?;
         self.heartbeat = Some(Heartbeat::start(target, &work, self.context.counters())?);
-        let stored = StoredPlan::of(&plan, self.context.options)?;
+        let stored = StoredPlan::of(&plan, self.context.options);
         let interval = self.context.options.checkpoint_interval;
         let mut checkpointer = Checkpointer::start(&work, &stored, interval)?;
         checkpointer.save(&state)?;
@@ -390,6 +409,12 @@ impl Run<'_, '_> {
                 .published
                 .push(publish::published(work, name, hashes.next().flatten())?);
         }
+        let receipt = Receipt::new(plan, self.context.options, &journal.published);
+        let text = receipt.encode()?;
+        work.dir.replace(layout::RECEIPT_FILE, &text, work.access)?;
+        journal
+            .published
+            .push(publish::published(work, layout::RECEIPT_FILE, None)?);
         Ok(journal)
     }
 

@@ -134,6 +134,7 @@ codes! {
     905 ResumeRefused InTheWay "source or options changed since the interruption";
     906 CheckpointDamaged InTheWay "the state of an interrupted run cannot be read";
     907 PublishInterrupted Interrupted "publishing was interrupted";
+    908 ReceiptDamaged InTheWay "the receipt of a migration cannot be read";
     // 10xx: warnings
     1001 HiddenProcesses Done "processes that may not be inspected";
     1002 UnlistedPages Done "data.db holds documents that no catalog names";

@@ -63,9 +63,24 @@ fn tree(root: &Path) -> Tree {
                 .file_type()
                 .is_file()
                 .then(|| std::fs::read(entry.path()).unwrap());
-            (relative, bytes)
+            let is_receipt = entry.file_name() == ".lauradb-migration.json";
+            (
+                relative,
+                if is_receipt {
+                    bytes.map(|bytes| without_run(&bytes))
+                } else {
+                    bytes
+                },
+            )
         })
         .collect()
+}
+
+/// A receipt without what varies between runs.
+fn without_run(receipt: &[u8]) -> Vec<u8> {
+    let mut receipt: serde_json::Value = serde_json::from_slice(receipt).unwrap();
+    receipt.as_object_mut().unwrap().remove("run").unwrap();
+    serde_json::to_vec(&receipt).unwrap()
 }
 
 fn copy(from: &Path, to: &Path) {
