@@ -32,6 +32,15 @@ impl<'d> Found<'d> {
     }
 }
 
+/// The first eight bytes of `bytes` as an integer, with zeros where they end earlier.
+pub(super) fn first_word(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    for (place, byte) in word.iter_mut().zip(bytes) {
+        *place = *byte;
+    }
+    u64::from_le_bytes(word)
+}
+
 /// The elements of a checked document. On other bytes it ends early.
 pub(super) struct ElementWalk<'d> {
     bytes: &'d [u8],
@@ -41,6 +50,8 @@ pub(super) struct ElementWalk<'d> {
 /// One element: its name, and where its value lies in the document.
 pub(super) struct Element<'d> {
     pub(super) name: &'d [u8],
+    /// The name's first eight bytes, so that most names compare as one integer.
+    pub(super) word: u64,
     pub(super) kind: ElementType,
     pub(super) start: usize,
     pub(super) end: usize,
@@ -54,26 +65,32 @@ impl<'d> ElementWalk<'d> {
         }
     }
 
+    /// Where the name ends, and its first eight bytes.
     #[inline]
-    fn name_end(&self, start: usize) -> Option<usize> {
+    fn name_end(&self, start: usize) -> Option<(usize, u64)> {
         const ONES: u64 = 0x0101_0101_0101_0101;
         let rest = self.bytes.get(start..)?;
+        let word = match rest.first_chunk() {
+            Some(word) => u64::from_le_bytes(*word),
+            // Where the document ends early, its own zero byte ends the name.
+            None => first_word(rest),
+        };
         // Most names have under eight bytes: one word tells where the first zero byte is.
-        if let Some(word) = rest.first_chunk::<8>() {
-            let word = u64::from_le_bytes(*word);
-            let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
-            if zeros != 0 {
-                return Some(start + (zeros.trailing_zeros() >> 3) as usize);
-            }
+        let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
+        if zeros != 0 {
+            let len = zeros.trailing_zeros() >> 3;
+            let name = word & !(u64::MAX << (8 * len));
+            let end = start + len as usize;
+            return (end < self.bytes.len()).then_some((end, name));
         }
-        memchr::memchr(0, rest).map(|len| start + len)
+        memchr::memchr(0, rest).map(|len| (start + len, word))
     }
 
     #[inline]
     fn step(&mut self) -> Option<Element<'d>> {
         let kind = ElementType::from_byte(*self.bytes.get(self.at)?)?;
         let name_start = self.at + 1;
-        let name_end = self.name_end(name_start)?;
+        let (name_end, word) = self.name_end(name_start)?;
         let start = name_end + 1;
         let length_field = || get_u32(self.bytes, start).and_then(|len| usize::try_from(len).ok());
         let len = match kind {
@@ -90,6 +107,7 @@ impl<'d> ElementWalk<'d> {
         self.at = end;
         Some(Element {
             name: self.bytes.get(name_start..name_end)?,
+            word,
             kind,
             start,
             end,

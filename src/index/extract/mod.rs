@@ -171,17 +171,28 @@ impl KeyExtractor {
         &self,
         document: RawDocument<'d>,
         top: impl Fn(usize, TopLevel<'_>) -> Option<Found<'d>>,
+        set: impl FnMut(std::iter::Copied<std::slice::Iter<'_, KeyValue<'d>>>),
+    ) -> Extraction {
+        match self.paths.len() {
+            1 => self.build_in(&mut [KeyValue::Null], document, top, set),
+            count @ ..=FEW_FIELDS => {
+                let mut few = [KeyValue::Null; FEW_FIELDS];
+                let few = few.get_mut(..count).unwrap_or_default();
+                self.build_in(few, document, top, set)
+            }
+            count => self.build_in(&mut vec![KeyValue::Null; count], document, top, set),
+        }
+    }
+
+    /// [`Self::build`] with a place for each field's value.
+    #[inline]
+    fn build_in<'d>(
+        &self,
+        values: &mut [KeyValue<'d>],
+        document: RawDocument<'d>,
+        top: impl Fn(usize, TopLevel<'_>) -> Option<Found<'d>>,
         mut set: impl FnMut(std::iter::Copied<std::slice::Iter<'_, KeyValue<'d>>>),
     ) -> Extraction {
-        let mut few = [KeyValue::Null; FEW_FIELDS];
-        let mut many = Vec::new();
-        let values = match few.get_mut(..self.paths.len()) {
-            Some(values) => values,
-            None => {
-                many.resize(self.paths.len(), KeyValue::Null);
-                many.as_mut_slice()
-            }
-        };
         let mut indexable = true;
         for (at, (path, place)) in self.paths.iter().zip(values.iter_mut()).enumerate() {
             let Some(found) = path.resolve(|wanted| top(at, wanted)) else {
