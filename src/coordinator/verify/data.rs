@@ -226,7 +226,8 @@ impl<'p> DataWorker<'p> {
         let Some(sums) = self.sums.collections.get_mut(position) else {
             return Ok(());
         };
-        let mut reader = DocumentReader::new(&self.pages);
+        // Its buffers are for overflow documents, of which there are few.
+        let mut reader = None;
         for slot in slotted.slots() {
             let (slot, content) = slot.map_err(damaged)?;
             if let SlotContent::Overflow(head) = content {
@@ -235,7 +236,12 @@ impl<'p> DataWorker<'p> {
                 pages.for_each(|page| sums.chain_pages.add(PageId(page)));
             }
             let address = DocumentAddress { page, slot };
-            let bson = reader.resolve(address, content)?;
+            let bson = match content {
+                SlotContent::Document(bson) => bson,
+                SlotContent::Overflow(_) => reader
+                    .get_or_insert_with(|| DocumentReader::new(&self.pages))
+                    .resolve(address, content)?,
+            };
             let document = RawDocument::trusted(bson);
             sums.documents += 1;
             sums.bytes += bson.len() as u64;

@@ -65,54 +65,53 @@ impl<'d> ElementWalk<'d> {
         }
     }
 
-    /// Where the name ends, and its first eight bytes.
-    #[inline]
-    fn name_end(&self, start: usize) -> Option<(usize, u64)> {
-        const ONES: u64 = 0x0101_0101_0101_0101;
-        let rest = self.bytes.get(start..)?;
-        let word = match rest.first_chunk() {
-            Some(word) => u64::from_le_bytes(*word),
-            // Where the document ends early, its own zero byte ends the name.
-            None => first_word(rest),
-        };
-        // Most names have under eight bytes: one word tells where the first zero byte is.
-        let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
-        if zeros != 0 {
-            let len = zeros.trailing_zeros() >> 3;
-            let name = word & !(u64::MAX << (8 * len));
-            let end = start + len as usize;
-            return (end < self.bytes.len()).then_some((end, name));
-        }
-        memchr::memchr(0, rest).map(|len| (start + len, word))
-    }
-
     #[inline]
     fn step(&mut self) -> Option<Element<'d>> {
-        let kind = ElementType::from_byte(*self.bytes.get(self.at)?)?;
-        let name_start = self.at + 1;
-        let (name_end, word) = self.name_end(name_start)?;
-        let start = name_end + 1;
-        let length_field = || get_u32(self.bytes, start).and_then(|len| usize::try_from(len).ok());
+        let (&kind, rest) = self.bytes.get(self.at..)?.split_first()?;
+        let kind = ElementType::from_byte(kind)?;
+        let (name, word) = name_of(rest)?;
+        let value = rest.get(name.len() + 1..)?;
+        let length_field = || get_u32(value, 0).and_then(|len| usize::try_from(len).ok());
         let len = match kind {
+            ElementType::String => length_field()?.checked_add(4)?,
             ElementType::Double | ElementType::Timestamp | ElementType::Int64 => 8,
             ElementType::Int32 => 4,
             ElementType::ObjectId => 12,
             ElementType::Boolean => 1,
             ElementType::Null => 0,
             ElementType::Document | ElementType::Array => length_field()?,
-            ElementType::String => length_field()?.checked_add(4)?,
             ElementType::Binary => length_field()?.checked_add(5)?,
         };
+        let start = self.at + 1 + name.len() + 1;
         let end = start.checked_add(len)?;
         self.at = end;
         Some(Element {
-            name: self.bytes.get(name_start..name_end)?,
+            name,
             word,
             kind,
             start,
             end,
         })
     }
+}
+
+/// The name at the start of `bytes`, which a zero byte ends, and its first eight bytes.
+#[inline]
+fn name_of(bytes: &[u8]) -> Option<(&[u8], u64)> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = match bytes.first_chunk() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => first_word(bytes),
+    };
+    // Most names have under eight bytes: one word tells where the first zero byte is.
+    let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
+    if zeros == 0 {
+        let len = memchr::memchr(0, bytes)?;
+        return Some((bytes.get(..len)?, word));
+    }
+    let below = (zeros & zeros.wrapping_neg()) >> 7;
+    let len = (zeros.trailing_zeros() >> 3) as usize;
+    Some((bytes.get(..len)?, word & below.wrapping_sub(1)))
 }
 
 impl<'d> Iterator for ElementWalk<'d> {

@@ -140,17 +140,18 @@ impl ExtractorSet {
             return;
         }
         for element in ElementWalk::new(document) {
-            let place = self
-                .names
-                .iter()
-                .zip(&mut self.slots)
-                .find(|(name, _)| name.is(&element));
-            if let Some((_, slot @ None)) = place {
-                *slot = Some((element.kind, element.start, element.end));
-                left -= 1;
-                if left == 0 {
-                    return;
+            for (name, slot) in self.names.iter().zip(&mut self.slots) {
+                if !name.is(&element) {
+                    continue;
                 }
+                if slot.is_none() {
+                    *slot = Some((element.kind, element.start, element.end));
+                    left -= 1;
+                    if left == 0 {
+                        return;
+                    }
+                }
+                break;
             }
         }
     }

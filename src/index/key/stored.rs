@@ -130,19 +130,39 @@ pub(super) fn append_stored<'v>(
     out: &mut Vec<u8>,
 ) -> (KeyType, bool) {
     let count = values.len();
+    if count == 1
+        && let Some(value) = values.next()
+    {
+        return append_single(value, out);
+    }
     let mut writer = StoredWriter::new(out, count);
-    if count == 1 {
-        if let Some(value) = values.next() {
-            writer.single(value);
-        }
-    } else {
-        for value in values {
-            if writer.has_room() {
-                writer.field(value);
-            }
+    for value in values {
+        if writer.has_room() {
+            writer.field(value);
         }
     }
     writer.finish()
+}
+
+/// [`append_stored`] for the only value of a key.
+#[inline]
+fn append_single(value: KeyValue<'_>, out: &mut Vec<u8>) -> (KeyType, bool) {
+    match value {
+        KeyValue::String(bytes) if bytes.len() <= MAX_STORED_KEY - 2 => {
+            out.extend_from_slice(&length16(bytes.len()));
+            out.extend_from_slice(bytes);
+            (KeyType::String, false)
+        }
+        KeyValue::Int64(number) => {
+            out.extend_from_slice(&number.to_le_bytes());
+            (KeyType::Int64, false)
+        }
+        value => {
+            let mut writer = StoredWriter::new(out, 1);
+            writer.single(value);
+            writer.finish()
+        }
+    }
 }
 
 /// What a stored key holds.
