@@ -182,6 +182,7 @@ struct Entries {
 }
 
 impl Entries {
+    #[inline]
     fn address(&self, entry: LeafEntry<'_>) -> Result<DocumentAddress> {
         match DocumentAddress::decode(entry.value) {
             Some((collection_id, address)) if collection_id == self.collection_id => Ok(address),
@@ -211,6 +212,7 @@ impl TreeVisitor for Entries {
         Ok(one.normal().cmp(two.normal()))
     }
 
+    #[inline]
     fn entry(&mut self, entry: LeafEntry<'_>) -> Result<()> {
         let address = self.address(entry)?;
         self.sum.add(entry.key, address);
