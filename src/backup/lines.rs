@@ -60,10 +60,7 @@ impl<'f> Lines<'f> {
                 break searched + found + 1;
             }
             searched = rest.len();
-            if searched > self.limit {
-                break searched;
-            }
-            if self.at_end {
+            if self.at_end || searched > self.limit {
                 break searched;
             }
             self.fill()?;
@@ -74,10 +71,11 @@ impl<'f> Lines<'f> {
         let (offset, start) = (self.offset, self.start);
         self.offset += length as u64;
         self.start += length;
-        if length > self.limit + 1 {
+        let bytes = self.buffer.get(start..start + length).unwrap_or_default();
+        let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        if text.len() > self.limit {
             return Ok(Some(Line::TooLong { offset }));
         }
-        let bytes = self.buffer.get(start..start + length).unwrap_or_default();
         Ok(Some(Line::Whole { offset, bytes }))
     }
 

@@ -1,1 +1,688 @@
+//! Backups as a whole: what is written comes back, and nothing else does.
 
+use super::*;
+use crate::document::bson::{ObjectId, OwnedDocument, RawDocument, RawValue};
+use crate::document::{InferTypes, ejson, testing};
+use crate::files::{Access, Change, ChangeKind, Dir, Gate, Verdict};
+use crate::index::{IndexDefinition, IndexKind, PortableIndex};
+use crate::version::FormatVersion;
+use crate::{Code, Result};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tempfile::TempDir;
+
+/// Documents by collection.
+type Content = BTreeMap<String, Vec<Vec<u8>>>;
+
+fn header() -> BackupHeader {
+    BackupHeader {
+        instant: "2025-01-15T10:30:00.5Z".parse().unwrap(),
+        source_version: FormatVersion::V1_0,
+        database_name: Some("default".to_owned()),
+        metadata: Some(r#"{"a": 1.50, "wal_lsn": 7, "ž":"x y"}"#.to_owned()),
+        access: Access::default(),
+    }
+}
+
+fn indexes() -> Vec<PortableIndex> {
+    let partial = IndexDefinition {
+        name: "p".to_owned(),
+        filter: Some(r#"{"a":{"$gt":1.0}}"#.to_owned()),
+        ..IndexDefinition::id_index()
+    };
+    let ttl = IndexDefinition {
+        name: "t".to_owned(),
+        kind: IndexKind::Ttl {
+            expire_after_seconds: 5,
+        },
+        ..IndexDefinition::id_index()
+    };
+    let infer = InferTypes {
+        object_id: false,
+        timestamp: true,
+    };
+    [partial, ttl]
+        .map(|index| PortableIndex::new(index, infer))
+        .into()
+}
+
+fn write(target: &Path, gate: Gate, content: &Content) -> Result<FinishedBackup> {
+    let target = Dir::open(target, gate)?;
+    let mut writer = BackupWriter::create(&target, header())?;
+    for (name, documents) in content {
+        writer.begin_collection(name, indexes())?;
+        for document in documents {
+            writer.document(RawDocument::trusted(document))?;
+        }
+        writer.end_collection()?;
+    }
+    writer.finish()
+}
+
+fn open(path: &Path) -> Result<BackupReader> {
+    BackupReader::open(Dir::open(path, Gate::open())?)
+}
+
+fn read(path: &Path) -> Result<Content> {
+    let reader = open(path)?;
+    reader.verify(|_, _| Ok(()))?;
+    let mut content = Content::new();
+    for (position, collection) in reader.manifest().collections.iter().enumerate() {
+        assert_eq!(collection.indexes, indexes());
+        let documents = content.entry(collection.name.clone()).or_default();
+        reader.documents(position, |line| {
+            documents.push(line.document.as_bytes().to_vec());
+            Ok(())
+        })?;
+    }
+    Ok(content)
+}
+
+fn numbered(number: i64) -> Vec<u8> {
+    let document = [
+        ("_id", RawValue::Int64(number)),
+        ("v", RawValue::Double(0.5)),
+    ];
+    document.into_iter().collect::<OwnedDocument>().into_bytes()
+}
+
+fn small() -> Content {
+    let users = vec![numbered(1), numbered(2), numbered(3)];
+    [
+        ("users", users),
+        ("empty", Vec::new()),
+        ("../x", vec![numbered(9)]),
+    ]
+    .map(|(name, documents)| (name.to_owned(), documents))
+    .into()
+}
+
+/// A backup of [`small`] in a directory of its own.
+fn staged() -> (TempDir, PathBuf) {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = write(temporary.path(), Gate::open(), &small())
+        .unwrap()
+        .path;
+    (temporary, path)
+}
+
+#[test]
+fn a_backup_is_as_documented() {
+    let (_guard, path) = staged();
+    assert_eq!(path.file_name().unwrap(), "backup-20250115-103000");
+    let names: Vec<_> = fs::read_dir(&path)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names.len(), 4);
+    let users = fs::read_to_string(path.join("users.jsonl")).unwrap();
+    assert_eq!(
+        users.lines().next().unwrap(),
+        r#"{"_id":{"$numberLong":"1"},"v":{"$numberDouble":"0.5"}}"#
+    );
+    let text = fs::read_to_string(path.join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(manifest["format"], "laura-backup/1");
+    assert_eq!(
+        manifest["tool"],
+        concat!("laura-migrate ", env!("CARGO_PKG_VERSION"))
+    );
+    assert_eq!(manifest["createdAt"], "2025-01-15T10:30:00.5Z");
+    assert_eq!(manifest["sourceVersion"], "1.0");
+    assert_eq!(manifest["databaseName"], "default");
+    assert!(text.contains(r#""metadata":{"a":1.50,"ž":"x y"},"#));
+    let users_listed = &manifest["collections"][2];
+    assert_eq!(users_listed["name"], "users");
+    assert_eq!(users_listed["file"], "users.jsonl");
+    assert_eq!(users_listed["documents"], 3);
+    assert_eq!(users_listed["fileBytes"], users.len());
+    assert_eq!(users_listed["dataBytes"], 3 * numbered(1).len());
+    assert_eq!(users_listed["indexes"][0]["inferTypes"][0], "timestamp");
+    assert_eq!(manifest["collections"][0]["file"], "%2E%2E%2Fx.jsonl");
+    // printf '' | sha256sum
+    let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    assert_eq!(manifest["collections"][1]["sha256"], nothing);
+}
+
+#[test]
+fn the_same_documents_give_the_same_bytes_and_the_next_free_second() {
+    let (temporary, first) = staged();
+    let second = write(temporary.path(), Gate::open(), &small()).unwrap();
+    assert_eq!(second.name, "backup-20250115-103001");
+    for entry in fs::read_dir(&first).unwrap() {
+        let name = entry.unwrap().file_name();
+        let bytes = |path: &Path| fs::read(path.join(&name)).unwrap();
+        assert_eq!(bytes(&first), bytes(&second.path));
+    }
+    assert_eq!(read(&first).unwrap(), small());
+    let error = open(temporary.path()).unwrap_err();
+    assert_eq!(error.code(), Code::BackupMissing);
+    assert!(error.sentence().contains("2 backups"), "{error}");
+}
+
+#[test]
+fn a_parent_with_one_backup_stands_for_it() {
+    let (temporary, _) = staged();
+    assert_eq!(read(temporary.path()).unwrap(), small());
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(open(empty.path()).unwrap_err().code(), Code::BackupMissing);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn every_document_comes_back_under_every_name(
+        content in prop::collection::btree_map(
+            any::<String>(),
+            prop::collection::vec(testing::document(), 0..6),
+            0..4,
+        ),
+    ) {
+        let temporary = tempfile::tempdir().unwrap();
+        let finished = write(temporary.path(), Gate::open(), &content).unwrap();
+        prop_assert_eq!(&read(&finished.path).unwrap(), &content);
+        let manifest = open(&finished.path).unwrap().manifest().clone();
+        prop_assert_eq!(manifest, finished.manifest);
+    }
+}
+
+#[test]
+fn the_largest_document_comes_back() {
+    let fill = |size: usize| {
+        let text = "\u{1}x\u{2028}".repeat(size / 5) + &"y".repeat(size % 5);
+        let document = [("_id", RawValue::Null), ("s", RawValue::String(&text))];
+        document.into_iter().collect::<OwnedDocument>().into_bytes()
+    };
+    let overhead = fill(0).len();
+    let largest = fill(crate::document::MAX_DOCUMENT_BYTES - overhead);
+    assert_eq!(largest.len(), crate::document::MAX_DOCUMENT_BYTES);
+    let content: Content = [("c".to_owned(), vec![numbered(1), largest, numbered(2)])].into();
+    let temporary = tempfile::tempdir().unwrap();
+    let path = write(temporary.path(), Gate::open(), &content)
+        .unwrap()
+        .path;
+    assert!(read(&path).unwrap() == content);
+}
+
+/// The worst there is: empty binary values under names of one control character.
+#[test]
+fn no_document_makes_a_line_beyond_the_limit() {
+    let names: Vec<String> = (1..32)
+        .map(|code: u8| char::from(code).to_string())
+        .collect();
+    let values = [
+        RawValue::Binary(b""),
+        RawValue::Int32(i32::MIN),
+        RawValue::Double(-f64::MIN_POSITIVE),
+        RawValue::Double(f64::from_bits(u64::MAX)),
+        RawValue::Timestamp(-1),
+        RawValue::ObjectId(ObjectId([0; 12])),
+        RawValue::Boolean(false),
+        RawValue::Null,
+        RawValue::String("\u{1}"),
+    ];
+    for value in values {
+        for first in ["\u{7f}", "$"] {
+            let names = std::iter::once(first).chain(names.iter().map(String::as_str));
+            let document: OwnedDocument = names.map(|name| (name, value)).collect();
+            let mut text = Vec::new();
+            ejson::write_document(document.as_raw(), &mut text);
+            let limit =
+                document.as_bytes().len() * MAX_LINE_BYTES / crate::document::MAX_DOCUMENT_BYTES;
+            assert!(text.len() <= limit, "{value:?}: {} of {limit}", text.len());
+        }
+    }
+}
+
+type Alter = fn(&Path);
+
+fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).unwrap();
+    change(&mut bytes);
+    fs::write(path, bytes).unwrap();
+}
+
+fn lines(path: &Path, change: impl FnOnce(&mut Vec<String>)) {
+    let text = fs::read_to_string(path).unwrap();
+    let mut lines: Vec<String> = text.lines().map(|line| format!("{line}\n")).collect();
+    change(&mut lines);
+    fs::write(path, lines.concat()).unwrap();
+}
+
+/// What was done to the backup, what it is refused as, and what the error names.
+const ALTERED: &[(&str, Alter, Code, &str)] = &[
+    (
+        "a digit of a value",
+        |dir| {
+            edit(&dir.join("users.jsonl"), |bytes| {
+                let at = bytes.iter().rposition(|byte| *byte == b'5').unwrap();
+                bytes[at] = b'7';
+            })
+        },
+        Code::BackupAltered,
+        "users.jsonl",
+    ),
+    (
+        "a byte of the syntax",
+        |dir| edit(&dir.join("users.jsonl"), |bytes| bytes[0] ^= 1),
+        Code::BackupAltered,
+        "line 1",
+    ),
+    (
+        "no UTF-8",
+        |dir| edit(&dir.join("users.jsonl"), |bytes| bytes[2] = 0xFF),
+        Code::BackupAltered,
+        "not UTF-8",
+    ),
+    (
+        "a line dropped",
+        |dir| lines(&dir.join("users.jsonl"), |lines| drop(lines.remove(1))),
+        Code::BackupAltered,
+        "bytes",
+    ),
+    (
+        "two lines exchanged",
+        |dir| lines(&dir.join("users.jsonl"), |lines| lines.swap(0, 1)),
+        Code::BackupAltered,
+        "SHA-256",
+    ),
+    (
+        "a line twice for another",
+        |dir| {
+            lines(&dir.join("users.jsonl"), |lines| {
+                lines[1] = lines[0].clone()
+            })
+        },
+        Code::BackupAltered,
+        "SHA-256",
+    ),
+    (
+        "a line break lost",
+        |dir| {
+            edit(&dir.join("users.jsonl"), |bytes| {
+                *bytes.last_mut().unwrap() = b' '
+            })
+        },
+        Code::BackupAltered,
+        "line break",
+    ),
+    (
+        "an empty line",
+        |dir| {
+            edit(&dir.join("users.jsonl"), |bytes| {
+                bytes.pop();
+                bytes.pop();
+                bytes.extend(b"\n\n");
+            })
+        },
+        Code::BackupAltered,
+        "line 3",
+    ),
+    (
+        "the file cut",
+        |dir| edit(&dir.join("users.jsonl"), |bytes| bytes.truncate(70)),
+        Code::BackupAltered,
+        "70 bytes",
+    ),
+    (
+        "the file emptied",
+        |dir| fs::write(dir.join("users.jsonl"), "").unwrap(),
+        Code::BackupAltered,
+        "0 bytes",
+    ),
+    (
+        "a file missing",
+        |dir| fs::remove_file(dir.join("empty.jsonl")).unwrap(),
+        Code::BackupIncomplete,
+        "empty.jsonl",
+    ),
+    (
+        "a file too many",
+        |dir| fs::write(dir.join("more.jsonl"), "").unwrap(),
+        Code::BackupAltered,
+        "more.jsonl",
+    ),
+    (
+        "a hidden file too many",
+        |dir| fs::write(dir.join(".x"), "").unwrap(),
+        Code::BackupAltered,
+        ".x",
+    ),
+    (
+        "a directory too many",
+        |dir| fs::create_dir(dir.join("d")).unwrap(),
+        Code::BackupAltered,
+        "/d",
+    ),
+    (
+        "a symlink for a file",
+        |dir| {
+            fs::rename(dir.join("users.jsonl"), dir.parent().unwrap().join("u")).unwrap();
+            std::os::unix::fs::symlink("../u", dir.join("users.jsonl")).unwrap();
+        },
+        Code::NotAFile,
+        "users.jsonl",
+    ),
+    (
+        "no manifest",
+        |dir| fs::remove_file(dir.join("manifest.json")).unwrap(),
+        Code::BackupIncomplete,
+        "manifest.json",
+    ),
+    (
+        "the manifest cut",
+        |dir| edit(&dir.join("manifest.json"), |bytes| bytes.truncate(200)),
+        Code::BackupManifest,
+        "no JSON object",
+    ),
+    (
+        "the manifest emptied",
+        |dir| fs::write(dir.join("manifest.json"), "").unwrap(),
+        Code::BackupManifest,
+        "manifest.json",
+    ),
+    (
+        "the manifest no UTF-8",
+        |dir| edit(&dir.join("manifest.json"), |bytes| bytes[9] = 0xFF),
+        Code::BackupManifest,
+        "byte 9",
+    ),
+];
+
+#[test]
+fn altered_backups_are_refused_by_name() {
+    for (what, alter, code, named) in ALTERED {
+        let (_guard, path) = staged();
+        alter(&path);
+        let error = read(&path).map(drop).expect_err(what);
+        assert_eq!(error.code(), *code, "{what}: {error:?}");
+        assert!(error.to_string().contains(named), "{what}: {error}");
+        assert!(error.place().file.is_some(), "{what}");
+        assert!(
+            error.hint_text().is_some() || *code == Code::NotAFile,
+            "{what}"
+        );
+    }
+}
+
+/// A replacement in the manifest, what it is refused as, and what the error says.
+const MANIFESTS: &[(&str, &str, Code, &str)] = &[
+    (
+        "laura-backup/1",
+        "laura-backup/2",
+        Code::BackupVersion,
+        "known is laura-backup/1",
+    ),
+    (
+        "laura-backup/1",
+        "other/1",
+        Code::BackupManifest,
+        "none of a backup",
+    ),
+    (
+        "\"format\":",
+        "\"Format\":",
+        Code::BackupManifest,
+        "no \"format\"",
+    ),
+    (
+        "\"tool\":",
+        "\"createdAt\":\"x\",\"tool\":",
+        Code::BackupManifest,
+        "twice",
+    ),
+    (
+        "\"tool\":",
+        "\"other\":1,\"tool\":",
+        Code::BackupManifest,
+        "unknown key \"other\"",
+    ),
+    (
+        "10:30:00.5Z",
+        "10:30:00.5",
+        Code::BackupManifest,
+        "createdAt",
+    ),
+    (
+        "\"sourceVersion\":\"1.0\"",
+        "\"sourceVersion\":\"7\"",
+        Code::BackupManifest,
+        "1.0, 2.0, 2.1",
+    ),
+    ("\"default\"", "\"\"", Code::BackupManifest, "databaseName"),
+    (
+        "\"metadata\":{",
+        "\"metadata\":[{",
+        Code::BackupManifest,
+        "no JSON object",
+    ),
+    (
+        "\"name\":\"users\"",
+        "\"name\":\"empty\"",
+        Code::BackupManifest,
+        "twice",
+    ),
+    (
+        "\"name\":\"users\"",
+        "\"name\":\"a\"",
+        Code::BackupManifest,
+        "order",
+    ),
+    (
+        "\"name\":\"users\"",
+        "\"name\":\"users2\"",
+        Code::BackupManifest,
+        "users2.jsonl",
+    ),
+    (
+        "\"file\":\"users.jsonl\"",
+        "\"file\":\"../users.jsonl\"",
+        Code::BackupManifest,
+        "users.jsonl",
+    ),
+    (
+        "\"documents\":3",
+        "\"documents\":4",
+        Code::BackupAltered,
+        "4 in the manifest",
+    ),
+    (
+        "\"documents\":3",
+        "\"documents\":-3",
+        Code::BackupManifest,
+        "documents",
+    ),
+    (
+        "\"documents\":3",
+        "\"documents\":3.0",
+        Code::BackupManifest,
+        "documents",
+    ),
+    (
+        "\"documents\":3",
+        "\"documents\":18446744073709551615",
+        Code::BackupManifest,
+        "impossible",
+    ),
+    (
+        "\"documents\":0",
+        "\"documents\":1",
+        Code::BackupManifest,
+        "impossible",
+    ),
+    (
+        "\"dataBytes\":87",
+        "\"dataBytes\":88",
+        Code::BackupAltered,
+        "bytes of BSON",
+    ),
+    (
+        "\"fileBytes\":0",
+        "\"fileBytes\":1",
+        Code::BackupManifest,
+        "impossible",
+    ),
+    (
+        "\"sha256\":\"e3",
+        "\"sha256\":\"E3",
+        Code::BackupManifest,
+        "sha256",
+    ),
+    (
+        "\"sha256\":\"e3",
+        "\"sha256\":\"e4",
+        Code::BackupAltered,
+        "SHA-256",
+    ),
+    (
+        "xxh3-128:0000000000000000",
+        "xxh3-128:0000000000000001",
+        Code::BackupAltered,
+        "digest",
+    ),
+    (
+        "xxh3-128:",
+        "xxh3-64:",
+        Code::BackupManifest,
+        "contentDigest",
+    ),
+    (
+        "\"name\":\"p\"",
+        "\"name\":\"_id_\"",
+        Code::BackupManifest,
+        "_id_",
+    ),
+    (
+        "\"name\":\"p\"",
+        "\"name\":\"t\"",
+        Code::IndexDefinition,
+        "another index",
+    ),
+    (
+        "\"ttl_duration\":5",
+        "\"ttl_duration\":-5",
+        Code::IndexDefinition,
+        "ttl_duration",
+    ),
+    (
+        "\"ttl_duration\":5",
+        "\"x\":1,\"ttl_duration\":5",
+        Code::BackupManifest,
+        "t: x",
+    ),
+    (
+        ",\"inferTypes\":[\"timestamp\"]",
+        "",
+        Code::BackupManifest,
+        "inferTypes",
+    ),
+    (
+        "\"inferTypes\":[\"timestamp\"]",
+        "\"inferTypes\":[\"x\"]",
+        Code::IndexDefinition,
+        "inferTypes",
+    ),
+];
+
+#[test]
+fn manifests_are_read_strictly() {
+    for (from, to, code, said) in MANIFESTS {
+        let (_guard, path) = staged();
+        let manifest = path.join("manifest.json");
+        let text = fs::read_to_string(&manifest).unwrap();
+        assert!(text.contains(from), "{from} in {text}");
+        fs::write(&manifest, text.replacen(from, to, 1)).unwrap();
+        // The first collection may hold what the case means; then the figures are another's.
+        let error = read(&path).map(drop).expect_err(to);
+        assert_eq!(error.code(), *code, "{to}: {error:?}");
+        let shown = format!("{error:?}");
+        assert!(shown.contains(said), "{to}: {shown}");
+    }
+}
+
+#[test]
+fn a_missing_database_name_is_none() {
+    let (_guard, path) = staged();
+    let manifest = path.join("manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    for to in ["", "\"databaseName\":null,"] {
+        fs::write(&manifest, text.replace("\"databaseName\":\"default\",", to)).unwrap();
+        assert_eq!(open(&path).unwrap().manifest().database_name, None);
+    }
+}
+
+/// Fails the n-th change, and every later one if `forever`; writes are torn. Counts changes.
+fn failing(nth: usize, forever: bool, count: &Arc<AtomicUsize>) -> Gate {
+    let count = Arc::clone(count);
+    Gate::guarded(move |change: &Change<'_>| {
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        if number < nth || (number > nth && !forever) {
+            return Verdict::Proceed;
+        }
+        let error = std::io::Error::other("injected");
+        match change.kind {
+            ChangeKind::Write => Verdict::Torn(change.len / 2, error),
+            _ => Verdict::Fail(error),
+        }
+    })
+}
+
+#[test]
+fn a_failure_anywhere_leaves_a_whole_backup_or_none() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let temporary = tempfile::tempdir().unwrap();
+    write(
+        temporary.path(),
+        failing(usize::MAX, false, &count),
+        &small(),
+    )
+    .unwrap();
+    let changes = count.load(Ordering::Relaxed);
+    assert!(changes > 14, "{changes}");
+    for nth in 0..changes {
+        for forever in [false, true] {
+            let temporary = tempfile::tempdir().unwrap();
+            let gate = failing(nth, forever, &Arc::default());
+            write(temporary.path(), gate, &small())
+                .map(drop)
+                .expect_err("injected");
+            let target = Dir::open(temporary.path(), Gate::open()).unwrap();
+            for name in BackupReader::find_in(&target).unwrap() {
+                assert_eq!(read(&temporary.path().join(name)).unwrap(), small());
+            }
+            let left = target.entries().unwrap();
+            assert!(left.is_empty() || forever, "change {nth} left {left:?}");
+            // A later run starts from there.
+            remove_unfinished(&target).unwrap();
+            let finished = write(temporary.path(), Gate::open(), &small()).unwrap();
+            assert_eq!(read(&finished.path).unwrap(), small());
+            let unfinished = target.entries().unwrap().into_iter();
+            assert_eq!(
+                unfinished
+                    .filter(|entry| entry.name.to_string_lossy().starts_with('.'))
+                    .count(),
+                0
+            );
+        }
+    }
+}
+
+#[test]
+fn a_dropped_writer_removes_what_it_made() {
+    let temporary = tempfile::tempdir().unwrap();
+    let target = Dir::open(temporary.path(), Gate::open()).unwrap();
+    let mut writer = BackupWriter::create(&target, header()).unwrap();
+    writer.begin_collection("a", Vec::new()).unwrap();
+    assert_eq!(
+        writer.begin_collection("b", Vec::new()).unwrap_err().code(),
+        Code::Internal
+    );
+    writer.document(RawDocument::trusted(&numbered(1))).unwrap();
+    assert_eq!(target.entries().unwrap().len(), 1);
+    drop(writer);
+    assert_eq!(target.entries().unwrap(), []);
+}
