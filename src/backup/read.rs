@@ -203,7 +203,8 @@ impl BackupReader {
         pass.compare(collection)
     }
 
-    /// Reads everything once and checks it against the manifest.
+    /// Reads everything once, from disk where that can be asked for, and checks it against the
+    /// manifest.
     ///
     /// `progress` is called with the bytes and documents just read, about once per document; its
     /// error ends the pass.
@@ -211,7 +212,8 @@ impl BackupReader {
     /// # Errors
     /// As [`Self::documents`].
     pub fn verify(&self, mut progress: impl FnMut(u64, u64) -> Result<()>) -> Result<()> {
-        for position in 0..self.manifest.collections.len() {
+        for (position, collection) in self.manifest.collections.iter().enumerate() {
+            self.dir.open_file(collection.file())?.drop_cache();
             self.documents(position, |line| progress(line.bytes, 1))?;
         }
         self.manifest_file.check_unchanged()

@@ -149,6 +149,7 @@ impl<'d> BackupWriter<'d> {
     /// [`Code::Internal`] out of turn; a write fails.
     pub fn document(&mut self, document: RawDocument<'_>) -> Result<()> {
         let open = self.open.as_mut().ok_or_else(out_of_turn)?;
+        self.text.clear();
         ejson::write_document(document, &mut self.text);
         self.text.push(b'\n');
         open.file.append(&self.text)?;

@@ -131,7 +131,7 @@ mod tests {
                 assert!(texts.contains(&text), "{text}");
                 let again = parsed([index.listed_json(Listing::Manifest)]);
                 assert!(again.problems.is_empty() && again.dropped.is_empty());
-                assert_eq!(again.definitions, [index.definition.clone()]);
+                assert_eq!(again.definitions, std::slice::from_ref(&index.definition));
                 let name = &index.definition.name;
                 assert_eq!(again.infer_types.get(name).copied(), index.infer_types);
                 assert_eq!(index.infer_types.is_some(), text.contains("\"filter\""));

@@ -37,6 +37,7 @@ impl BackupSource {
             .iter()
             .map(|collection| SourceCollection {
                 name: collection.name.clone(),
+                source_name: collection.name.clone(),
                 indexes: collection.indexes.clone(),
                 stated: StatedFigures {
                     documents: Some(collection.documents),

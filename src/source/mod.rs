@@ -58,6 +58,8 @@ pub struct SourceInfo {
 pub struct SourceCollection {
     /// The name in v2 and in backups.
     pub name: String,
+    /// The name before any `--rename`.
+    pub source_name: String,
     /// In the order of their names, without `_id_`.
     pub indexes: Vec<PortableIndex>,
     /// What the source says of its documents, before they are read.
@@ -135,8 +137,8 @@ pub trait DocumentSource {
     }
 }
 
-/// What a directory is. A marker decides; without one, a manifest, then v1 files, then whether
-/// there are backups in it.
+/// What a directory is. A marker decides; without one, v1 files, then what a backup holds, then
+/// whether there are backups in it.
 ///
 /// # Errors
 /// The marker cannot be followed ([`version::detect`]), or names a directory that is half
@@ -148,16 +150,14 @@ pub fn detect(dir: &Dir) -> Result<SourceKind> {
         DirectoryVersion::V2(_) | DirectoryVersion::V21(_) => return Ok(SourceKind::V2),
         DirectoryVersion::Publishing(_) => return Err(version::half_published(dir)),
     }
-    if BackupReader::is_backup(dir)? {
-        return Ok(SourceKind::Backup);
-    }
     let has_log = dir.entry(layout::WAL_FILE)?.is_some();
     if has_log || discover::find_snapshot(dir, None)?.is_some() {
         return Ok(SourceKind::V1);
     }
-    Ok(match BackupReader::find_in(dir)?.is_empty() {
-        true => SourceKind::V1,
-        false => SourceKind::Backup,
+    let is_backup = BackupReader::is_backup(dir)? || !BackupReader::find_in(dir)?.is_empty();
+    Ok(match is_backup {
+        true => SourceKind::Backup,
+        false => SourceKind::V1,
     })
 }
 

@@ -193,6 +193,7 @@ impl V1Source {
             let listed = layout.and_then(|layout| layout.collections.get(part.number as usize));
             let mut collection = SourceCollection {
                 name,
+                source_name: part.v1_name.clone(),
                 indexes: Vec::new(),
                 stated: StatedFigures::default(),
             };

@@ -1,8 +1,8 @@
 //! A v2 directory as a source: documents by data pages.
 //!
 //! Which pages are a collection's: its `dataExtents`, and every other slotted page that names the
-//! collection as its owner. A directory that is as it was published has no others, so they are
-//! looked for only where the receipt is missing.
+//! collection as its owner. A directory that is as it was published has no others, so they are not
+//! looked for where the receipt is there and the log is fresh.
 
 use super::{
     DocumentSource, Position, SourceCollection, SourceDocument, SourceInfo, SourceKind,
@@ -51,8 +51,8 @@ impl V2Source {
                     .at(Place::file(dir.path())));
             }
         };
-        refuse_unrecovered(dir)?;
-        let as_published = dir.entry(layout::RECEIPT_FILE)?.is_some();
+        let has_fresh_log = check_log(dir)?;
+        let as_published = has_fresh_log && dir.entry(layout::RECEIPT_FILE)?.is_some();
         let policy = match as_published {
             true => ChecksumPolicy::Required,
             false => ChecksumPolicy::Optional,
@@ -161,14 +161,14 @@ impl DocumentSource for V2Source {
     }
 }
 
-/// Operations that are only in the log would be missing from the pages.
-fn refuse_unrecovered(dir: &Dir) -> Result<()> {
+/// Operations that are only in the log would be missing from the pages. False if there is no log.
+fn check_log(dir: &Dir) -> Result<bool> {
     let Some(log) = dir.open_file_if_exists(layout::WAL_FILE)? else {
-        return Ok(());
+        return Ok(false);
     };
     let fresh = fresh_wal();
     if log.size() == fresh.len() as u64 && log.read_all(log.size())? == fresh {
-        return Ok(());
+        return Ok(true);
     }
     let sentence = "the write-ahead log holds operations that the pages may not have";
     Err(Error::new(Code::NeedsRecovery, sentence)
@@ -185,6 +185,7 @@ fn describe(path: &std::path::Path, loaded: &CollectionMetadata) -> Result<Sourc
     let options = record.options.as_ref();
     Ok(SourceCollection {
         name: record.name.clone(),
+        source_name: record.name.clone(),
         indexes: indexes.collect::<Result<_>>()?,
         stated: StatedFigures {
             documents: Some(record.document_count),
