@@ -1,14 +1,12 @@
 //! `metadata.db` and `wal.log` of the staged directory, and reading them back.
 
-use super::indexes::{Built, BuiltCollection};
+use super::indexes::{Built, BuiltCollection, BuiltIndex as BuiltTree};
 use super::plan::{Plan, PlannedCollection};
 use super::work::{STAGED_METADATA, STAGED_WAL, WorkDir};
 use crate::files::Dir;
-use crate::index::key::key_json;
 use crate::layout;
 use crate::v1::wal::fresh_wal;
 use crate::v2::PageId;
-use crate::v2::btree::{StoredKey, TreeSummary};
 use crate::v2::metadata::{
     BuiltIndex, CollectionOptions, CollectionPlan, CollectionRecord, ContentDigest, Extent,
     IndexMetadata, IndexRecord, MetadataReader, MetadataWriter,
@@ -23,10 +21,13 @@ const WRITE_BUFFER: usize = 256 << 10;
 /// Writes both files and makes them durable.
 pub(super) fn write(plan: &Plan, work: &WorkDir, built: &Built) -> Result<()> {
     let layout = layout_of(plan)?;
+    // An interrupted run may have come as far.
+    work.remove_file(STAGED_METADATA)?;
+    work.remove_file(STAGED_WAL)?;
     let file = work.dir.create(STAGED_METADATA, work.access)?;
     let mut writer = MetadataWriter::create(file, &layout, WRITE_BUFFER)?;
     for (planned, built) in plan.collections.iter().zip(&built.collections) {
-        let (record, indexes) = records(plan, planned, built)?;
+        let (record, indexes) = records(plan, planned, built);
         writer.write_collection(&record, &indexes)?;
     }
     writer.finish()?;
@@ -61,7 +62,7 @@ fn records(
     plan: &Plan,
     planned: &PlannedCollection,
     built: &BuiltCollection,
-) -> Result<(CollectionRecord, Vec<IndexMetadata>)> {
+) -> (CollectionRecord, Vec<IndexMetadata>) {
     let written = &built.written;
     let pages = written.pages;
     let extents = match pages.page_count {
@@ -96,40 +97,20 @@ fn records(
         let ids = (planned.id, index_id);
         indexes.push(IndexMetadata {
             record: IndexRecord::new(definition, ids, plan.instant_ns, plan.infer_types, summary),
-            statistics: statistics(index_id, tree, plan.instant_ns)?,
+            statistics: statistics(index_id, index, plan.instant_ns),
         });
     }
-    Ok((record, indexes))
+    (record, indexes)
 }
 
-fn statistics(index_id: u32, tree: &TreeSummary, instant_ns: i64) -> Result<StatisticsRecord> {
-    Ok(StatisticsRecord {
+fn statistics(index_id: u32, index: &BuiltTree, instant_ns: i64) -> StatisticsRecord {
+    StatisticsRecord {
         index_id,
-        total_entries: tree.entry_count,
-        unique_keys: tree.unique_keys,
-        height: tree.height,
-        leaf_nodes: tree.leaf_nodes,
-        internal_nodes: tree.internal_nodes,
-        avg_key_size: tree.avg_key_size(),
-        avg_value_size: tree.avg_value_size(),
-        min_key: json(tree.min_key.as_ref())?,
-        max_key: json(tree.max_key.as_ref())?,
+        min_key: index.min_key.clone(),
+        max_key: index.max_key.clone(),
         last_updated_ns: instant_ns,
-        cardinality: tree.cardinality(),
-        scans: 0,
-        seeks: 0,
-        last_access_ns: 0,
-    })
-}
-
-fn json(key: Option<&StoredKey>) -> Result<String> {
-    let Some(key) = key else {
-        return Ok(String::new());
-    };
-    let json = key_json(key.borrow()).map_err(|error| {
-        Error::new(Code::Internal, "a stored key does not decode").because(error)
-    })?;
-    Ok(json.unwrap_or_else(|| "null".to_owned()))
+        ..index.tree.statistics()
+    }
 }
 
 /// Reads the staged files back and compares them with what was to be written.
@@ -143,7 +124,7 @@ pub(super) fn verify(plan: &Plan, work: &WorkDir, built: &Built) -> Result<()> {
     let mut entries = reader.collections();
     for (planned, built) in plan.collections.iter().zip(&built.collections) {
         let loaded = entries.next().map(|entry| reader.load(entry)).transpose()?;
-        let (mut record, indexes) = records(plan, planned, built)?;
+        let (mut record, indexes) = records(plan, planned, built);
         if let Some(loaded) = &loaded {
             // Set by the writer, and checked by the reader.
             record.index_count = loaded.record.index_count;
