@@ -1,5 +1,6 @@
 //! Lines of a file of unknown origin, one at a time in bounded memory.
 
+use super::KEPT_BUFFER;
 use crate::Result;
 use crate::files::InputFile;
 
@@ -83,8 +84,9 @@ impl<'f> Lines<'f> {
     fn fill(&mut self) -> Result<()> {
         self.buffer.drain(..self.start);
         self.start = 0;
-        if self.buffer.is_empty() {
-            super::recycle(&mut self.buffer);
+        // Not while a long line is being put together, which would copy it again and again.
+        if self.buffer.len() < READ {
+            self.buffer.shrink_to(KEPT_BUFFER);
         }
         let kept = self.buffer.len();
         self.buffer.resize(kept + READ, 0);

@@ -4,6 +4,9 @@ use super::*;
 use crate::backup::{BackupHeader, BackupWriter};
 use crate::document::bson::{OwnedDocument, RawValue};
 use crate::files::Gate;
+use crate::v1::snapshot::{
+    LossKind, LossTally, SnapshotForm, SnapshotHeader, SnapshotWriter, lossless,
+};
 use crate::v1::wal::{RecordKind, RecordWriter};
 use crate::v2::address::PageId;
 use crate::v2::metadata::{CollectionOptions, Extent, MetadataReader};
@@ -166,6 +169,51 @@ fn all_kinds_of_source_give_the_same_documents_in_the_same_order() {
             fs::read(of_v2.join(file)).unwrap()
         );
     }
+}
+
+/// Writes a v1 directory with a snapshot of everything in a source.
+fn back_to_v1(source: &dyn DocumentSource) -> (tempfile::TempDir, LossTally) {
+    let temporary = tempfile::tempdir().unwrap();
+    let file = dir(temporary.path())
+        .create("snapshot.json", source.info().access)
+        .unwrap();
+    let header = SnapshotHeader {
+        timestamp: "2025-01-15T10:30:00Z".to_owned(),
+        database_name: "default".to_owned(),
+        metadata: source.info().metadata.clone(),
+    };
+    let mut writer = SnapshotWriter::create(file, header, SnapshotForm::Exact).unwrap();
+    for (position, collection) in source.collections().iter().enumerate() {
+        let indexes = collection.indexes.clone();
+        writer.begin_collection(&collection.name, indexes).unwrap();
+        source
+            .read(position, &mut |found| writer.document(found.document))
+            .unwrap();
+        writer.end_collection().unwrap();
+    }
+    (temporary, writer.finish().unwrap())
+}
+
+#[test]
+fn a_way_back_to_v1_changes_what_it_says_it_changes() {
+    let v2 = migrated(v1_directory().path());
+    let source = open(dir(v2.path()), &V1Options::default()).unwrap();
+    let (v1, losses) = back_to_v1(&*source);
+    let (before, after) = (content(&*source).unwrap(), opened(v1.path()).unwrap());
+    let mut changed = 0;
+    for ((name, indexes, before), (name_after, indexes_after, after)) in before.iter().zip(&after) {
+        assert_eq!((name, indexes), (name_after, indexes_after));
+        assert_eq!(before.len(), after.len());
+        for (before, after) in before.iter().zip(after) {
+            let kept = lossless(RawDocument::trusted(before), SnapshotForm::Exact);
+            assert_eq!(kept.is_ok(), before == after);
+            changed += u64::from(before != after);
+        }
+    }
+    // Three documents of the log hold int32, the others times as strings.
+    assert_eq!((changed, losses.documents), (3, 3));
+    assert_eq!(losses.count(LossKind::Int32), 3);
+    assert_eq!(losses.count(LossKind::TimeString), 298);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::document::InferTypes;
-use crate::document::bson::{DocumentBuilder, OwnedDocument, RawValue};
+use crate::document::bson::{DocumentBuilder, ObjectId, OwnedDocument, RawValue};
 use crate::document::json::{DocumentContext, JsonConverter};
 use crate::document::testing;
 use crate::files::{Access, Dir, Gate, InputFile};
@@ -189,95 +189,88 @@ fn of_point(value: RawValue<'_>) -> OwnedDocument {
     with(RawValue::Document(point.as_raw()))
 }
 
+const HEX: &str = "507F1f77bcf86cd799439011";
+
+/// In both forms.
+fn assert_loss(document: &OwnedDocument, expected: Option<(LossKind, &str)>) {
+    for form in [SnapshotForm::Laura, SnapshotForm::Exact] {
+        let found = lossless(document.as_raw(), form).err();
+        let found = found.as_ref().map(|loss| (loss.kind, &*loss.path));
+        assert_eq!(found, expected, "{document:?}");
+    }
+}
+
 #[test]
-fn every_kind_of_loss_is_found_where_it_is() {
-    let id = crate::document::bson::ObjectId([7; 12]);
-    let hex = "507F1f77bcf86cd799439011";
-    let cases = [
-        (with(RawValue::Int32(5)), Some((LossKind::Int32, "v"))),
+fn every_kind_of_value_that_is_lost_is_found() {
+    use LossKind as Kind;
+    let id = ObjectId([7; 12]);
+    let plain = [
+        (RawValue::Int32(5), Some(Kind::Int32)),
+        (RawValue::Timestamp(5), Some(Kind::Timestamp)),
+        (RawValue::Binary(b"x"), Some(Kind::Binary)),
+        (RawValue::Double(f64::NAN), Some(Kind::NonFinite)),
+        (RawValue::String(HEX), Some(Kind::HexString)),
+        (RawValue::String("2024-01-15T10:30:00Z"), None),
+        (RawValue::Int64(i64::MIN), None),
+        (RawValue::Double(-0.0), None),
+        (RawValue::Double(1e21), None),
+        (RawValue::Double(0.1), None),
+        (RawValue::ObjectId(id), None),
+    ];
+    for (value, kind) in plain {
+        assert_loss(&with(value), kind.map(|kind| (kind, "v")));
+    }
+    let in_point = [
+        (RawValue::Int64(5), Some(Kind::PointInteger)),
+        (RawValue::ObjectId(id), Some(Kind::PointObjectId)),
+        (RawValue::Double(5.0), None),
+        (RawValue::String(HEX), None),
+    ];
+    for (value, kind) in in_point {
+        assert_loss(&of_point(value), kind.map(|kind| (kind, "v.v")));
+    }
+}
+
+#[test]
+fn ids_that_are_lost_are_found() {
+    let cases: [(&[(&str, RawValue<'_>)], _); 6] = [
+        // `fields` itself is no Point.
         (
-            with(RawValue::Timestamp(5)),
-            Some((LossKind::Timestamp, "v")),
-        ),
-        (with(RawValue::Binary(b"x")), Some((LossKind::Binary, "v"))),
-        (
-            with(RawValue::Double(f64::NAN)),
-            Some((LossKind::NonFinite, "v")),
-        ),
-        (
-            with(RawValue::String(hex)),
-            Some((LossKind::HexString, "v")),
-        ),
-        (with(RawValue::String("2024-01-15T10:30:00Z")), None),
-        (with(RawValue::Int64(i64::MIN)), None),
-        (with(RawValue::Double(-0.0)), None),
-        (with(RawValue::Double(1e21)), None),
-        (with(RawValue::Double(0.1)), None),
-        (with(RawValue::ObjectId(id)), None),
-        (
-            of_point(RawValue::Int64(5)),
-            Some((LossKind::PointInteger, "v.v")),
-        ),
-        (
-            of_point(RawValue::ObjectId(id)),
-            Some((LossKind::PointObjectId, "v.v")),
-        ),
-        (of_point(RawValue::Double(5.0)), None),
-        (of_point(RawValue::String(hex)), None),
-        // What stands beside is no part of a Point: `fields` itself is none.
-        (
-            [
+            &[
                 ("_id", RawValue::String("x")),
                 ("n", RawValue::Int64(1)),
                 ("type", RawValue::String("Point")),
-            ]
-            .into_iter()
-            .collect(),
+            ],
             None,
         ),
+        (&[("_id", RawValue::ObjectId(ObjectId([7; 12])))], None),
         (
-            [("a", RawValue::Null), ("_id", RawValue::String("x"))]
-                .into_iter()
-                .collect(),
+            &[("a", RawValue::Null), ("_id", RawValue::String("x"))],
             Some((LossKind::FieldOrder, "_id")),
         ),
+        (&[("_id", RawValue::Int64(1))], Some((LossKind::Id, "_id"))),
         (
-            [("_id", RawValue::Int64(1))].into_iter().collect(),
+            &[("_id", RawValue::String(HEX))],
             Some((LossKind::Id, "_id")),
         ),
-        (
-            [("_id", RawValue::String(hex))].into_iter().collect(),
-            Some((LossKind::Id, "_id")),
-        ),
-        (
-            [("a", RawValue::Null)].into_iter().collect(),
-            Some((LossKind::Id, "_id")),
-        ),
+        (&[("a", RawValue::Null)], Some((LossKind::Id, "_id"))),
     ];
-    for (document, expected) in cases {
-        for form in [SnapshotForm::Laura, SnapshotForm::Exact] {
-            let expected = expected.map(|(kind, path)| Loss {
-                kind,
-                path: path.to_owned(),
-            });
-            assert_eq!(
-                lossless(document.as_raw(), form).err(),
-                expected,
-                "{document:?}"
-            );
-        }
+    for (fields, expected) in cases {
+        assert_loss(&fields.iter().copied().collect(), expected);
     }
+}
+
+#[test]
+fn the_exact_form_keeps_whole_doubles_and_the_order_of_fields() {
     let whole = with(RawValue::Double(30.0));
-    let unordered: OwnedDocument = [
+    let unordered = [
         ("_id", RawValue::String("x")),
         ("b", RawValue::Null),
         ("a", RawValue::Null),
-    ]
-    .into_iter()
-    .collect();
+    ];
     for (document, kind) in [
         (whole, LossKind::WholeDouble),
-        (unordered, LossKind::FieldOrder),
+        (unordered.into_iter().collect(), LossKind::FieldOrder),
     ] {
         let found = lossless(document.as_raw(), SnapshotForm::Laura).unwrap_err();
         assert_eq!(found.kind, kind);
