@@ -11,7 +11,7 @@ mod v1;
 mod v2;
 
 pub use backup::BackupSource;
-pub use v1::{V1Files, V1Options, V1Source, V1Tally};
+pub use v1::{ScanProgress, V1Files, V1Options, V1Source, V1Tally};
 pub use v2::V2Source;
 
 use crate::backup::BackupReader;
@@ -161,17 +161,21 @@ pub fn detect(dir: &Dir) -> Result<SourceKind> {
     })
 }
 
-/// Opens a directory as what it is; `options` count for v1 only.
+/// Opens a directory as what it is; `options` and `progress` count for v1 only.
 ///
 /// # Errors
 /// Those of [`detect`] and of opening each kind.
-pub fn open(dir: Dir, options: &V1Options) -> Result<Box<dyn DocumentSource>> {
+pub fn open(
+    dir: Dir,
+    options: &V1Options,
+    progress: &mut ScanProgress<'_>,
+) -> Result<Box<dyn DocumentSource>> {
     let kind = match options.snapshot {
         Some(_) => SourceKind::V1,
         None => detect(&dir)?,
     };
     Ok(match kind {
-        SourceKind::V1 => Box::new(V1Source::open(&dir, options)?),
+        SourceKind::V1 => Box::new(V1Source::open(&dir, options, progress)?),
         SourceKind::V2 => Box::new(V2Source::open(&dir)?),
         SourceKind::Backup => Box::new(BackupSource::open(dir)?),
     })

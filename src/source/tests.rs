@@ -43,8 +43,16 @@ fn content(source: &dyn DocumentSource) -> Result<Content> {
     Ok(content)
 }
 
+fn source_with(path: &Path, options: &V1Options) -> Result<Box<dyn DocumentSource>> {
+    open(dir(path), options, &mut |_| Ok(()))
+}
+
+fn source_of(path: &Path) -> Box<dyn DocumentSource> {
+    source_with(path, &V1Options::default()).unwrap()
+}
+
 fn opened(path: &Path) -> Result<Content> {
-    content(&*open(dir(path), &V1Options::default())?)
+    content(&*source_with(path, &V1Options::default())?)
 }
 
 fn document(id: &str, size: usize) -> OwnedDocument {
@@ -127,7 +135,7 @@ fn export(source: &dyn DocumentSource, target: &Path) -> std::path::PathBuf {
 #[test]
 fn all_kinds_of_source_give_the_same_documents_in_the_same_order() {
     let v1 = v1_directory();
-    let source = open(dir(v1.path()), &V1Options::default()).unwrap();
+    let source = source_of(v1.path());
     assert_eq!(source.info().kind, SourceKind::V1);
     let expected = content(&*source).unwrap();
     let sizes: Vec<_> = expected
@@ -144,13 +152,13 @@ fn all_kinds_of_source_give_the_same_documents_in_the_same_order() {
     assert_eq!(content(&*source).unwrap(), expected, "a second time");
 
     let v2 = migrated(v1.path());
-    let v2_source = open(dir(v2.path()), &V1Options::default()).unwrap();
+    let v2_source = source_of(v2.path());
     assert_eq!(v2_source.info().kind, SourceKind::V2);
     assert_eq!(content(&*v2_source).unwrap(), expected);
 
     let backups = tempfile::tempdir().unwrap();
     let path = export(&*source, backups.path());
-    let backup = open(dir(backups.path()), &V1Options::default()).unwrap();
+    let backup = source_of(backups.path());
     let info = backup.info();
     assert_eq!(
         (info.kind, info.database_name.as_deref()),
@@ -197,7 +205,7 @@ fn back_to_v1(source: &dyn DocumentSource) -> (tempfile::TempDir, LossTally) {
 #[test]
 fn a_way_back_to_v1_changes_what_it_says_it_changes() {
     let v2 = migrated(v1_directory().path());
-    let source = open(dir(v2.path()), &V1Options::default()).unwrap();
+    let source = source_of(v2.path());
     let (v1, losses) = back_to_v1(&*source);
     let (before, after) = (content(&*source).unwrap(), opened(v1.path()).unwrap());
     let mut changed = 0;
@@ -298,7 +306,7 @@ fn names_that_v2_cannot_take_are_left_to_backups() {
         renames: vec!["b=c".to_owned()],
         ..V1Options::default()
     };
-    let source = open(dir(temporary.path()), &options).unwrap();
+    let source = source_with(temporary.path(), &options).unwrap();
     let names: Vec<_> = source
         .collections()
         .iter()
@@ -307,7 +315,9 @@ fn names_that_v2_cannot_take_are_left_to_backups() {
     assert_eq!(names, ["", "a\0", "c"]);
     assert_eq!(content(&*source).unwrap()[0].2.len(), 1);
     options.renames = vec!["=x".to_owned(), "nowhere=y".to_owned()];
-    let error = open(dir(temporary.path()), &options).map(drop).unwrap_err();
+    let error = source_with(temporary.path(), &options)
+        .map(drop)
+        .unwrap_err();
     assert_eq!(error.code(), Code::RenameConflict);
 }
 
@@ -330,7 +340,7 @@ fn directories_are_told_apart() {
         Code::NothingToMigrate
     );
     let v1 = v1_directory();
-    let source = open(dir(v1.path()), &V1Options::default()).unwrap();
+    let source = source_of(v1.path());
     // A v1 directory with a backup in it stays one.
     let path = export(&*source, v1.path());
     assert_eq!(detect(&dir(v1.path())).unwrap(), SourceKind::V1);

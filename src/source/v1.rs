@@ -65,6 +65,9 @@ pub struct V1Files {
     pub wal: Option<InputFile>,
 }
 
+/// Told how far the scan of the snapshot has got, in bytes, before each read; its error ends it.
+pub type ScanProgress<'a> = dyn FnMut(u64) -> Result<()> + 'a;
+
 /// What reading has found so far besides documents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct V1Tally {
@@ -106,7 +109,7 @@ impl V1Source {
     ///
     /// # Errors
     /// As [`Self::of_files`]; [`Code::NothingToMigrate`] if there are none.
-    pub fn open(dir: &Dir, options: &V1Options) -> Result<Self> {
+    pub fn open(dir: &Dir, options: &V1Options, progress: &mut ScanProgress<'_>) -> Result<Self> {
         let found = discover::find_snapshot(dir, options.snapshot.as_deref())?;
         let files = V1Files {
             snapshot: found.map(|found| found.file),
@@ -118,7 +121,7 @@ impl V1Source {
                 .at(Place::file(dir.path()))
                 .hint("name the data directory itself, or the snapshot with --snapshot FILE"));
         }
-        Self::of_files(files, dir.path().to_path_buf(), options)
+        Self::of_files(files, dir.path().to_path_buf(), options, progress)
     }
 
     /// Scans files; a LauraDB backup file by itself is a snapshot without a log.
@@ -126,11 +129,21 @@ impl V1Source {
     /// # Errors
     /// Those of [`snapshot::scan`] and [`Overlay::scan`]; names or index definitions that cannot be
     /// carried over; options that name nothing.
-    pub fn of_files(files: V1Files, path: PathBuf, options: &V1Options) -> Result<Self> {
+    pub fn of_files(
+        files: V1Files,
+        path: PathBuf,
+        options: &V1Options,
+        progress: &mut ScanProgress<'_>,
+    ) -> Result<Self> {
         let layout = match &files.snapshot {
-            Some(file) => Some(snapshot::scan(file, &ScanOptions::default(), &mut |_| {
-                Ok(())
-            })?),
+            Some(file) => {
+                let mut progress = |offset| progress(offset);
+                Some(snapshot::scan(
+                    file,
+                    &ScanOptions::default(),
+                    &mut progress,
+                )?)
+            }
             None => None,
         };
         let mut names = Names::of(files.snapshot.as_ref().zip(layout.as_ref()))?;
