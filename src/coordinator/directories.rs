@@ -116,7 +116,11 @@ fn make_target(source: &Dir, path: &Path, gate: &Gate) -> Result<Dir> {
             owner: Some(like.owner),
         },
     )?;
-    parent.sync()?;
+    if let Err(error) = parent.sync() {
+        // Best effort: the error that counts is the first one.
+        let _ = parent.remove_dir(name);
+        return Err(error);
+    }
     Ok(made)
 }
 

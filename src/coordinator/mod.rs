@@ -5,6 +5,7 @@ mod checkpoint;
 mod collections;
 mod context;
 mod directories;
+mod estimate;
 mod indexes;
 mod interrupt;
 mod journal;
@@ -15,14 +16,20 @@ mod names;
 mod open_files;
 mod parse;
 mod plan;
+mod process;
 mod publish;
 mod run_info;
+mod space;
 mod state;
+mod status;
 mod unlisted;
 mod verify;
 mod work;
 
+pub use estimate::SpaceEstimate;
 pub use interrupt::Interrupt;
+pub use space::FileSystemSpace;
+pub use status::{MigrationState, Reached, RunStatus, StatusReport};
 
 use crate::files::{Access, Dir, Gate};
 use crate::layout;
@@ -104,6 +111,16 @@ impl Migration {
         }
     }
 
+    /// Where a migration in the target (or in place, the source) stands; takes no lock.
+    ///
+    /// # Errors
+    /// The directory is missing.
+    pub fn status(&self) -> Result<StatusReport> {
+        let path = self.options.target.as_ref().unwrap_or(&self.options.source);
+        let directory = Dir::open(path, self.gate.clone())?;
+        Ok(StatusReport::of(&directory, checkpoint::reached))
+    }
+
     fn run_in(&self, directories: &Directories, sink: &mut dyn ProgressSink) -> Result<Report> {
         let target = directories.target();
         self.lock(directories)?;
@@ -151,10 +168,25 @@ impl Migration {
         }
         let timeout = self.options.lock_timeout;
         if directories.in_place() {
-            return lock::lock(&directories.source, Sharing::Exclusive, timeout);
+            return lock::lock(
+                &directories.source,
+                Sharing::Exclusive,
+                timeout,
+                &self.interrupt,
+            );
         }
-        lock::lock(&directories.source, Sharing::Shared, timeout)?;
-        lock::lock(directories.target(), Sharing::Exclusive, timeout)
+        lock::lock(
+            &directories.source,
+            Sharing::Shared,
+            timeout,
+            &self.interrupt,
+        )?;
+        lock::lock(
+            directories.target(),
+            Sharing::Exclusive,
+            timeout,
+            &self.interrupt,
+        )
     }
 
     /// A run that was cut off between its journal and the marker of publishing has left the source
@@ -250,6 +282,7 @@ impl Run<'_, '_> {
         metadata::write(&plan, &work, &built)?;
         self.end(Phase::Indexes);
         let built = self.verify_from(built)?;
+        work.remove_scratch()?;
         let hash = verify::run(&mut self.context, &plan, &work, &built)?;
         self.end(Phase::Verify);
         self.publish(&plan, &work, hash)?;
