@@ -22,6 +22,7 @@ compile_error!(
 #[cfg(test)]
 extern crate self as laura_migrate;
 
+pub mod backup;
 pub mod bytes;
 pub mod cli;
 pub mod coordinator;
@@ -34,6 +35,7 @@ pub mod layout;
 pub mod options;
 pub mod progress;
 pub mod report;
+pub mod source;
 pub mod v1;
 pub mod v2;
 pub mod version;

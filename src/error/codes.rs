@@ -115,6 +115,7 @@ codes! {
     604 PageDamaged Different "a page of a v2 file is damaged";
     605 CatalogDamaged Different "the catalog or a metadata record of a v2 directory is damaged";
     606 LimitExceeded Source "the data is beyond a limit of format v2";
+    607 NeedsRecovery Source "the write-ahead log of a v2 directory needs recovery";
     // 07xx: verification
     701 VerifyFailed Different "verification found a difference";
     // 08xx: system
@@ -146,6 +147,12 @@ codes! {
     1008 DroppedTransactions Done "transactions that did not commit";
     1009 GeneratedIds Done "documents that had no _id";
     1010 DroppedOptions Done "options of indexes that v2 has no place for";
+    // 11xx: backups
+    1101 BackupMissing Source "a directory holds no backup, or several";
+    1102 BackupIncomplete Source "a backup is incomplete";
+    1103 BackupAltered Source "a backup is not what its manifest says";
+    1104 BackupManifest Source "the manifest of a backup does not parse";
+    1105 BackupVersion Source "a backup has another format version";
 }
 
 #[cfg(test)]
