@@ -8,9 +8,12 @@ pub mod listed;
 mod options;
 pub mod skip;
 pub mod sort;
+mod sum;
+pub mod text;
 
 pub use definition::{IndexDefinition, IndexKind};
 pub use filter::Filter;
 pub use listed::{CollectionIndexes, ListedText, parse_listed};
 pub use options::{OWN_OPTIONS, TextTotals, infer_types_names, infer_types_of};
 pub use skip::SkipIndexes;
+pub use sum::EntrySum;

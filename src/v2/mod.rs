@@ -9,6 +9,7 @@ pub mod metadata;
 pub mod overflow;
 pub mod page;
 pub mod page_file;
+pub mod postings;
 mod record;
 pub mod slotted;
 pub mod statistics;
