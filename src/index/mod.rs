@@ -3,6 +3,7 @@
 pub mod definition;
 pub mod extract;
 pub mod filter;
+pub mod geo;
 pub mod key;
 pub mod listed;
 mod options;

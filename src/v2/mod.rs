@@ -11,6 +11,7 @@ pub mod page;
 pub mod page_file;
 pub mod postings;
 mod record;
+pub mod rtree;
 pub mod slotted;
 pub mod statistics;
 

@@ -2,7 +2,7 @@
 
 use super::analyzer::analyze;
 use super::terms::DocumentTerms;
-use crate::document::bson::{ElementType, RawDocument};
+use crate::document::bson::RawDocument;
 use crate::index::definition::{IndexDefinition, IndexKind};
 use crate::index::extract::{DocumentFilter, Extraction, FieldPath};
 use crate::index::key::KeyValue;
@@ -73,7 +73,7 @@ impl TextExtractor {
             };
             match found.key_value() {
                 // Joined by a space, so no token spans two fields.
-                Some(KeyValue::String(text)) if found.kind == ElementType::String => {
+                Some(KeyValue::String(text)) => {
                     extraction = Extraction::Key;
                     let terms = &mut self.terms;
                     analyze(text, &mut self.word, |token| terms.push(token));

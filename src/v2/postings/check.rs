@@ -2,31 +2,27 @@
 
 use super::chunk::open_page;
 use super::{Chunk, ChunkAddress, ChunkSum, PostingRun};
+use crate::Result;
 use crate::v2::btree::{TreeIds, damaged};
 use crate::v2::{PageBytes, PageId, SlotNumber};
-use crate::{Code, Error, Result};
 
 /// Checks one index's posting pages; what the chunks mean shows only when terms lead to them.
 #[derive(Debug)]
 pub struct PostingChecker {
-    expected: PostingRun,
     collection_id: u32,
-    pages: u32,
-    postings: u64,
+    found: PostingRun,
     chunks: ChunkSum,
     /// Slot 0 of the next page continues a term.
     continued: bool,
 }
 
 impl PostingChecker {
-    /// Checks the pages of a run.
+    /// Checks the pages that an index's tree of terms stands behind.
     #[must_use]
-    pub fn new(expected: PostingRun, ids: TreeIds) -> Self {
+    pub fn new(ids: TreeIds) -> Self {
         Self {
-            expected,
             collection_id: ids.collection_id,
-            pages: 0,
-            postings: 0,
+            found: PostingRun::default(),
             chunks: ChunkSum::default(),
             continued: false,
         }
@@ -35,7 +31,7 @@ impl PostingChecker {
     /// Checks the next page, whose own header (id, type, checksum) has been verified.
     ///
     /// # Errors
-    /// [`Code::PageDamaged`] where a build would have written another page.
+    /// [`Code::PageDamaged`](crate::Code::PageDamaged) where a build would have written another page.
     pub fn page(&mut self, id: PageId, page: &PageBytes) -> Result<()> {
         let wrong = |sentence: String| damaged(id, sentence);
         let slotted = open_page(page, self.collection_id);
@@ -51,7 +47,7 @@ impl PostingChecker {
             let content = content.map_err(|error| wrong(error.to_string()))?;
             let chunk = Chunk::of_slot(content)
                 .map_err(|error| wrong(format!("slot {number}: {error}")))?;
-            self.postings += chunk.len() as u64;
+            self.found.posting_count += chunk.len() as u64;
             self.chunks.add(ChunkAddress { page: id, slot });
             let Some(next) = chunk.next() else {
                 continue;
@@ -71,26 +67,24 @@ impl PostingChecker {
         }
         let goes_on = slotted.get(SlotNumber(last)).ok().flatten();
         self.continued = Chunk::of_slot(goes_on).is_ok_and(|chunk| chunk.next().is_some());
-        self.pages += 1;
+        if self.found.page_count == 0 {
+            self.found.first_page = id;
+        }
+        self.found.page_count += 1;
         Ok(())
     }
 
-    /// Ends the check; gives all chunks, for comparison with those that terms lead to.
+    /// Ends the check; gives what was found, and all chunks for comparison with those that terms
+    /// lead to.
     ///
     /// # Errors
-    /// [`Code::VerifyFailed`] where pages or postings are not as many as were written.
-    pub fn finish(self) -> Result<ChunkSum> {
-        let expected = self.expected;
-        if self.pages != expected.page_count
-            || self.postings != expected.posting_count
-            || self.continued
-        {
-            let sentence = format!(
-                "{} posting pages hold {} postings, expected {} pages with {}",
-                self.pages, self.postings, expected.page_count, expected.posting_count
-            );
-            return Err(Error::new(Code::VerifyFailed, sentence));
+    /// [`Code::PageDamaged`](crate::Code::PageDamaged) where the last page is not the end of a term.
+    pub fn finish(self) -> Result<(PostingRun, ChunkSum)> {
+        if self.continued {
+            let last = self.found.first_page.0 + (self.found.page_count - 1);
+            let sentence = "a term goes on behind the last posting page";
+            return Err(damaged(PageId(last), sentence));
         }
-        Ok(self.chunks)
+        Ok((self.found, self.chunks))
     }
 }

@@ -37,11 +37,13 @@ fn build(lengths: &[u32]) -> (Pages, Vec<TermHead>, PostingRun) {
 }
 
 fn check(pages: &Pages, run: PostingRun) -> Result<ChunkSum> {
-    let mut checker = PostingChecker::new(run, IDS);
+    let mut checker = PostingChecker::new(IDS);
     for (at, page) in pages.0.iter().enumerate().skip(4) {
         checker.page(PageId(at as u32), page)?;
     }
-    checker.finish()
+    let (found, chunks) = checker.finish()?;
+    assert_eq!(found, run);
+    Ok(chunks)
 }
 
 #[test]
