@@ -368,6 +368,39 @@ fn box_queries_equal_a_linear_scan_and_read_few_pages() {
 }
 
 #[test]
+#[ignore = "a million points; in release mode"]
+fn a_million_points_equal_a_linear_scan() {
+    let scatter = Scatter::new(1_000_000);
+    let start = std::time::Instant::now();
+    let (pages, summary) = scatter.build(32 << 20);
+    eprintln!("built in {:?}: {summary:?}", start.elapsed());
+    let start = std::time::Instant::now();
+    assert_eq!(check(&pages, summary).unwrap(), scatter.sum());
+    eprintln!("checked in {:?}", start.elapsed());
+    let source = Counted(pages, Cell::new(0));
+    let reader = GeoReader::new(&source, summary.root, IDS, IndexKind::Geo2d, &scatter);
+    let mut state = 7;
+    for n in 0..100 {
+        let size = [0.01, 0.1, 1.0, 10.0][n % 4];
+        let at = scatter.0[(random(&mut state) * 1e6) as usize];
+        let max = Point {
+            x: at.x + size,
+            y: at.y + size,
+        };
+        source.1.set(0);
+        let found = reader.within_box(at, max).unwrap();
+        if n < 8 {
+            eprintln!(
+                "size {size}: {} found, {} pages read",
+                found.len(),
+                source.1.get()
+            );
+        }
+        assert!(found == scatter.within(at, max));
+    }
+}
+
+#[test]
 fn the_nearest_equal_a_linear_scan() {
     let scatter = Scatter::new(5_000);
     let (pages, summary) = scatter.build(64 << 20);

@@ -301,6 +301,30 @@ fn twenty_thousand_documents_equal_a_naive_build() {
 }
 
 #[test]
+#[ignore = "a million documents; in release mode"]
+fn a_million_documents_equal_a_naive_build() {
+    let corpus = ten_words(1_000_000);
+    let start = std::time::Instant::now();
+    let built = corpus.build(64 << 20, 1 << 20);
+    eprintln!(
+        "built in {:?}: {:?}",
+        start.elapsed(),
+        built.summary.postings
+    );
+    let start = std::time::Instant::now();
+    assert_eq!(corpus.check(&built).unwrap(), built.sum);
+    eprintln!("checked in {:?}", start.elapsed());
+    let naive = corpus.naive();
+    assert_eq!(built.summary.tree.entry_count, naive.len() as u64);
+    let start = std::time::Instant::now();
+    let reader = built.reader(&corpus);
+    for (term, postings) in &naive {
+        assert!(reader.postings(term).unwrap() == *postings, "{term:?}");
+    }
+    eprintln!("read back in {:?}", start.elapsed());
+}
+
+#[test]
 fn memory_limits_never_show_in_the_pages() {
     let corpus = ten_words(3_000);
     let roomy = corpus.build_checked(64 << 20, 64 << 20);
