@@ -9,7 +9,9 @@ pub mod metadata;
 pub mod overflow;
 pub mod page;
 pub mod page_file;
+pub mod postings;
 mod record;
+pub mod rtree;
 pub mod slotted;
 pub mod statistics;
 

@@ -7,15 +7,15 @@ use crate::index::key::KeyValue;
 
 /// A value, by its type and its bytes as they stand in the document.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found<'d> {
-    pub(super) kind: ElementType,
-    pub(super) value: &'d [u8],
+pub(in crate::index) struct Found<'d> {
+    pub(in crate::index) kind: ElementType,
+    pub(in crate::index) value: &'d [u8],
 }
 
 impl<'d> Found<'d> {
     /// The value as a key; `None` for arrays and documents.
     #[inline]
-    pub(super) fn key_value(self) -> Option<KeyValue<'d>> {
+    pub(in crate::index) fn key_value(self) -> Option<KeyValue<'d>> {
         let bytes = self.value;
         Some(match self.kind {
             ElementType::Document | ElementType::Array => return None,

@@ -50,14 +50,14 @@ pub enum Extraction {
 
 /// A path to a field.
 #[derive(Clone, Debug)]
-struct FieldPath {
+pub(in crate::index) struct FieldPath {
     literal: Box<[u8]>,
     /// The parts between the dots; empty when there is no dot.
     parts: Vec<Box<[u8]>>,
 }
 
 impl FieldPath {
-    fn new(path: &str) -> Self {
+    pub(in crate::index) fn new(path: &str) -> Self {
         let parts = match path.contains('.') {
             true => path.split('.').map(|part| part.as_bytes().into()).collect(),
             false => Vec::new(),
@@ -66,6 +66,13 @@ impl FieldPath {
             literal: path.as_bytes().into(),
             parts,
         }
+    }
+
+    /// The value in a document.
+    pub(in crate::index) fn resolve_in<'d>(&self, document: RawDocument<'d>) -> Option<Found<'d>> {
+        self.resolve(|wanted| match wanted {
+            TopLevel::Literal(name) | TopLevel::Head(name) => find(document, name),
+        })
     }
 
     /// The value, given how to find a top-level field.

@@ -11,7 +11,7 @@ pub mod node;
 pub mod reader;
 mod shape;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use bulk::{BulkLoader, BulkPosition, PageSink, SPILL_LIMIT};
 pub use check::{TreeChecker, TreeVisitor, Values};
@@ -24,12 +24,12 @@ use crate::v2::PageId;
 use crate::{Code, Error, Place};
 
 /// The error for a damaged page; whoever knows the file adds it.
-fn damaged(page: PageId, sentence: impl Into<String>) -> Error {
+pub(crate) fn damaged(page: PageId, sentence: impl Into<String>) -> Error {
     on_page(Error::new(Code::PageDamaged, sentence), page)
 }
 
 /// The same error with its page, should it not name one.
-fn on_page(error: Error, page: PageId) -> Error {
+pub(crate) fn on_page(error: Error, page: PageId) -> Error {
     error.map_place(|place| Place {
         page: place.page.or(Some(page.0)),
         ..place

@@ -17,14 +17,14 @@ pub(super) const IDS: TreeIds = TreeIds {
 
 /// Pages from page 0 on, the first of which belong to something else.
 #[derive(Clone, Default)]
-pub(super) struct Pages(pub(super) Vec<PageBytes>);
+pub(crate) struct Pages(pub(crate) Vec<PageBytes>);
 
 impl Pages {
-    pub(super) fn starting_at(first: usize) -> Self {
+    pub(crate) fn starting_at(first: usize) -> Self {
         Self(vec![[0; page::PAGE_SIZE]; first])
     }
 
-    pub(super) fn reseal(&mut self, at: usize) {
+    pub(crate) fn reseal(&mut self, at: usize) {
         page::seal(&mut self.0[at], PageId(at as u32));
     }
 }
@@ -58,14 +58,14 @@ impl PageSource for Pages {
 }
 
 /// Temporary files for spills.
-pub(super) struct SpillDir {
+pub(crate) struct SpillDir {
     _temporary: tempfile::TempDir,
     pub(super) dir: Dir,
     pub(super) made: Cell<usize>,
 }
 
 impl SpillDir {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let dir = Dir::open(temporary.path(), Gate::default()).unwrap();
         Self {
@@ -75,7 +75,7 @@ impl SpillDir {
         }
     }
 
-    pub(super) fn create(&self) -> Result<AppendWriter> {
+    pub(crate) fn create(&self) -> Result<AppendWriter> {
         let name = format!("spill-{}", self.made.get());
         self.made.set(self.made.get() + 1);
         let file = self.dir.create(&name, Access::default())?;

@@ -1,0 +1,33 @@
+//! Text indexes: from strings to terms, from terms to pages, and from a query to documents.
+//!
+//! ```text
+//! document ─ TextExtractor ─→ (term, frequency, field length) ─ TermKey ─→ sort by term, address
+//!          ─ TextIndexBuilder ─→ posting pages | tree of terms
+//! ```
+//!
+//! Terms are byte strings of any length. What the tree stores of one over 1022 bytes is cut, as of
+//! any key, but order and equality are those of the whole terms (see [`LongTerms`]).
+
+mod analyzer;
+mod build;
+mod check;
+mod extract;
+mod record;
+mod search;
+mod spill;
+mod stemmer;
+mod terms;
+#[cfg(test)]
+mod tests;
+mod whole;
+mod words;
+
+pub use analyzer::analyze;
+pub use build::{TextIndexBuilder, TextIndexSummary};
+pub use check::{TextIndexChecker, posting_hash};
+pub use extract::TextExtractor;
+pub use record::TermKey;
+pub use search::TextReader;
+pub use stemmer::stem;
+pub use terms::{DocumentTerms, Term};
+pub use whole::{LongTerms, NoLongTerms};
