@@ -25,10 +25,10 @@ const TOOL: &str = concat!("laura-migrate ", env!("CARGO_PKG_VERSION"));
 const LARGEST: u64 = 1 << 30;
 
 #[derive(Serialize)]
-struct Written<'s> {
+struct Written<'s, S> {
     tool: &'s str,
     plan_hash: &'s str,
-    state: &'s State,
+    state: &'s S,
 }
 
 #[derive(Deserialize)]
@@ -77,7 +77,7 @@ impl Checkpointer {
     }
 
     /// Replaces the checkpoint. What it says must be durable.
-    pub(super) fn save(&mut self, state: &State) -> Result<()> {
+    pub(super) fn save(&mut self, state: &impl Serialize) -> Result<()> {
         let written = Written {
             tool: TOOL,
             plan_hash: &self.plan_hash,

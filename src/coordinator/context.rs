@@ -2,13 +2,13 @@
 
 use super::checkpoint::Checkpointer;
 use super::interrupt::Interrupt;
-use super::state::State;
 use crate::Result;
 use crate::document::ID_FIELD;
 use crate::document::bson::RawDocument;
 use crate::index::key::{KeyBuffer, KeyValue};
 use crate::options::{Options, Verification};
 use crate::progress::{Counters, Tracker};
+use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use xxhash_rust::xxh3::xxh3_64;
@@ -59,7 +59,7 @@ impl<'a, 's> Context<'a, 's> {
     }
 
     /// Replaces the checkpoint. What it says must be durable.
-    pub(super) fn save(&mut self, state: &State) -> Result<()> {
+    pub(super) fn save(&mut self, state: &impl Serialize) -> Result<()> {
         match &mut self.checkpointer {
             Some(checkpointer) => checkpointer.save(state),
             None => Ok(()),

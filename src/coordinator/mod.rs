@@ -50,6 +50,7 @@ use receipt::Receipt;
 use run_info::Heartbeat;
 use state::{CollectionsState, State};
 use std::time::{Duration, Instant};
+use verify::VerifyProgress;
 use work::WorkDir;
 
 /// A migration that can be run.
@@ -296,15 +297,33 @@ impl Run<'_, '_> {
             State::Indexes(state) => {
                 IndexBuilder::resume(&mut self.context, &plan, &work, state)?.run()?
             }
-            State::Verify { built } => built,
+            State::Verify { built, verified } => return self.finish(plan, &work, built, verified),
         };
         metadata::write(&plan, &work, &built)?;
         self.end(Phase::Indexes);
-        let built = self.verify_from(built)?;
+        self.finish(plan, &work, built, VerifyProgress::default())
+    }
+
+    /// Everything is staged and durable.
+    fn finish(
+        &mut self,
+        plan: Plan,
+        work: &WorkDir,
+        built: Built,
+        verified: VerifyProgress,
+    ) -> Result<Report> {
+        let state = State::Verify { built, verified };
+        self.context.save(&state)?;
+        let State::Verify { built, verified } = state else {
+            return Err(Error::new(
+                Code::Internal,
+                "the state has changed by itself",
+            ));
+        };
         work.remove_scratch()?;
-        let hash = verify::run(&mut self.context, &plan, &work, &built)?;
+        let hash = verify::run(&mut self.context, &plan, work, &built, verified)?;
         self.end(Phase::Verify);
-        self.publish(&plan, &work, hash)?;
+        self.publish(&plan, work, hash)?;
         self.end(Phase::Publish);
         Ok(self.report(plan, &built))
     }
@@ -346,19 +365,6 @@ impl Run<'_, '_> {
         self.heartbeat = Some(Heartbeat::start(target, &work, self.context.counters())?);
         self.context.checkpointer = Some(checkpointer);
         Ok((plan, work, state))
-    }
-
-    /// Everything is staged: an interrupted verification begins anew.
-    fn verify_from(&mut self, built: Built) -> Result<Built> {
-        let state = State::Verify { built };
-        self.context.save(&state)?;
-        match state {
-            State::Verify { built } => Ok(built),
-            State::Collections(_) | State::Indexes(_) => Err(Error::new(
-                Code::Internal,
-                "the state has changed by itself",
-            )),
-        }
     }
 
     fn publish(&mut self, plan: &Plan, work: &WorkDir, hash: Option<String>) -> Result<()> {

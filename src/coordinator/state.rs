@@ -3,6 +3,7 @@
 use super::indexes::{Built, BuiltIndex};
 use super::plan::PlannedCollection;
 use super::status::Reached;
+use super::verify::VerifyProgress;
 use crate::index::sort::{MergePosition, PoolState};
 use crate::progress::Phase;
 use crate::v2::PageId;
@@ -177,7 +178,10 @@ impl CurrentTree {
 pub(super) enum State {
     Collections(CollectionsState),
     Indexes(IndexesState),
-    Verify { built: Built },
+    Verify {
+        built: Built,
+        verified: VerifyProgress,
+    },
 }
 
 impl State {

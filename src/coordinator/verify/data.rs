@@ -15,10 +15,11 @@ use crate::v2::slotted::{SlotContent, SlottedPage};
 use crate::v2::{DocumentAddress, PageId};
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender};
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// What was found of one collection.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct CollectionSums {
     pub(super) documents: u64,
     pub(super) bytes: u64,
@@ -32,7 +33,7 @@ pub(super) struct CollectionSums {
 }
 
 /// Counts pages, and tells different ones apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PageSum {
     count: u64,
     hashes: u64,
@@ -46,6 +47,7 @@ impl PageSum {
 }
 
 /// What was found of all collections, in plan order.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct DataSums {
     collections: Vec<CollectionSums>,
     pub(super) is_sample: bool,
@@ -79,6 +81,11 @@ impl DataSums {
             keys: Vec::new(),
         };
         self.collections.get(position).unwrap_or(&NOTHING)
+    }
+
+    /// True before anything was found.
+    pub(super) fn is_empty(&self) -> bool {
+        self.collections.is_empty()
     }
 
     pub(super) fn merge(&mut self, other: Self) {

@@ -30,6 +30,8 @@ use crate::v2::{DocumentAddress, PageId};
 use crate::{Code, Error, Place, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use data::{DataSums, DataWorker};
+use serde::{Deserialize, Serialize};
+use std::sync::{Arc, Mutex, PoisonError};
 use trees::TreeThread;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128_with_seed};
 
@@ -43,7 +45,7 @@ struct Block {
 }
 
 /// Entries of an index, or the keys that its documents have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct EntrySum {
     count: u64,
     hashes: Digest,
@@ -68,12 +70,37 @@ impl EntrySum {
     }
 }
 
-/// Runs the phase; gives the XXH3-128 of the staged `data.db` if it was read.
+/// How far the phase has got, for a checkpoint.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct VerifyProgress {
+    /// Data pages up to here were checked; 0 before the start.
+    data_pages: u32,
+    sums: DataSums,
+    /// The entries of the trees that were checked, in plan order.
+    trees: Vec<EntrySum>,
+}
+
+/// A checkpoint of this phase, in the form of [`State`](super::state::State).
+#[derive(Serialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+enum VerifyState<'s> {
+    Verify {
+        built: &'s Built,
+        verified: &'s VerifyProgress,
+    },
+}
+
+/// Data pages that are checked between two chances for a checkpoint: 64 MiB.
+const SEGMENT: u32 = 16_384;
+
+/// Runs the phase, on from what `verified` says; gives the XXH3-128 of the staged `data.db` if it
+/// was read.
 pub(super) fn run(
     context: &mut Context<'_, '_>,
     plan: &Plan,
     work: &WorkDir,
     built: &Built,
+    mut verified: VerifyProgress,
 ) -> Result<Option<String>> {
     let file = work.dir.open_file(STAGED_DATA)?;
     let totals = Totals {
@@ -95,8 +122,11 @@ pub(super) fn run(
             "the file has not the size that was written",
         ));
     }
-    let (hash, sums, trees) = read_all(context, plan, built, &file)?;
-    compare(plan, built, &file, &sums, &trees)?;
+    if verified.sums.is_empty() {
+        verified.sums = DataSums::new(plan);
+    }
+    let hash = read_all(context, plan, built, &file, &mut verified)?;
+    compare(plan, built, &file, &verified)?;
     Ok(Some(hash))
 }
 
@@ -106,44 +136,104 @@ fn different(file: &InputFile, sentence: impl Into<String>) -> Error {
         .hint("the source is untouched; check the disk and its cables, then run the command again")
 }
 
-/// Reads the file once and lets the threads check it.
+/// Reads the file once, front to back, and lets the threads check it. Of what an interrupted run
+/// has checked, only the hash is taken again.
 fn read_all(
     context: &mut Context<'_, '_>,
     plan: &Plan,
     built: &Built,
     file: &InputFile,
-) -> Result<(String, DataSums, Vec<Vec<EntrySum>>)> {
-    let (data_sender, data_blocks) = bounded::<Block>(4 * context.options.jobs);
-    let (tree_sender, tree_blocks) = bounded::<Block>(16);
-    let (recycle, empty) = bounded::<Vec<u8>>(64);
+    verified: &mut VerifyProgress,
+) -> Result<String> {
+    let mut blocks = BlockReader::new(file);
+    let first_tree_page = first_tree_page(built).0;
+    blocks.pass(context, verified.data_pages)?;
+    while verified.data_pages < first_tree_page {
+        let end = first_tree_page.min(verified.data_pages.saturating_add(SEGMENT));
+        verified
+            .sums
+            .merge(check_data(context, plan, built, &mut blocks, end)?);
+        verified.data_pages = end;
+        pause(context, built, verified)?;
+    }
+    check_trees(context, plan, built, &mut blocks, verified)?;
+    Ok(blocks.hash())
+}
+
+/// A checkpoint if one is due, and the end if that is asked for.
+fn pause(context: &mut Context<'_, '_>, built: &Built, verified: &VerifyProgress) -> Result<()> {
+    if context.wants_checkpoint() {
+        context.save(&VerifyState::Verify { built, verified })?;
+    }
+    context.interrupt.check()
+}
+
+/// Checks the data pages up to `end` on all threads.
+fn check_data(
+    context: &mut Context<'_, '_>,
+    plan: &Plan,
+    built: &Built,
+    blocks: &mut BlockReader<'_>,
+    end: u32,
+) -> Result<DataSums> {
+    let jobs = context.options.jobs;
+    let (sender, checked) = bounded::<Block>(4 * jobs);
+    let (recycle, empty) = bounded::<Vec<u8>>(8 * jobs);
     let sample = context.sample;
+    let file = blocks.file;
     std::thread::scope(|scope| {
-        let mut workers = Vec::new();
-        for _ in 0..context.options.jobs {
+        let mut workers = Vec::with_capacity(jobs);
+        for _ in 0..jobs {
             let pages = PageFileReader::open(file.clone(), ChecksumPolicy::Required)?;
             let worker = DataWorker::new(plan, built, pages, sample);
-            let (blocks, recycle) = (Receiver::clone(&data_blocks), Sender::clone(&recycle));
+            let (blocks, recycle) = (Receiver::clone(&checked), Sender::clone(&recycle));
             workers.push(scope.spawn(move || worker.run(&blocks, &recycle)));
         }
-        let tree_thread = TreeThread::new(plan, built, file)?;
-        let trees = scope.spawn(move || tree_thread.run(&tree_blocks, &recycle));
-        drop(data_blocks);
-        let first_tree_page = first_tree_page(built);
-        let buffers = || empty.try_recv().unwrap_or_default();
-        let read = read_blocks(context, file, first_tree_page, buffers, |block| {
-            let at_tree = block.first >= first_tree_page;
-            let sender = if at_tree { &tree_sender } else { &data_sender };
-            // A receiver that has gone has failed; joining it tells how.
-            sender.send(block).is_ok()
-        });
-        drop((data_sender, tree_sender));
+        drop(checked);
+        let read = blocks.send_until(context, end, &sender, &empty, |_| Ok(()));
+        drop(sender);
         let mut sums = DataSums::new(plan);
         for worker in workers {
             sums.merge(worker.join().unwrap_or_else(|_| Err(panicked()))?);
         }
-        let trees = trees.join().unwrap_or_else(|_| Err(panicked()))?;
-        Ok((read?, sums, trees))
+        read.map(|()| sums)
     })
+}
+
+/// Checks the trees that are not finished, on a thread of its own.
+fn check_trees(
+    context: &mut Context<'_, '_>,
+    plan: &Plan,
+    built: &Built,
+    blocks: &mut BlockReader<'_>,
+    verified: &mut VerifyProgress,
+) -> Result<()> {
+    let (sender, checked) = bounded::<Block>(16);
+    let (recycle, empty) = bounded::<Vec<u8>>(16);
+    let finished = Arc::new(Mutex::new(std::mem::take(&mut verified.trees)));
+    let trees = TreeThread::new(plan, built, blocks.file, Arc::clone(&finished))?;
+    blocks.pass(context, trees.next_page().0)?;
+    let so_far = || {
+        finished
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    };
+    let checked = std::thread::scope(|scope| {
+        let trees = scope.spawn(move || trees.run(&checked, &recycle));
+        let read = blocks.send_until(context, built.page_count, &sender, &empty, |context| {
+            if context.wants_checkpoint() {
+                verified.trees = so_far();
+                context.save(&VerifyState::Verify { built, verified })?;
+            }
+            context.interrupt.check()
+        });
+        drop(sender);
+        trees.join().unwrap_or_else(|_| Err(panicked()))?;
+        read
+    });
+    verified.trees = so_far();
+    checked
 }
 
 fn panicked() -> Error {
@@ -165,48 +255,79 @@ fn first_tree_page(built: &Built) -> PageId {
     )
 }
 
-/// Reads the file in blocks that end where trees begin at the latest, and hashes it.
-fn read_blocks(
-    context: &mut Context<'_, '_>,
-    file: &InputFile,
-    boundary: PageId,
-    mut empty: impl FnMut() -> Vec<u8>,
-    mut send: impl FnMut(Block) -> bool,
-) -> Result<String> {
-    file.advise_sequential();
-    let mut hasher = Xxh3::new();
-    let boundary = page_offset(boundary);
-    let mut offset = 0;
-    loop {
-        let left = usize::try_from(boundary.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let most = PAGES as usize * PAGE_SIZE;
-        let most = if left == 0 { most } else { most.min(left) };
+/// Reads the file front to back in blocks, and hashes it.
+struct BlockReader<'f> {
+    file: &'f InputFile,
+    hasher: Xxh3,
+    /// The page that comes next.
+    next: u32,
+}
+
+impl<'f> BlockReader<'f> {
+    fn new(file: &'f InputFile) -> Self {
+        file.advise_sequential();
+        Self {
+            file,
+            hasher: Xxh3::new(),
+            next: 0,
+        }
+    }
+
+    /// The next block, which ends before page `end`; `None` there.
+    fn block(&mut self, end: u32, mut bytes: Vec<u8>) -> Result<Option<Block>> {
+        let pages = end.saturating_sub(self.next).min(PAGES);
+        if pages == 0 {
+            return Ok(None);
+        }
+        let first = PageId(self.next);
         // Buffers come back full, so that making one as long costs nothing.
-        let mut bytes = empty();
-        bytes.resize(most, 0);
-        let filled = file.read_at(&mut bytes, offset)?;
-        bytes.truncate(filled);
-        if bytes.is_empty() {
-            return Ok(format!("{:032x}", hasher.digest128()));
+        bytes.resize(pages as usize * PAGE_SIZE, 0);
+        self.file.read_exact_at(&mut bytes, page_offset(first))?;
+        self.hasher.update(&bytes);
+        self.next += pages;
+        Ok(Some(Block { first, bytes }))
+    }
+
+    /// Takes the hash of what lies before page `end` and was checked by an interrupted run.
+    fn pass(&mut self, context: &mut Context<'_, '_>, end: u32) -> Result<()> {
+        let mut buffer = Vec::new();
+        while let Some(block) = self.block(end, buffer)? {
+            buffer = block.bytes;
+            context.advance(buffer.len() as u64, 0)?;
         }
-        hasher.update(&bytes);
-        let first = PageId(u32::try_from(offset / PAGE_SIZE as u64).unwrap_or(u32::MAX));
-        if !send(Block { first, bytes }) {
-            return Ok(String::new());
+        Ok(())
+    }
+
+    /// Sends all blocks before page `end`, and calls `pause` between them.
+    fn send_until(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        end: u32,
+        sender: &Sender<Block>,
+        empty: &Receiver<Vec<u8>>,
+        mut pause: impl FnMut(&mut Context<'_, '_>) -> Result<()>,
+    ) -> Result<()> {
+        while let Some(block) = self.block(end, empty.try_recv().unwrap_or_default())? {
+            let bytes = block.bytes.len() as u64;
+            if sender.send(block).is_err() {
+                // A receiver that has gone has failed; joining it tells how.
+                return Ok(());
+            }
+            context.count(bytes, 0);
+            pause(context)?;
         }
-        offset += filled as u64;
-        context.advance(filled as u64, 0)?;
+        Ok(())
+    }
+
+    fn hash(&self) -> String {
+        format!("{:032x}", self.hasher.digest128())
     }
 }
 
 /// Compares what was read with what was written.
-fn compare(
-    plan: &Plan,
-    built: &Built,
-    file: &InputFile,
-    sums: &DataSums,
-    trees: &[Vec<EntrySum>],
-) -> Result<()> {
+fn compare(plan: &Plan, built: &Built, file: &InputFile, verified: &VerifyProgress) -> Result<()> {
+    let sums = &verified.sums;
+    let mut trees = verified.trees.iter();
     for (position, (planned, built)) in plan.collections.iter().zip(&built.collections).enumerate()
     {
         let in_collection =
@@ -236,8 +357,8 @@ fn compare(
             let sentence = "overflow pages and the documents that need them do not match";
             return Err(in_collection(different(file, sentence)));
         }
-        let entries = trees.get(position).map(Vec::as_slice).unwrap_or_default();
-        for ((index, keys), entries) in planned.indexes.iter().zip(&found.keys).zip(entries) {
+        for ((index, keys), entries) in planned.indexes.iter().zip(&found.keys).zip(trees.by_ref())
+        {
             if keys != entries {
                 let sentence = format!(
                     "the index has {} entries, its documents have {} keys, and they do not match",

@@ -14,13 +14,15 @@ use crate::v2::{DocumentAddress, PageId};
 use crate::{Code, Error, Place, Result};
 use crossbeam_channel::{Receiver, Sender};
 use std::cmp::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Checks all trees, one after the other, on a thread of its own.
 pub(super) struct TreeThread<'p> {
     file: &'p InputFile,
     trees: std::vec::IntoIter<Tree<'p>>,
     current: Option<Tree<'p>>,
-    sums: Vec<Vec<EntrySum>>,
+    /// The entries of finished trees, in plan order, for whoever makes checkpoints.
+    finished: Arc<Mutex<Vec<EntrySum>>>,
     /// The page that must come next.
     next: PageId,
 }
@@ -28,8 +30,8 @@ pub(super) struct TreeThread<'p> {
 /// One tree that is being checked.
 struct Tree<'p> {
     collection: &'p PlannedCollection,
-    /// Positions in plan order.
-    at: (usize, usize),
+    /// Position in the collection's indexes.
+    number: usize,
     end: PageId,
     checker: TreeChecker,
     entries: Entries,
@@ -37,14 +39,16 @@ struct Tree<'p> {
 }
 
 impl<'p> TreeThread<'p> {
-    pub(super) fn new(plan: &'p Plan, built: &'p Built, file: &'p InputFile) -> Result<Self> {
+    /// Goes on after the trees that are finished.
+    pub(super) fn new(
+        plan: &'p Plan,
+        built: &'p Built,
+        file: &'p InputFile,
+        finished: Arc<Mutex<Vec<EntrySum>>>,
+    ) -> Result<Self> {
         let mut trees = Vec::new();
-        let mut sums = Vec::new();
         let mut next = super::first_tree_page(built);
-        for (position, (planned, built)) in
-            plan.collections.iter().zip(&built.collections).enumerate()
-        {
-            sums.push(vec![EntrySum::default(); planned.indexes.len()]);
+        for (planned, built) in plan.collections.iter().zip(&built.collections) {
             for (number, (definition, index)) in
                 planned.indexes.iter().zip(&built.indexes).enumerate()
             {
@@ -56,7 +60,7 @@ impl<'p> TreeThread<'p> {
                 let reader = PageFileReader::open(file.clone(), ChecksumPolicy::Required)?;
                 trees.push(Tree {
                     collection: planned,
-                    at: (position, number),
+                    number,
                     end: next,
                     checker: TreeChecker::new(index.tree.shape(), ids, Values::Addresses)?,
                     entries: Entries {
@@ -72,21 +76,27 @@ impl<'p> TreeThread<'p> {
                 });
             }
         }
-        let next = super::first_tree_page(built);
+        let passed = finished
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len();
+        let passed = trees.drain(..passed.min(trees.len())).last();
+        let next = passed.map_or(super::first_tree_page(built), |tree| tree.end);
         Ok(Self {
             file,
             trees: trees.into_iter(),
             current: None,
-            sums,
+            finished,
             next,
         })
     }
 
-    pub(super) fn run(
-        mut self,
-        blocks: &Receiver<Block>,
-        recycle: &Sender<Vec<u8>>,
-    ) -> Result<Vec<Vec<EntrySum>>> {
+    /// The first page of the first tree that is not finished.
+    pub(super) fn next_page(&self) -> PageId {
+        self.next
+    }
+
+    pub(super) fn run(mut self, blocks: &Receiver<Block>, recycle: &Sender<Vec<u8>>) -> Result<()> {
         for block in blocks {
             for (number, bytes) in (block.first.0..).zip(block.bytes.as_chunks::<PAGE_SIZE>().0) {
                 self.page(PageId(number), bytes)?;
@@ -94,8 +104,7 @@ impl<'p> TreeThread<'p> {
             // A reader that has ended needs no empty buffers.
             let _ = recycle.try_send(block.bytes);
         }
-        self.finish_until(None)?;
-        Ok(self.sums)
+        self.finish_until(None)
     }
 
     fn page(&mut self, id: PageId, bytes: &PageBytes) -> Result<()> {
@@ -125,16 +134,12 @@ impl<'p> TreeThread<'p> {
                 _ => {}
             }
             if let Some(tree) = self.current.take() {
-                let (position, number) = tree.at;
                 let sum = tree.entries.sum;
                 tree.finish(self.file)?;
-                if let Some(place) = self
-                    .sums
-                    .get_mut(position)
-                    .and_then(|sums| sums.get_mut(number))
-                {
-                    *place = sum;
-                }
+                self.finished
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(sum);
             }
             self.current = self.trees.next();
             if self.current.is_none() {
@@ -146,7 +151,7 @@ impl<'p> TreeThread<'p> {
 
 impl Tree<'_> {
     fn place(&self, place: Place, file: &InputFile) -> Place {
-        let index = self.collection.indexes.get(self.at.1);
+        let index = self.collection.indexes.get(self.number);
         let place = Place {
             file: Some(file.path().to_path_buf()),
             ..place
