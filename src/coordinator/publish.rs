@@ -42,18 +42,33 @@ fn forward(target: &Dir, journal: &Journal, verified: bool) -> Result<()> {
         mode: journal.mode,
         owner: Some(target.metadata()?.owner),
     };
-    let already_final = target
-        .open_file_if_exists(MARKER_FILE)?
-        .map(|file| file.read_all(1 << 20))
-        .transpose()?
-        .is_some_and(|text| text == journal.final_marker.as_bytes());
-    if !already_final {
+    if !is_final(target, journal)? {
         target.replace(MARKER_FILE, journal.publishing_marker.as_bytes(), access)?;
         make_room(target, journal, access)?;
         move_in(target, journal, verified)?;
         target.replace(MARKER_FILE, journal.final_marker.as_bytes(), access)?;
     }
     WorkDir::remove(target)
+}
+
+/// Whether steps 3 to 7 were all done. The marker alone does not tell: that of a database which
+/// `--force` replaces may be the final one to the byte. But the staged files have left the work
+/// directory durably before the marker becomes final.
+fn is_final(target: &Dir, journal: &Journal) -> Result<bool> {
+    let marker = target
+        .open_file_if_exists(MARKER_FILE)?
+        .map(|file| file.read_all(1 << 20))
+        .transpose()?;
+    if marker.as_deref() != Some(journal.final_marker.as_bytes()) {
+        return Ok(false);
+    }
+    let work = target.open_dir(WORK_DIR)?;
+    for published in &journal.published {
+        if work.entry(&published.name)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn make_room(target: &Dir, journal: &Journal, access: Access) -> Result<()> {
