@@ -20,7 +20,7 @@ mod work;
 
 pub use interrupt::Interrupt;
 
-use crate::files::{Access, Gate};
+use crate::files::{Access, Dir, Gate};
 use crate::layout;
 use crate::options::{Options, Verification};
 use crate::progress::{Phase, ProgressSink, Totals, Tracker};
@@ -250,8 +250,7 @@ impl Run<'_, '_> {
         if names.is_empty() {
             return Ok(());
         }
-        let stamp = plan.instant().strftime("%Y%m%d-%H%M%S");
-        let directory = format!("{}{stamp}", layout::REPLACED_DIR_PREFIX);
+        let directory = free_replaced_name(target, plan.instant())?;
         if let Some(at) = names.iter().position(|name| name == layout::MARKER_FILE) {
             // The marker of publishing takes its name, so it is copied, not moved.
             let text = target.open_file(layout::MARKER_FILE)?.read_all(1 << 20)?;
@@ -296,6 +295,25 @@ impl Run<'_, '_> {
         report.phases.clone_from(&self.phases);
         report
     }
+}
+
+/// A name for what `--force` moves aside: of this second, or of the next one that is free.
+fn free_replaced_name(target: &Dir, instant: jiff::Timestamp) -> Result<String> {
+    for second in 0.. {
+        let Ok(instant) = instant.checked_add(jiff::SignedDuration::from_secs(second)) else {
+            break;
+        };
+        let stamp = instant.strftime("%Y%m%d-%H%M%S");
+        let name = format!("{}{stamp}", layout::REPLACED_DIR_PREFIX);
+        if target.entry(&name)?.is_none() {
+            return Ok(name);
+        }
+    }
+    Err(Error::new(
+        Code::InTheWayFile,
+        "no name is free for the files that --force moves aside",
+    )
+    .at(Place::file(target.path())))
 }
 
 /// Owner and mode for what is written: those of the least readable source file.
