@@ -74,7 +74,8 @@ impl Migration {
     pub fn run(&self, sink: &mut dyn ProgressSink) -> Result<Report> {
         let directories = Directories::open(&self.options, &self.gate)?;
         let result = self.run_in(&directories, sink);
-        if result.is_err() {
+        let is_empty = |report: &Report| report.outcome == Outcome::Empty;
+        if result.as_ref().map_or(true, is_empty) {
             directories.remove_new_target();
         }
         result
