@@ -49,6 +49,10 @@ pub struct Dir {
     gate: Gate,
 }
 
+/// What to do about a symlink or special file.
+pub(super) const PLAIN_FILES: &str =
+    "put the file itself there; a data directory's files are not opened through anything else";
+
 const OPEN_DIR: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
@@ -197,7 +201,8 @@ impl Dir {
                     Code::NotAFile,
                     "a symlink or special file stands where a data file is expected",
                 )
-                .at(Place::file(self.join(name))),
+                .at(Place::file(self.join(name)))
+                .hint(PLAIN_FILES),
                 _ => self.failed("open", name)(errno),
             }
         })?;
