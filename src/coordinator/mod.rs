@@ -101,16 +101,16 @@ impl Migration {
             started: Instant::now(),
         };
         let result = run.all_phases();
-        match result {
-            Err(error) if Journal::read(target).is_ok_and(|journal| journal.is_none()) => {
-                // Nothing but the work directory was touched yet.
-                if let Err(left) = WorkDir::remove(target) {
-                    tracing::warn!("the work directory could not be removed: {left}");
-                }
-                Err(error)
+        result.map_err(|error| {
+            if !Journal::read(target).is_ok_and(|journal| journal.is_none()) {
+                return publish::cut_off(error);
             }
-            result => result,
-        }
+            // Nothing but the work directory was touched yet.
+            if let Err(left) = WorkDir::remove(target) {
+                tracing::warn!("the work directory could not be removed: {left}");
+            }
+            error
+        })
     }
 
     /// The ways in which there is nothing to migrate, and those in which nothing may be.
@@ -172,6 +172,7 @@ impl Run<'_, '_> {
     fn all_phases(&mut self) -> Result<Report> {
         let target = self.directories.target();
         let mut plan = check::run(&mut self.context, self.directories)?;
+        let journal = self.plan_room(&plan)?;
         self.end(Phase::Check);
 
         WorkDir::remove(target)?;
@@ -190,7 +191,7 @@ impl Run<'_, '_> {
             .tracker
             .start_phase(Phase::Publish, Totals::default(), Totals::default());
         plan.check_source_unchanged()?;
-        let journal = self.journal(&plan, &work, hash)?;
+        let journal = complete(journal, &work, hash)?;
         journal.write(&work.dir)?;
         publish::roll_forward(target, &journal, true)?;
         self.end(Phase::Publish);
@@ -205,14 +206,16 @@ impl Run<'_, '_> {
         self.started = Instant::now();
     }
 
-    fn journal(&self, plan: &Plan, work: &WorkDir, data_hash: Option<String>) -> Result<Journal> {
+    /// The beginning of the journal: what makes room for v2. Finds before anything is written what
+    /// cannot.
+    fn plan_room(&self, plan: &Plan) -> Result<Journal> {
         let target = self.directories.target();
         let instant = plan.instant();
         let published = Marker::migrated(FormatVersion::V2_0, "1.0", &instant.to_string());
         let mut journal = Journal::new(
             Marker::publishing().encode(),
             published.encode(),
-            work.access,
+            plan.access,
         );
         if self.directories.in_place() {
             journal.directories.push(layout::V1_DIR.to_owned());
@@ -226,12 +229,6 @@ impl Run<'_, '_> {
                 }));
         } else {
             self.plan_replaced(plan, &mut journal)?;
-        }
-        let mut hashes = [data_hash, None, None].into_iter();
-        for name in [work::STAGED_DATA, work::STAGED_METADATA, work::STAGED_WAL] {
-            journal
-                .published
-                .push(publish::published(work, name, hashes.next().flatten())?);
         }
         Ok(journal)
     }
@@ -296,6 +293,16 @@ impl Run<'_, '_> {
         report.phases.clone_from(&self.phases);
         report
     }
+}
+
+/// Adds the staged files to a journal.
+fn complete(mut journal: Journal, work: &WorkDir, data_hash: Option<String>) -> Result<Journal> {
+    let mut hashes = [data_hash, None, None].into_iter();
+    for name in [work::STAGED_DATA, work::STAGED_METADATA, work::STAGED_WAL] {
+        let published = publish::published(work, name, hashes.next().flatten())?;
+        journal.published.push(published);
+    }
+    Ok(journal)
 }
 
 /// A name for what `--force` moves aside: of this second, or of the next one that is free.

@@ -23,18 +23,24 @@ use super::journal::{Aside, Journal, Published};
 use super::work::{JOURNAL, WorkDir};
 use crate::files::{Access, Dir, EntryKind, InputFile};
 use crate::layout::{MARKER_FILE, WORK_DIR};
-use crate::{Code, Error, Place, Result};
+use crate::{Code, Error, ExitCode, Place, Result};
 
 /// Runs steps 3 to 8; `verified` says that this run has just read the staged files back.
 pub(super) fn roll_forward(target: &Dir, journal: &Journal, verified: bool) -> Result<()> {
-    forward(target, journal, verified).map_err(|error| {
-        let hint = "the directory is half published; run the same command again to finish";
-        if error.hint_text().is_some() {
-            error
-        } else {
-            error.hint(hint)
-        }
-    })
+    forward(target, journal, verified).map_err(cut_off)
+}
+
+/// What a failure becomes once the journal is there: whatever its kind, the same command goes on.
+pub(super) fn cut_off(error: Error) -> Error {
+    let hint = "the directory is half published; run the same command again to finish";
+    let hint = error.hint_text().unwrap_or(hint).to_owned();
+    if error.exit_code() == ExitCode::Interrupted {
+        return error.hint(hint);
+    }
+    Error::new(Code::Publishing, "publishing was cut off")
+        .at(error.place().clone())
+        .hint(hint)
+        .because(error)
 }
 
 fn forward(target: &Dir, journal: &Journal, verified: bool) -> Result<()> {
@@ -48,7 +54,14 @@ fn forward(target: &Dir, journal: &Journal, verified: bool) -> Result<()> {
         move_in(target, journal, verified)?;
         target.replace(MARKER_FILE, journal.final_marker.as_bytes(), access)?;
     }
-    WorkDir::remove(target)
+    WorkDir::remove(target).or_else(|error| match Journal::read(target) {
+        // The directory is complete, and nothing is left that says otherwise.
+        Ok(None) => {
+            tracing::warn!("the work directory could not be removed for good: {error}");
+            Ok(())
+        }
+        _ => Err(error),
+    })
 }
 
 /// Whether steps 3 to 7 were all done. The marker alone does not tell: that of a database which
