@@ -116,7 +116,11 @@ fn make_target(source: &Dir, path: &Path, gate: &Gate) -> Result<Dir> {
             owner: Some(like.owner),
         },
     )?;
-    parent.sync()?;
+    if let Err(error) = parent.sync() {
+        // Best effort: the failure is what counts.
+        let _ = parent.remove_dir(name);
+        return Err(error);
+    }
     Ok(made)
 }
 
