@@ -310,7 +310,7 @@ fn assert_large(file: &Value) {
     if size > 16 << 20 {
         let error = directory.refused(directory.in_place());
         assert_error(&error, Code::BadDocument, "16777217");
-        assert_eq!(error.place().id.as_deref(), Some("big"), "{error:?}");
+        assert_eq!(error.place().id.as_deref(), Some("\"big\""), "{error:?}");
         assert_eq!(error.place().collection.as_deref(), Some("large"));
         return;
     }
