@@ -79,6 +79,13 @@ impl Dir {
         })
     }
 
+    /// The same directory, under the path that the user gave, for messages.
+    #[must_use]
+    pub fn named(mut self, path: &Path) -> Self {
+        self.path = path.to_path_buf();
+        self
+    }
+
     /// The path, for messages.
     #[must_use]
     pub fn path(&self) -> &Path {
