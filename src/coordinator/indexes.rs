@@ -43,8 +43,17 @@ pub(super) struct BuiltCollection {
 /// One index in the staged `data.db`.
 pub(super) struct BuiltIndex {
     pub(super) tree: TreeSummary,
+    pub(super) ends: KeyEnds,
     /// Documents whose value cannot be indexed.
     pub(super) unindexable: u64,
+}
+
+/// The first and the last key as JSON, empty for an empty index. Taken from whole keys: of a
+/// composite key that was cut, the stored form lacks fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct KeyEnds {
+    pub(super) min: String,
+    pub(super) max: String,
 }
 
 /// Entries after which progress is reported.
@@ -90,9 +99,10 @@ pub(super) fn run(
                 number,
                 data: &mut data,
             };
-            let tree = build.tree(&mut keys.pool, sorted.sorter)?;
+            let (tree, ends) = build.tree(&mut keys.pool, sorted.sorter)?;
             indexes.push(BuiltIndex {
                 tree,
+                ends,
                 unindexable: sorted.unindexable,
             });
             context.counters().indexes.fetch_add(1, Ordering::Relaxed);
@@ -120,7 +130,7 @@ struct Build<'b, 'a, 's> {
 }
 
 impl Build<'_, '_, '_> {
-    fn tree(&mut self, pool: &mut SortPool, sorter: SorterId) -> Result<TreeSummary> {
+    fn tree(&mut self, pool: &mut SortPool, sorter: SorterId) -> Result<(TreeSummary, KeyEnds)> {
         let index = self
             .planned
             .indexes
@@ -149,6 +159,7 @@ impl Build<'_, '_, '_> {
         let mut loader = BulkLoader::new(DataPages(self.data), ids, SPILL_LIMIT, &mut spill);
         let mut previous = DocumentAddress::default();
         let mut entries = 0;
+        let mut min = None;
         while let Some(entry) = merge.next()? {
             if entry.same_key_as_previous && index.unique {
                 return Err(duplicate_key(
@@ -168,13 +179,20 @@ impl Build<'_, '_, '_> {
                 self.context.advance(entries, entries)?;
                 entries = 0;
             }
+            if min.is_none() {
+                min = merge.last_key_json()?;
+            }
         }
+        let ends = KeyEnds {
+            min: min.unwrap_or_default(),
+            max: merge.last_key_json()?.unwrap_or_default(),
+        };
         let tree = loader.finish()?;
         self.context.advance(entries, entries)?;
         for level in 1..=levels {
             self.work.remove_file(&format!("{SEPARATORS}{level}"))?;
         }
-        Ok(tree)
+        Ok((tree, ends))
     }
 }
 

@@ -1,14 +1,12 @@
 //! `metadata.db` and `wal.log` of the staged directory, and reading them back.
 
-use super::indexes::{Built, BuiltCollection};
+use super::indexes::{self, Built, BuiltCollection};
 use super::plan::{Plan, PlannedCollection};
 use super::work::{STAGED_METADATA, STAGED_WAL, WorkDir};
 use crate::files::Dir;
-use crate::index::key::key_json;
 use crate::layout;
 use crate::v1::wal::fresh_wal;
 use crate::v2::PageId;
-use crate::v2::btree::{StoredKey, TreeSummary};
 use crate::v2::metadata::{
     BuiltIndex, CollectionOptions, CollectionPlan, CollectionRecord, ContentDigest, Extent,
     IndexMetadata, IndexRecord, MetadataReader, MetadataWriter,
@@ -96,14 +94,15 @@ fn records(
         let ids = (planned.id, index_id);
         indexes.push(IndexMetadata {
             record: IndexRecord::new(definition, ids, plan.instant_ns, plan.infer_types, summary),
-            statistics: statistics(index_id, tree, plan.instant_ns)?,
+            statistics: statistics(index_id, index, plan.instant_ns),
         });
     }
     Ok((record, indexes))
 }
 
-fn statistics(index_id: u32, tree: &TreeSummary, instant_ns: i64) -> Result<StatisticsRecord> {
-    Ok(StatisticsRecord {
+fn statistics(index_id: u32, index: &indexes::BuiltIndex, instant_ns: i64) -> StatisticsRecord {
+    let tree = &index.tree;
+    StatisticsRecord {
         index_id,
         total_entries: tree.entry_count,
         unique_keys: tree.unique_keys,
@@ -112,24 +111,14 @@ fn statistics(index_id: u32, tree: &TreeSummary, instant_ns: i64) -> Result<Stat
         internal_nodes: tree.internal_nodes,
         avg_key_size: tree.avg_key_size(),
         avg_value_size: tree.avg_value_size(),
-        min_key: json(tree.min_key.as_ref())?,
-        max_key: json(tree.max_key.as_ref())?,
+        min_key: index.ends.min.clone(),
+        max_key: index.ends.max.clone(),
         last_updated_ns: instant_ns,
         cardinality: tree.cardinality(),
         scans: 0,
         seeks: 0,
         last_access_ns: 0,
-    })
-}
-
-fn json(key: Option<&StoredKey>) -> Result<String> {
-    let Some(key) = key else {
-        return Ok(String::new());
-    };
-    let json = key_json(key.borrow()).map_err(|error| {
-        Error::new(Code::Internal, "a stored key does not decode").because(error)
-    })?;
-    Ok(json.unwrap_or_else(|| "null".to_owned()))
+    }
 }
 
 /// Reads the staged files back and compares them with what was to be written.

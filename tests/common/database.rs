@@ -267,7 +267,7 @@ fn read_entries(
         }
         assert!(is_found, "{}: {key:?} is not found", index.name);
     }
-    check_statistics(index, statistics, &found, unique_keys);
+    check_statistics(index, statistics, &found, &expected, unique_keys);
     let entry = |(key, address): &(StoredKey, DocumentAddress)| {
         let key = key_json(key.borrow()).unwrap();
         let key = key.unwrap_or_else(|| "null".to_owned());
@@ -280,6 +280,7 @@ fn check_statistics(
     index: &IndexRecord,
     statistics: &StatisticsRecord,
     found: &[(StoredKey, DocumentAddress)],
+    expected: &BTreeMap<DocumentAddress, Vec<RawValue<'_>>>,
     unique_keys: u64,
 ) {
     let entries = found.len() as u64;
@@ -289,10 +290,13 @@ fn check_statistics(
     let key_bytes: usize = found.iter().map(|(key, _)| key.bytes.len()).sum();
     let average = (key_bytes as u64).checked_div(entries).unwrap_or(0);
     assert_eq!(u64::from(statistics.avg_key_size), average);
+    // Of the whole key: the stored one may lack fields.
     let end = |entry: Option<&(StoredKey, DocumentAddress)>| {
-        entry.map_or(String::new(), |(key, _)| {
-            let json = key_json(key.borrow()).unwrap();
-            json.unwrap_or_else(|| "null".to_owned())
+        entry.map_or(String::new(), |(_, address)| {
+            let mut key = KeyBuffer::new();
+            let values: Vec<_> = key_values(&expected[address]).collect();
+            key.set_whole(values.iter().copied());
+            key.json().unwrap().unwrap()
         })
     };
     assert_eq!(statistics.min_key, end(found.first()));
@@ -363,11 +367,14 @@ fn time_of(value: RawValue<'_>) -> Option<RawValue<'_>> {
     }
 }
 
-fn stored(values: &[RawValue<'_>]) -> StoredKey {
-    let values: Vec<KeyValue<'_>> = values
+fn key_values<'v>(values: &[RawValue<'v>]) -> impl Iterator<Item = KeyValue<'v>> {
+    values
         .iter()
         .map(|value| KeyValue::from_raw(*value).unwrap())
-        .collect();
+}
+
+fn stored(values: &[RawValue<'_>]) -> StoredKey {
+    let values: Vec<KeyValue<'_>> = key_values(values).collect();
     let mut key = KeyBuffer::new();
     key.set(values.iter().copied());
     key.stored(&mut Vec::new()).unwrap().to_owned()
