@@ -2,6 +2,7 @@
 
 use crate::document::InferTypes;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Default of [`Options::memory`], bytes.
 pub const DEFAULT_MEMORY: u64 = 128 << 20;
@@ -9,6 +10,11 @@ pub const DEFAULT_MEMORY: u64 = 128 << 20;
 pub const LEAST_MEMORY: u64 = 8 << 20;
 /// Default of [`Options::batch_size`], documents.
 pub const DEFAULT_BATCH_SIZE: u32 = 1000;
+
+/// Default of [`Options::checkpoint_interval`].
+pub const DEFAULT_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
+/// Default of [`Options::lock_timeout`].
+pub const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How much of the staged files is verified before they are published.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +52,14 @@ pub struct Options {
     pub jobs: usize,
     /// Bytes for sorting, the WAL overlay and buffers.
     pub memory: u64,
+    /// Discard an interrupted migration instead of going on with it.
+    pub restart: bool,
+    /// Time between two checkpoints.
+    pub checkpoint_interval: Duration,
+    /// How long to wait for another run that has a directory locked.
+    pub lock_timeout: Duration,
+    /// Lock source and target.
+    pub lock: bool,
     /// The one instant of all timestamps written, Unix seconds; `None` is now.
     pub source_date_epoch: Option<i64>,
 }
@@ -66,6 +80,10 @@ impl Options {
             batch_size: DEFAULT_BATCH_SIZE,
             jobs: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             memory: DEFAULT_MEMORY,
+            restart: false,
+            checkpoint_interval: DEFAULT_CHECKPOINT_INTERVAL,
+            lock_timeout: DEFAULT_LOCK_TIMEOUT,
+            lock: true,
             source_date_epoch: None,
         }
     }

@@ -3,7 +3,7 @@
 use crate::progress::Phase;
 use crate::v1::wal::WalSummary;
 use crate::{Code, Place};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub enum Outcome {
 }
 
 /// Something that the operator should know and that did not stop the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
     /// Its kind.
     pub code: Code,

@@ -60,10 +60,11 @@ fn run_damaged(
 ) -> Result<(), Error> {
     let done = AtomicBool::new(false);
     let gate = Gate::guarded(move |change| {
-        let is_staged =
-            change.kind == ChangeKind::SyncDir && change.path.ends_with(".laura-migrate");
+        let is_work_dir = change.path.ends_with(".laura-migrate");
+        let is_sync = change.kind == ChangeKind::SyncDir && is_work_dir;
+        // The fresh log is the last file that is staged.
+        let is_staged = is_sync && change.path.join("wal.log").exists();
         if is_staged && !done.swap(true, Ordering::Relaxed) {
-            assert!(change.path.join("wal.log").exists());
             damage(change.path);
         }
         Verdict::Proceed

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::directories::Directories;
 use super::names::NameTable;
 use super::plan::{Plan, PlannedCollection};
-use super::{least_readable, unlisted};
+use super::{least_readable, open_files, unlisted};
 use crate::files::{Dir, InputFile};
 use crate::index::filter::Filter;
 use crate::index::{IndexDefinition, ListedText, SkipIndexes, parse_listed};
@@ -18,28 +18,67 @@ use crate::v1::wal::{Overlay, WalOptions, WalSummary};
 use crate::v2::metadata::IndexRecord;
 use crate::version::{self, DirectoryVersion};
 use crate::{Code, Error, Place, Result};
+use std::collections::HashMap;
 
 /// Largest share of `--memory` that the overlay of the write-ahead log may take.
 const OVERLAY_SHARE: u64 = 2;
 
 /// What the source directory holds.
-struct Sources {
-    snapshot: Option<InputFile>,
-    wal: Option<InputFile>,
+pub(super) struct Sources {
+    pub(super) snapshot: Option<InputFile>,
+    pub(super) wal: Option<InputFile>,
     pages: Option<InputFile>,
+    v1_files: Vec<String>,
+}
+
+impl Sources {
+    /// Finds and opens all of it. Snapshot and log are hashed while they are read.
+    pub(super) fn open(source: &Dir, options: &Options) -> Result<Self> {
+        let found = discover::find_snapshot(source, options.snapshot.as_deref())?;
+        let wal = source.open_file_if_exists(layout::WAL_FILE)?;
+        Ok(Self {
+            v1_files: v1_files(found.as_ref()),
+            snapshot: found.map(|found| found.file.hashing()),
+            wal: wal.map(|wal| wal.hashing()),
+            pages: source.open_file_if_exists(layout::DATA_FILE)?,
+        })
+    }
+
+    /// Fails if another process has one of the files open for writing.
+    pub(super) fn refuse_writers(&self) -> Result<Option<Warning>> {
+        let files: Vec<_> = [&self.snapshot, &self.wal, &self.pages]
+            .into_iter()
+            .flatten()
+            .collect();
+        open_files::refuse_writers(&files)
+    }
+}
+
+/// The overlay of an interrupted run's write-ahead log again, with the numbers of its plan.
+pub(super) fn restore_overlay(options: &Options, plan: &Plan) -> Result<Option<Overlay>> {
+    let Some(file) = &plan.wal else {
+        return Ok(None);
+    };
+    let numbers: HashMap<&str, u32> = plan
+        .collections
+        .iter()
+        .map(|collection| (collection.v1_name.as_str(), collection.overlay_number))
+        .collect();
+    let mut resolve = |name: &str, _| Ok(numbers.get(name).copied());
+    let wal = WalOptions {
+        after_lsn: plan.after_lsn,
+        memory_limit: options.memory / OVERLAY_SHARE,
+        resolve: &mut resolve,
+    };
+    Overlay::scan(file.clone(), wal).map(|(overlay, _)| Some(overlay))
 }
 
 /// Runs the phase.
 pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> Result<Plan> {
     let options = context.options;
     let source = &directories.source;
-    let found = discover::find_snapshot(source, options.snapshot.as_deref())?;
-    let v1_files = v1_files(found.as_ref());
-    let sources = Sources {
-        snapshot: found.map(|found| found.file),
-        wal: source.open_file_if_exists(layout::WAL_FILE)?,
-        pages: source.open_file_if_exists(layout::DATA_FILE)?,
-    };
+    let sources = Sources::open(source, options)?;
+    let hidden = sources.refuse_writers()?;
     let total = sources.snapshot.as_ref().map_or(0, InputFile::size);
     context.tracker.start_phase(
         Phase::Check,
@@ -61,6 +100,7 @@ pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> R
     let (overlay, wal_summary) = log.unzip();
     refuse_nothing(source, &sources, overlay.as_ref())?;
     let mut warnings = warnings_of(&sources, layout.as_ref(), wal_summary.as_ref());
+    warnings.extend(hidden);
     let collections = plan_collections(options, &sources, layout.as_ref(), names, &mut warnings)?;
     if let Some(pages) = &sources.pages {
         warnings.extend(unlisted::warning(pages)?);
@@ -73,11 +113,12 @@ pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> R
             .into_iter(),
     );
     Ok(Plan {
-        v1_files,
+        v1_files: sources.v1_files,
         v1_marker: v1_marker(source)?,
         snapshot: sources.snapshot,
         wal: sources.wal,
         overlay,
+        after_lsn: layout.as_ref().and_then(|layout| layout.wal_lsn),
         wal_summary,
         collections,
         infer_types: options.infer_types,

@@ -11,17 +11,23 @@
 //! budget of bytes; a chunk larger than the budget travels alone.
 
 use super::context::Context;
-use super::keys::{KeyFeeder, KeyStage, SortedKeys};
+use super::keys::{KeyFeeder, KeyStage, SortedKeys, ended};
 use super::parse::{Batch, Parsed, Task, Worker, places_of_id};
 use super::plan::{Plan, PlannedCollection};
-use super::state::{SourcePosition, Tally, WrittenCollection};
-use super::work::{STAGED_DATA, WorkDir};
+use super::state::{
+    CollectionsState, CurrentCollection, SourcePosition, State, Tally, WrittenCollection,
+};
+use super::work::{MATCHED, STAGED_DATA, WorkDir};
 use crate::document::bson::RawDocument;
 use crate::document::{ID_FIELD, ejson};
+use crate::files::AppendWriter;
+use crate::index::sort::SorterId;
 use crate::progress::{Phase, Totals};
 use crate::v1::wal::{Overlay, Replacement};
 use crate::v2::data_file::{self, ClosedPage, CollectionWriter};
-use crate::v2::page_file::PageFileWriter;
+use crate::v2::page::ChecksumPolicy;
+use crate::v2::page_file::{PageFileReader, PageFileWriter};
+use crate::v2::slotted::MAX_SLOT_CONTENT;
 use crate::{Code, Error, Place, Result};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::HashMap;
@@ -36,28 +42,24 @@ pub(super) struct Collected {
 }
 
 /// Bytes of the buffer that data pages are written from.
-const WRITE_BUFFER: usize = 1 << 20;
+pub(super) const WRITE_BUFFER: usize = 1 << 20;
 
-/// Runs the phase.
+/// Bytes of the buffer that matched log records are written from.
+const MATCHED_BUFFER: usize = 64 << 10;
+
+/// Runs the phase from `state` on, which is empty for a new run.
 pub(super) fn run(
     context: &mut Context<'_, '_>,
     plan: &mut Plan,
     work: &WorkDir,
+    mut state: CollectionsState,
 ) -> Result<Collected> {
-    context.tracker.start_phase(
-        Phase::Collections,
-        Totals {
-            bytes: plan.text_bytes(),
-            documents: plan.documents(),
-            collections: plan.collections.len() as u64,
-            ..Totals::default()
-        },
-        Totals::default(),
-    );
     let overlay = plan.overlay.take();
     let plan = &*plan;
-    let file = work.dir.create(STAGED_DATA, work.access)?;
-    let data = data_file::create(file, WRITE_BUFFER)?;
+    start_phase(context, plan, &state);
+    let data = open_data(work, &state)?;
+    let matched = restore_matched(work, overlay.as_ref(), state.matched())?;
+    let keys = refill_keys(context, plan, work, &data, &mut state)?;
     let (task_sender, tasks) = unbounded();
     let (parsed_sender, parsed) = unbounded();
     let (buffer_sender, buffers) = unbounded();
@@ -78,20 +80,22 @@ pub(super) fn run(
             }
         }
         drop((parsed_sender, tasks));
-        let (feeder, stage) = KeyStage::start(scope, plan, context.options, work)?;
+        let (feeder, stage) = KeyStage::start(scope, plan, keys);
+        let dispatch = Dispatch::new(
+            tasks_from(plan, &state),
+            context.options.memory,
+            task_sender,
+            parsed,
+            buffer_sender,
+        );
         let mut writer = Writer {
             plan,
             overlay: overlay.as_ref(),
+            matched,
             data,
             feeder,
-            dispatch: Dispatch::new(
-                plan,
-                context.options.memory,
-                task_sender,
-                parsed,
-                buffer_sender,
-            ),
-            written: Vec::new(),
+            dispatch,
+            state,
             tally: Tally::default(),
             document: Vec::new(),
         };
@@ -99,7 +103,7 @@ pub(super) fn run(
         let Writer {
             data,
             feeder,
-            written,
+            state,
             dispatch,
             ..
         } = writer;
@@ -107,12 +111,124 @@ pub(super) fn run(
         // A key stage that has failed is why the writer could not feed it: its error comes first.
         let keys = stage.finish(feeder)?;
         outcome?;
+        work.remove_file(MATCHED)?;
         Ok(Collected {
             data,
-            collections: written,
+            collections: state.written,
             keys,
         })
     })
+}
+
+fn start_phase(context: &mut Context<'_, '_>, plan: &Plan, state: &CollectionsState) {
+    let totals = Totals {
+        bytes: plan.text_bytes(),
+        documents: plan.documents(),
+        collections: plan.collections.len() as u64,
+        ..Totals::default()
+    };
+    let left: u64 = tasks_from(plan, state).map(|task| task.chunk.bytes).sum();
+    let written = state
+        .written
+        .iter()
+        .chain(state.current.as_ref().map(|current| &current.written));
+    let done = Totals {
+        bytes: totals.bytes.saturating_sub(left),
+        documents: written.map(|written| written.tally.documents).sum(),
+        collections: state.written.len() as u64,
+        ..Totals::default()
+    };
+    context
+        .tracker
+        .start_phase(Phase::Collections, totals, done);
+}
+
+fn open_data(work: &WorkDir, state: &CollectionsState) -> Result<PageFileWriter> {
+    match state.page_count() {
+        0 => {
+            work.remove_file(STAGED_DATA)?;
+            let file = work.dir.create(STAGED_DATA, work.access)?;
+            let mut data = data_file::create(file, WRITE_BUFFER)?;
+            // The reader that keys are refilled from has to find whole pages.
+            data.flush()?;
+            Ok(data)
+        }
+        pages => PageFileWriter::resume(work.dir.reopen(STAGED_DATA)?, pages, WRITE_BUFFER),
+    }
+}
+
+/// Marks what documents in closed pages have matched before, and goes on noting it down.
+fn restore_matched(
+    work: &WorkDir,
+    overlay: Option<&Overlay>,
+    count: u64,
+) -> Result<Option<AppendWriter>> {
+    let Some(overlay) = overlay.filter(|overlay| !overlay.is_empty()) else {
+        return Ok(None);
+    };
+    if count > 0 {
+        let file = work.dir.open_file(MATCHED)?;
+        let bytes = file.read_all(u64::MAX)?;
+        let records = bytes
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .copied()
+            .map(u64::from_le_bytes);
+        overlay.restore_matched(records.take(usize::try_from(count).unwrap_or(usize::MAX)))?;
+    }
+    work.append_to(MATCHED, count * 8, MATCHED_BUFFER).map(Some)
+}
+
+fn refill_keys(
+    context: &Context<'_, '_>,
+    plan: &Plan,
+    work: &WorkDir,
+    data: &PageFileWriter,
+    state: &mut CollectionsState,
+) -> Result<SortedKeys> {
+    let keys = std::mem::take(&mut state.keys);
+    let current = state.current.map(|current| current.written);
+    let written: Vec<_> = state.written.iter().copied().chain(current).collect();
+    let file = PageFileReader::open(data.file().reader()?, ChecksumPolicy::Required)?;
+    SortedKeys::refill(
+        plan,
+        context.options,
+        work,
+        keys,
+        &file,
+        &written,
+        SorterId(0),
+    )
+}
+
+/// The chunks that are not in closed pages whole, in order.
+fn tasks_from<'p>(
+    plan: &'p Plan,
+    state: &CollectionsState,
+) -> impl Iterator<Item = Task> + use<'p> {
+    let current = state.written.len();
+    let passed = match state.current.map(|current| current.next) {
+        None => 0,
+        Some(SourcePosition::Snapshot { chunk, .. }) => chunk,
+        Some(SourcePosition::WalOnly { .. }) => usize::MAX,
+    };
+    let collections = plan.collections.iter().enumerate().skip(current);
+    let chunks = collections.flat_map(move |(collection, planned)| {
+        let passed = if collection == current { passed } else { 0 };
+        planned
+            .chunks
+            .iter()
+            .skip(passed)
+            .map(move |chunk| (collection, *chunk))
+    });
+    (0..)
+        .zip(chunks)
+        .map(|(sequence, (collection, chunk))| Task {
+            sequence,
+            collection,
+            chunk,
+        })
 }
 
 /// Hands out tasks and puts the results in order.
@@ -134,28 +250,13 @@ struct Dispatch<'p> {
 
 impl<'p> Dispatch<'p> {
     fn new(
-        plan: &'p Plan,
+        waiting: impl Iterator<Item = Task> + 'p,
         memory: u64,
         tasks: Sender<Task>,
         parsed: Receiver<Parsed>,
         buffers: Sender<Vec<u8>>,
     ) -> Self {
-        let chunks = plan
-            .collections
-            .iter()
-            .enumerate()
-            .flat_map(|(collection, planned)| {
-                planned.chunks.iter().map(move |chunk| (collection, *chunk))
-            });
-        let mut waiting = Box::new(
-            (0..)
-                .zip(chunks)
-                .map(|(sequence, (collection, chunk))| Task {
-                    sequence,
-                    collection,
-                    chunk,
-                }),
-        );
+        let mut waiting = Box::new(waiting);
         let next = waiting.next();
         Self {
             waiting,
@@ -224,10 +325,14 @@ const LARGEST_KEPT_BUFFER: usize = 4 << 20;
 struct Writer<'p, 'o> {
     plan: &'p Plan,
     overlay: Option<&'o Overlay>,
+    /// Offsets of the log records that documents of the snapshot have matched.
+    matched: Option<AppendWriter>,
     data: PageFileWriter,
     feeder: KeyFeeder,
     dispatch: Dispatch<'p>,
-    written: Vec<WrittenCollection>,
+    /// As of the last closed page.
+    state: CollectionsState,
+    /// Of the current collection, as of the last document.
     tally: Tally,
     /// A document from the write-ahead log.
     document: Vec<u8>,
@@ -236,19 +341,24 @@ struct Writer<'p, 'o> {
 impl Writer<'_, '_> {
     fn write_all(&mut self, context: &mut Context<'_, '_>) -> Result<()> {
         let plan = self.plan;
-        for (position, collection) in plan.collections.iter().enumerate() {
-            self.tally = Tally::default();
+        for (position, collection) in plan
+            .collections
+            .iter()
+            .enumerate()
+            .skip(self.state.written.len())
+        {
             self.feeder.begin(position, collection)?;
-            let mut pages = CollectionWriter::new(collection.id, &self.data);
-            self.write_snapshot(context, collection, &mut pages)?;
-            self.write_wal_only(context, collection, &mut pages)?;
+            let (mut pages, next) = self.begin(collection);
+            let next = self.write_snapshot(context, collection, &mut pages, next)?;
+            self.write_wal_only(context, collection, &mut pages, next)?;
             let feeder = &mut self.feeder;
             let pages = pages.finish(&mut self.data, &mut |closed| feeder.page(closed))?;
             self.feeder.end()?;
-            self.written.push(WrittenCollection {
+            self.state.written.push(WrittenCollection {
                 pages,
                 tally: self.tally,
             });
+            self.state.current = None;
             context
                 .counters()
                 .collections
@@ -257,54 +367,128 @@ impl Writer<'_, '_> {
         self.data.flush()
     }
 
+    /// Where the collection goes on, or starts.
+    fn begin(&mut self, collection: &PlannedCollection) -> (CollectionWriter, SourcePosition) {
+        if let Some(CurrentCollection { written, next }) = self.state.current {
+            self.tally = written.tally;
+            return (CollectionWriter::resume(collection.id, written.pages), next);
+        }
+        let pages = CollectionWriter::new(collection.id, &self.data);
+        self.tally = Tally::default();
+        let written = WrittenCollection {
+            pages: pages.pages(),
+            tally: self.tally,
+        };
+        let next = SourcePosition::default();
+        self.state.current = Some(CurrentCollection { written, next });
+        (pages, next)
+    }
+
+    /// Makes everything up to the last closed page durable, and a checkpoint of it.
+    fn checkpoint(&mut self, context: &mut Context<'_, '_>) -> Result<()> {
+        let keys = self.feeder.state()?;
+        self.data.sync()?;
+        if let Some(matched) = &mut self.matched {
+            matched.sync()?;
+        }
+        let keys = keys.recv().unwrap_or_else(|_| Err(ended()))?;
+        context.save(&State::Collections(CollectionsState {
+            keys,
+            ..self.state.clone()
+        }))
+    }
+
+    /// Between batches: a checkpoint if one is due, and the end if that is asked for.
+    fn pause(&mut self, context: &mut Context<'_, '_>) -> Result<()> {
+        if context.wants_checkpoint() {
+            self.checkpoint(context)?;
+        }
+        context.interrupt.check()
+    }
+
+    /// Writes the documents of the snapshot from `next` on; gives what comes after them.
     fn write_snapshot(
         &mut self,
         context: &mut Context<'_, '_>,
         collection: &PlannedCollection,
         pages: &mut CollectionWriter,
-    ) -> Result<()> {
-        for chunk in &collection.chunks {
+        next: SourcePosition,
+    ) -> Result<SourcePosition> {
+        let SourcePosition::Snapshot {
+            chunk: first,
+            documents: mut passed,
+        } = next
+        else {
+            return Ok(next);
+        };
+        for (number, chunk) in collection.chunks.iter().enumerate().skip(first) {
+            let mut documents = 0;
             loop {
                 let batch = self.dispatch.next_batch()?;
-                self.write_batch(context, collection, pages, &batch)?;
-                let (is_last, bytes) = (batch.is_last, batch.text_bytes);
-                let documents = batch.documents.len() as u64;
+                let at = SourcePosition::Snapshot {
+                    chunk: number,
+                    documents,
+                };
+                self.write_batch(context, collection, pages, &batch, at, passed)?;
+                documents += batch.documents.len() as u64;
+                context.count(batch.text_bytes, batch.documents.len() as u64);
+                let is_last = batch.is_last;
                 self.dispatch.done(batch, chunk.bytes);
-                context.advance(bytes, documents)?;
+                self.pause(context)?;
                 if is_last {
                     break;
                 }
             }
+            passed = 0;
         }
-        Ok(())
+        Ok(SourcePosition::WalOnly { documents: 0 })
     }
 
+    /// Writes a batch that begins at `at`, but for the first `passed` documents of its chunk.
     fn write_batch(
         &mut self,
         context: &Context<'_, '_>,
         collection: &PlannedCollection,
         pages: &mut CollectionWriter,
         batch: &Batch,
+        at: SourcePosition,
+        passed: u64,
     ) -> Result<()> {
-        self.tally.generated_ids += batch.generated_ids;
-        self.tally.emptied_array_documents += batch.emptied_array_documents;
-        self.tally.unknown_keys += batch.unknown_keys;
-        for (bson, parsed) in batch.iter() {
+        let SourcePosition::Snapshot { chunk, documents } = at else {
+            return Ok(());
+        };
+        for (documents, (bson, parsed)) in (documents..).zip(batch.iter()) {
+            if documents < passed {
+                continue;
+            }
+            let at = SourcePosition::Snapshot { chunk, documents };
             match self.replacement(collection, bson, parsed.id_hash)? {
-                None => self.insert(context, pages, bson, parsed.digest)?,
-                Some(Replacement::Deleted { .. }) => self.tally.matched += 1,
+                None => self.insert(context, pages, bson, parsed.digest, at)?,
+                Some(Replacement::Deleted { record }) => self.note_match(record)?,
                 Some(Replacement::Document { record, .. }) => {
-                    self.tally.matched += 1;
-                    self.insert_from_wal(context, pages, record)?;
+                    self.insert_from_wal(context, pages, record, at)?;
+                    self.note_match(record)?;
                 }
                 Some(Replacement::AlreadyMatched) => {
                     return Err(duplicate_id(self.plan, collection, bson));
                 }
             }
+            self.tally.generated_ids += u64::from(parsed.generated_id);
+            self.tally.emptied_array_documents += u64::from(parsed.emptied_array_documents);
+            self.tally.unknown_keys += u64::from(parsed.unknown_keys);
         }
         Ok(())
     }
 
+    fn note_match(&mut self, record: u64) -> Result<()> {
+        self.tally.matched += 1;
+        match &mut self.matched {
+            Some(matched) => matched.append(&record.to_le_bytes()),
+            None => Ok(()),
+        }
+    }
+
+    #[inline]
     fn replacement(
         &mut self,
         collection: &PlannedCollection,
@@ -333,15 +517,28 @@ impl Writer<'_, '_> {
         context: &mut Context<'_, '_>,
         collection: &PlannedCollection,
         pages: &mut CollectionWriter,
+        next: SourcePosition,
     ) -> Result<()> {
-        let Some(overlay) = self.overlay else {
+        let (Some(overlay), SourcePosition::WalOnly { documents: passed }) = (self.overlay, next)
+        else {
             return Ok(());
         };
-        let records = overlay.remaining(collection.overlay_number);
-        for record in records {
+        let records = overlay
+            .remaining(collection.overlay_number)
+            .enumerate()
+            .skip(passed);
+        for (documents, record) in records {
+            self.insert_from_wal(
+                context,
+                pages,
+                record,
+                SourcePosition::WalOnly { documents },
+            )?;
             self.tally.wal_only += 1;
-            self.insert_from_wal(context, pages, record)?;
-            context.advance(0, 1)?;
+            context.count(0, 1);
+            if documents % WAL_BATCH == 0 {
+                self.pause(context)?;
+            }
         }
         Ok(())
     }
@@ -351,18 +548,21 @@ impl Writer<'_, '_> {
         context: &Context<'_, '_>,
         pages: &mut CollectionWriter,
         record: u64,
+        at: SourcePosition,
     ) -> Result<()> {
         let mut document = std::mem::take(&mut self.document);
         if let Some(overlay) = self.overlay {
             overlay.read_document(record, &mut document)?;
         }
-        self.insert(context, pages, &document, xxh3_128(&document))?;
+        self.insert(context, pages, &document, xxh3_128(&document), at)?;
         if document.capacity() <= LARGEST_KEPT_BUFFER {
             self.document = document;
         }
         Ok(())
     }
 
+    /// Writes one document, which comes from `at`. If that closes a page, the state that a
+    /// checkpoint can go on from is now the one before this document.
     #[inline]
     fn insert(
         &mut self,
@@ -370,11 +570,23 @@ impl Writer<'_, '_> {
         pages: &mut CollectionWriter,
         bson: &[u8],
         digest: u128,
+        at: SourcePosition,
     ) -> Result<()> {
         let feeder = &mut self.feeder;
-        let mut on_closed = |closed: ClosedPage<'_>| feeder.page(closed);
+        let mut has_closed = false;
+        let mut on_closed = |closed: ClosedPage<'_>| {
+            has_closed = true;
+            feeder.page(closed)
+        };
         let slot = pages.insert(&mut self.data, bson, &mut on_closed)?;
-        if bson.len() > crate::v2::slotted::MAX_SLOT_CONTENT {
+        if has_closed {
+            let written = WrittenCollection {
+                pages: pages.pages(),
+                tally: self.tally,
+            };
+            self.state.current = Some(CurrentCollection { written, next: at });
+        }
+        if bson.len() > MAX_SLOT_CONTENT {
             self.feeder.overflow(slot, RawDocument::trusted(bson))?;
         }
         self.tally.documents += 1;
@@ -386,6 +598,9 @@ impl Writer<'_, '_> {
         Ok(())
     }
 }
+
+/// Documents of the write-ahead log after which a checkpoint may be made.
+const WAL_BATCH: usize = 1024;
 
 /// The error for an `_id` that the snapshot has twice; looks up both places.
 pub(super) fn duplicate_id(plan: &Plan, collection: &PlannedCollection, bson: &[u8]) -> Error {
@@ -417,12 +632,5 @@ pub(super) fn duplicate_id(plan: &Plan, collection: &PlannedCollection, bson: &[
             "two documents of the collection have the same _id".to_owned(),
             Place::file(path),
         ),
-    }
-}
-
-impl SourcePosition {
-    /// True where nothing of the collection has been read yet.
-    pub(super) fn is_start(self) -> bool {
-        self == Self::START
     }
 }

@@ -1,12 +1,14 @@
 //! What every phase needs: options, progress, and being told to stop.
 
+use super::checkpoint::Checkpointer;
 use super::interrupt::Interrupt;
+use super::state::State;
+use crate::Result;
 use crate::document::ID_FIELD;
 use crate::document::bson::RawDocument;
 use crate::index::key::{KeyBuffer, KeyValue};
 use crate::options::{Options, Verification};
 use crate::progress::{Counters, Tracker};
-use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use xxhash_rust::xxh3::xxh3_64;
@@ -17,6 +19,7 @@ pub(super) struct Context<'a, 's> {
     pub(super) tracker: Tracker<'s>,
     pub(super) interrupt: Interrupt,
     pub(super) sample: Sample,
+    pub(super) checkpointer: Option<Checkpointer>,
 }
 
 impl<'a, 's> Context<'a, 's> {
@@ -26,6 +29,7 @@ impl<'a, 's> Context<'a, 's> {
             tracker,
             interrupt,
             sample: Sample::of(options.verification),
+            checkpointer: None,
         }
     }
 
@@ -33,18 +37,33 @@ impl<'a, 's> Context<'a, 's> {
         self.tracker.counters()
     }
 
-    /// Some work was done: counts it, reports now and then, and stops if that is asked for.
-    pub(super) fn advance(&mut self, bytes: u64, documents: u64) -> Result<()> {
+    /// Some work was done: counts it, and reports now and then.
+    pub(super) fn count(&mut self, bytes: u64, documents: u64) {
         let counters = self.tracker.counters_ref();
         counters.bytes.fetch_add(bytes, Ordering::Relaxed);
         counters.documents.fetch_add(documents, Ordering::Relaxed);
-        self.pause()
+        self.tracker.tick();
     }
 
-    /// Reports now and then, and stops if that is asked for.
-    pub(super) fn pause(&mut self) -> Result<(), Error> {
-        self.tracker.tick();
+    /// [`Self::count`], for phases that keep nothing: stops if that is asked for.
+    pub(super) fn advance(&mut self, bytes: u64, documents: u64) -> Result<()> {
+        self.count(bytes, documents);
         self.interrupt.check()
+    }
+
+    /// True when a checkpoint is due, or the run is to stop and should leave one.
+    pub(super) fn wants_checkpoint(&self) -> bool {
+        self.checkpointer
+            .as_ref()
+            .is_some_and(|checkpointer| checkpointer.is_due() || self.interrupt.is_requested())
+    }
+
+    /// Replaces the checkpoint. What it says must be durable.
+    pub(super) fn save(&mut self, state: &State) -> Result<()> {
+        match &mut self.checkpointer {
+            Some(checkpointer) => checkpointer.save(state),
+            None => Ok(()),
+        }
     }
 }
 

@@ -85,10 +85,15 @@ impl Journal {
 
     /// The journal of a publish that was cut off, if there is one below `target`.
     pub(super) fn read(target: &Dir) -> Result<Option<Self>> {
+        Self::read_named(target, JOURNAL)
+    }
+
+    /// The journal under its own name or another one.
+    pub(super) fn read_named(target: &Dir, name: &str) -> Result<Option<Self>> {
         if target.entry(WORK_DIR)?.is_none() {
             return Ok(None);
         }
-        let Some(file) = target.open_dir(WORK_DIR)?.open_file_if_exists(JOURNAL)? else {
+        let Some(file) = target.open_dir(WORK_DIR)?.open_file_if_exists(name)? else {
             return Ok(None);
         };
         let damaged = |sentence: &str| {

@@ -1,19 +1,20 @@
 //! The key stage: a thread of its own that takes closed pages and sorts their documents' keys.
 
 use super::plan::{Plan, PlannedCollection};
+use super::state::{KeyState, WrittenCollection};
 use super::work::{SORT_RUNS, WorkDir};
 use crate::document::InferTypes;
 use crate::document::bson::RawDocument;
 use crate::document::time::parse_rfc3339;
-use crate::files::AppendWriter;
 use crate::index::IndexDefinition;
 use crate::index::extract::{DocumentFilter, Extraction, ExtractorSet, KeyExtractor};
 use crate::index::filter::Filter;
 use crate::index::key::KeyBuffer;
 use crate::index::sort::{SortPool, SorterId, SpillFile};
 use crate::options::Options;
-use crate::v2::data_file::ClosedPage;
+use crate::v2::data_file::{ClosedPage, scan_documents};
 use crate::v2::page::{PAGE_SIZE, PageBytes};
+use crate::v2::page_file::PageFileReader;
 use crate::v2::slotted::{SlotContent, SlottedPage};
 use crate::v2::{DocumentAddress, PageId, SlotNumber};
 use crate::{Code, Error, Result};
@@ -26,6 +27,13 @@ const PAGES: usize = 64;
 
 /// Bytes of the buffer that sort runs are written from.
 const RUN_BUFFER: usize = 256 << 10;
+
+/// What the writer sends to the stage.
+enum Feed {
+    Pages(Pages),
+    /// Makes what is in runs durable and answers with the state after all pages sent so far.
+    State(Sender<Result<KeyState>>),
+}
 
 /// Closed pages of one collection, with the keys of documents that do not lie in them.
 #[derive(Debug, Default)]
@@ -51,7 +59,7 @@ struct OverflowKey {
 /// The writer's end of the stage.
 pub(super) struct KeyFeeder {
     pages: Pages,
-    sender: Sender<Pages>,
+    sender: Sender<Feed>,
     empty: Receiver<Pages>,
     /// For overflow documents, whose bytes only the writer has at hand.
     extractors: ExtractorSet,
@@ -98,19 +106,41 @@ impl KeyFeeder {
         self.send()
     }
 
+    /// The state of the stage after all closed pages, for a checkpoint; comes when it is ready.
+    pub(super) fn state(&mut self) -> Result<Receiver<Result<KeyState>>> {
+        self.send()?;
+        let (answer, state) = bounded(1);
+        self.sender.send(Feed::State(answer)).map_err(|_| ended())?;
+        Ok(state)
+    }
+
+    /// Sends the closed pages. Keys of overflow documents in the open page stay.
     fn send(&mut self) -> Result<()> {
         let mut next = self.empty.try_recv().unwrap_or_default();
         next.collection = self.pages.collection;
         next.ids.clear();
         next.bytes.clear();
         next.overflow.clear();
+        let closed = self.pages.ids.len();
+        let open = self
+            .pages
+            .overflow
+            .partition_point(|late| late.page < closed);
+        let late = self.pages.overflow.drain(open..);
+        next.overflow.extend(late.map(|late| OverflowKey {
+            page: late.page - closed,
+            ..late
+        }));
         let full = std::mem::replace(&mut self.pages, next);
-        let failed = |_| Error::new(Code::Internal, "the key stage has ended early");
-        self.sender.send(full).map_err(failed)
+        self.sender.send(Feed::Pages(full)).map_err(|_| ended())
     }
 }
 
-/// Keys of all collections, in sorted runs.
+pub(super) fn ended() -> Error {
+    Error::new(Code::Internal, "the key stage has ended early")
+}
+
+/// Keys of all collections, in memory and in sorted runs.
 pub(super) struct SortedKeys {
     pub(super) pool: SortPool,
     /// For each collection, in plan order, its indexes' keys.
@@ -125,6 +155,99 @@ pub(super) struct SortedIndex {
     pub(super) unindexable: u64,
 }
 
+impl SortedKeys {
+    /// The keys of an interrupted run, as far as they are in runs; a new set for a new one.
+    fn restore(plan: &Plan, options: &Options, work: &WorkDir, state: KeyState) -> Result<Self> {
+        let runs = work.clone();
+        let bytes = state.pool.spill_bytes;
+        let spill = SpillFile::new(move || runs.append_to(SORT_RUNS, bytes, RUN_BUFFER));
+        let mut pool = if state.pool.sorters.is_empty() {
+            SortPool::new(sort_budget(options), spill)
+        } else {
+            SortPool::restore(sort_budget(options), spill, state.pool)?
+        };
+        let mut number = 0;
+        let mut sorters = Vec::with_capacity(plan.collections.len());
+        for (position, collection) in plan.collections.iter().enumerate() {
+            let unindexable = state.unindexable.get(position);
+            let mut sorted = Vec::with_capacity(collection.indexes.len());
+            for index in 0..collection.indexes.len() {
+                if pool.len() <= number as usize {
+                    pool.add_index();
+                }
+                let unindexable = unindexable.and_then(|counts| counts.get(index)).copied();
+                sorted.push(SortedIndex {
+                    sorter: SorterId(number),
+                    unindexable: unindexable.unwrap_or_default(),
+                });
+                number += 1;
+            }
+            sorters.push(sorted);
+        }
+        Ok(Self { pool, sorters })
+    }
+
+    /// [`Self::restore`], and gives the sorters from `first` on the keys that were in memory, from
+    /// the staged pages of `written`.
+    pub(super) fn refill(
+        plan: &Plan,
+        options: &Options,
+        work: &WorkDir,
+        state: KeyState,
+        file: &PageFileReader,
+        written: &[WrittenCollection],
+        first: SorterId,
+    ) -> Result<Self> {
+        let mut keys = Self::restore(plan, options, work, state)?;
+        for ((planned, written), sorters) in plan.collections.iter().zip(written).zip(&keys.sorters)
+        {
+            let pages = written.pages;
+            let end = pages.first_page.0 + pages.page_count;
+            let wanted = sorters
+                .iter()
+                .map(|index| index.sorter)
+                .filter(|sorter| *sorter >= first);
+            let covered = wanted
+                .map(|sorter| keys.pool.covered(sorter).unwrap_or_default())
+                .min();
+            let Some(covered) = covered else { continue };
+            let start = covered.page.0.max(pages.first_page.0);
+            if start >= end {
+                continue;
+            }
+            let mut extractors = extractors(planned, plan.infer_types)?;
+            let pool = &mut keys.pool;
+            scan_documents(file, PageId(start), end - start, |address, bson| {
+                extractors.extract(RawDocument::trusted(bson), |index, extraction, key| {
+                    let Some(index) = sorters.get(index) else {
+                        return Ok(());
+                    };
+                    let known = pool
+                        .covered(index.sorter)
+                        .is_some_and(|covered| address <= covered);
+                    match extraction {
+                        _ if known || index.sorter < first => Ok(()),
+                        Extraction::Key => pool.push(index.sorter, key, address),
+                        _ => pool.pass(index.sorter, address),
+                    }
+                })
+            })?;
+        }
+        Ok(keys)
+    }
+
+    /// What is in runs, made durable.
+    pub(super) fn state(&mut self) -> Result<KeyState> {
+        self.pool.sync()?;
+        let counts =
+            |sorters: &Vec<SortedIndex>| sorters.iter().map(|index| index.unindexable).collect();
+        Ok(KeyState {
+            pool: self.pool.state(),
+            unindexable: self.sorters.iter().map(counts).collect(),
+        })
+    }
+}
+
 /// The running stage.
 pub(super) struct KeyStage<'scope> {
     thread: ScopedJoinHandle<'scope, Result<SortedKeys>>,
@@ -134,23 +257,29 @@ impl<'scope> KeyStage<'scope> {
     pub(super) fn start<'env: 'scope>(
         scope: &'scope Scope<'scope, 'env>,
         plan: &'env Plan,
-        options: &Options,
-        work: &'env WorkDir,
-    ) -> Result<(KeyFeeder, Self)> {
-        let (sender, full) = bounded(4);
+        keys: SortedKeys,
+    ) -> (KeyFeeder, Self) {
+        let (sender, fed) = bounded(4);
         let (recycle, empty) = bounded(4);
-        let runs = work.clone();
-        let runs = SpillFile::new(move || {
-            let file = runs.dir.create(SORT_RUNS, runs.private())?;
-            Ok(AppendWriter::new(file, 0, RUN_BUFFER))
-        });
-        let pool = SortPool::new(sort_budget(options), runs);
-        let mut sorter = Sorter::new(plan, pool)?;
+        let mut sorter = Sorter {
+            plan,
+            keys,
+            collection: None,
+            extractors: ExtractorSet::new([]),
+        };
         let thread = scope.spawn(move || {
-            for pages in full {
-                sorter.pages(&pages)?;
-                // A feeder that has ended needs no empty buffers.
-                let _ = recycle.try_send(pages);
+            for feed in fed {
+                match feed {
+                    Feed::Pages(pages) => {
+                        sorter.pages(&pages)?;
+                        // A feeder that has ended needs no empty buffers.
+                        let _ = recycle.try_send(pages);
+                    }
+                    Feed::State(answer) => {
+                        // A writer that has failed does not wait for the answer.
+                        let _ = answer.send(sorter.keys.state());
+                    }
+                }
             }
             Ok(sorter.keys)
         });
@@ -161,7 +290,7 @@ impl<'scope> KeyStage<'scope> {
             extractors: ExtractorSet::new([]),
             infer_types: plan.infer_types,
         };
-        Ok((feeder, Self { thread }))
+        (feeder, Self { thread })
     }
 
     /// Ends the stage when all pages that the feeder has sent are sorted in.
@@ -185,28 +314,7 @@ struct Sorter<'p> {
     extractors: ExtractorSet,
 }
 
-impl<'p> Sorter<'p> {
-    fn new(plan: &'p Plan, mut pool: SortPool) -> Result<Self> {
-        let sorters = plan
-            .collections
-            .iter()
-            .map(|collection| {
-                let sorted = |_| SortedIndex {
-                    sorter: pool.add_index(),
-                    unindexable: 0,
-                };
-                collection.indexes.iter().map(sorted).collect()
-            })
-            .collect();
-        let keys = SortedKeys { pool, sorters };
-        Ok(Self {
-            plan,
-            keys,
-            collection: None,
-            extractors: ExtractorSet::new([]),
-        })
-    }
-
+impl Sorter<'_> {
     fn pages(&mut self, pages: &Pages) -> Result<()> {
         let missing = || Error::new(Code::Internal, "pages of a collection that is not planned");
         if self.collection != Some(pages.collection) {
@@ -227,37 +335,51 @@ impl<'p> Sorter<'p> {
         let mut overflow = pages.overflow.iter().peekable();
         let bytes = pages.bytes.as_chunks::<PAGE_SIZE>().0;
         for (number, (&page, bytes)) in pages.ids.iter().zip(bytes).enumerate() {
-            let mut visit = |slot, index: usize, extraction, key: &KeyBuffer| {
-                let address = DocumentAddress { page, slot };
-                match (extraction, sorters.get_mut(index)) {
-                    (Extraction::Key, Some(index)) => pool.push(index.sorter, key, address)?,
-                    (Extraction::Unindexable, Some(index)) => index.unindexable += 1,
-                    _ => {}
-                }
-                Ok(())
-            };
-            for_each_document(bytes, |slot, document| {
-                self.extractors.extract(document, |index, extraction, key| {
-                    visit(slot, index, extraction, key)
-                })
-            })?;
-            while let Some(late) = overflow.next_if(|late| late.page == number) {
-                visit(late.slot, late.index, late.extraction, &late.key)?;
+            let mut late = Vec::new();
+            while let Some(key) = overflow.next_if(|late| late.page == number) {
+                late.push(key);
             }
+            sort_page(page, bytes, &late, &mut self.extractors, sorters, pool)?;
         }
         Ok(())
     }
 }
 
-/// Visits the documents that lie in a page that this program has just written.
-fn for_each_document(
-    page: &PageBytes,
-    mut visit: impl FnMut(SlotNumber, RawDocument<'_>) -> Result<()>,
+/// Sorts in the keys of a page's documents, in the order of their slots.
+fn sort_page(
+    page: PageId,
+    bytes: &PageBytes,
+    overflow: &[&OverflowKey],
+    extractors: &mut ExtractorSet,
+    sorters: &mut [SortedIndex],
+    pool: &mut SortPool,
 ) -> Result<()> {
     let broken = |error| Error::new(Code::Internal, "a page was built wrong").because(error);
-    for slot in SlottedPage::open(page).map_err(broken)?.slots() {
-        if let (slot, SlotContent::Document(bytes)) = slot.map_err(broken)? {
-            visit(slot, RawDocument::trusted(bytes))?;
+    let mut visit = |address, index: usize, extraction, key: &KeyBuffer| {
+        let Some(index) = sorters.get_mut(index) else {
+            return Ok(());
+        };
+        match extraction {
+            Extraction::Key => return pool.push(index.sorter, key, address),
+            Extraction::Unindexable => index.unindexable += 1,
+            Extraction::Missing | Extraction::FilteredOut => {}
+        }
+        pool.pass(index.sorter, address)
+    };
+    for slot in SlottedPage::open(bytes).map_err(broken)?.slots() {
+        let (slot, content) = slot.map_err(broken)?;
+        let address = DocumentAddress { page, slot };
+        match content {
+            SlotContent::Document(bson) => {
+                extractors.extract(RawDocument::trusted(bson), |index, extraction, key| {
+                    visit(address, index, extraction, key)
+                })?;
+            }
+            SlotContent::Overflow(_) => {
+                for late in overflow.iter().filter(|late| late.slot == slot) {
+                    visit(address, late.index, late.extraction, &late.key)?;
+                }
+            }
         }
     }
     Ok(())

@@ -37,10 +37,14 @@ pub(super) fn lock(directory: &Dir, sharing: Sharing, timeout: Duration) -> Resu
             Err(Errno::WOULDBLOCK) if started.elapsed() < timeout => std::thread::sleep(RETRY),
             Err(Errno::WOULDBLOCK) => return Err(held(directory, timeout)),
             Err(errno) => {
-                return Err(Error::new(Code::LockUnsupported, "the directory cannot be locked")
-                    .at(Place::file(directory.path()))
-                    .because(std::io::Error::from(errno))
-                    .hint("if you are sure that nothing else uses the directory, add --no-lock"));
+                return Err(
+                    Error::new(Code::LockUnsupported, "the directory cannot be locked")
+                        .at(Place::file(directory.path()))
+                        .because(std::io::Error::from(errno))
+                        .hint(
+                            "if you are sure that nothing else uses the directory, add --no-lock",
+                        ),
+                );
             }
         }
     }
@@ -49,7 +53,12 @@ pub(super) fn lock(directory: &Dir, sharing: Sharing, timeout: Duration) -> Resu
 fn held(directory: &Dir, timeout: Duration) -> Error {
     let holder = RunInfo::read(directory).ok().flatten().map_or_else(
         || "another process".to_owned(),
-        |info| format!("another run (pid {} on {}, started {})", info.pid, info.host, info.started),
+        |info| {
+            format!(
+                "another run (pid {} on {}, started {})",
+                info.pid, info.host, info.started
+            )
+        },
     );
     Error::new(Code::Locked, format!("the directory is locked by {holder}"))
         .at(Place::file(directory.path()))

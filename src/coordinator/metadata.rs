@@ -1,6 +1,6 @@
 //! `metadata.db` and `wal.log` of the staged directory, and reading them back.
 
-use super::indexes::{self, Built, BuiltCollection};
+use super::indexes::{Built, BuiltCollection, BuiltIndex as BuiltTree};
 use super::plan::{Plan, PlannedCollection};
 use super::work::{STAGED_METADATA, STAGED_WAL, WorkDir};
 use crate::files::Dir;
@@ -21,10 +21,13 @@ const WRITE_BUFFER: usize = 256 << 10;
 /// Writes both files and makes them durable.
 pub(super) fn write(plan: &Plan, work: &WorkDir, built: &Built) -> Result<()> {
     let layout = layout_of(plan)?;
+    // An interrupted run may have come as far.
+    work.remove_file(STAGED_METADATA)?;
+    work.remove_file(STAGED_WAL)?;
     let file = work.dir.create(STAGED_METADATA, work.access)?;
     let mut writer = MetadataWriter::create(file, &layout, WRITE_BUFFER)?;
     for (planned, built) in plan.collections.iter().zip(&built.collections) {
-        let (record, indexes) = records(plan, planned, built)?;
+        let (record, indexes) = records(plan, planned, built);
         writer.write_collection(&record, &indexes)?;
     }
     writer.finish()?;
@@ -59,7 +62,7 @@ fn records(
     plan: &Plan,
     planned: &PlannedCollection,
     built: &BuiltCollection,
-) -> Result<(CollectionRecord, Vec<IndexMetadata>)> {
+) -> (CollectionRecord, Vec<IndexMetadata>) {
     let written = &built.written;
     let pages = written.pages;
     let extents = match pages.page_count {
@@ -97,27 +100,16 @@ fn records(
             statistics: statistics(index_id, index, plan.instant_ns),
         });
     }
-    Ok((record, indexes))
+    (record, indexes)
 }
 
-fn statistics(index_id: u32, index: &indexes::BuiltIndex, instant_ns: i64) -> StatisticsRecord {
-    let tree = &index.tree;
+fn statistics(index_id: u32, index: &BuiltTree, instant_ns: i64) -> StatisticsRecord {
     StatisticsRecord {
         index_id,
-        total_entries: tree.entry_count,
-        unique_keys: tree.unique_keys,
-        height: tree.height,
-        leaf_nodes: tree.leaf_nodes,
-        internal_nodes: tree.internal_nodes,
-        avg_key_size: tree.avg_key_size(),
-        avg_value_size: tree.avg_value_size(),
-        min_key: index.ends.min.clone(),
-        max_key: index.ends.max.clone(),
+        min_key: index.min_key.clone(),
+        max_key: index.max_key.clone(),
         last_updated_ns: instant_ns,
-        cardinality: tree.cardinality(),
-        scans: 0,
-        seeks: 0,
-        last_access_ns: 0,
+        ..index.tree.statistics()
     }
 }
 
@@ -132,7 +124,7 @@ pub(super) fn verify(plan: &Plan, work: &WorkDir, built: &Built) -> Result<()> {
     let mut entries = reader.collections();
     for (planned, built) in plan.collections.iter().zip(&built.collections) {
         let loaded = entries.next().map(|entry| reader.load(entry)).transpose()?;
-        let (mut record, indexes) = records(plan, planned, built)?;
+        let (mut record, indexes) = records(plan, planned, built);
         if let Some(loaded) = &loaded {
             // Set by the writer, and checked by the reader.
             record.index_count = loaded.record.index_count;

@@ -1,6 +1,7 @@
 //! A migration from start to end: the phases in order, and what becomes of a failure.
 
 mod check;
+mod checkpoint;
 mod collections;
 mod context;
 mod directories;
@@ -8,11 +9,14 @@ mod indexes;
 mod interrupt;
 mod journal;
 mod keys;
+mod lock;
 mod metadata;
 mod names;
+mod open_files;
 mod parse;
 mod plan;
 mod publish;
+mod run_info;
 mod state;
 mod unlisted;
 mod verify;
@@ -27,10 +31,15 @@ use crate::progress::{Phase, ProgressSink, Totals, Tracker};
 use crate::report::{Outcome, Report, Verified};
 use crate::version::{self, DirectoryVersion, FormatVersion, Marker};
 use crate::{Code, Error, Place, Result};
+use checkpoint::{Checkpointer, Interrupted};
 use context::Context;
 use directories::{Contents, Directories};
+use indexes::{Built, IndexBuilder};
 use journal::Journal;
-use plan::Plan;
+use lock::Sharing;
+use plan::{Plan, StoredPlan};
+use run_info::Heartbeat;
+use state::{CollectionsState, State};
 use std::time::{Duration, Instant};
 use work::WorkDir;
 
@@ -75,15 +84,36 @@ impl Migration {
         let directories = Directories::open(&self.options, &self.gate)?;
         let result = self.run_in(&directories, sink);
         let is_empty = |report: &Report| report.outcome == Outcome::Empty;
+        // What an interruption keeps is in it, and then it stays.
         if result.as_ref().map_or(true, is_empty) {
             directories.remove_new_target();
         }
         result
     }
 
+    /// True if an interrupted migration is in the way of a new one, and [`Self::run`] would go on
+    /// with it.
+    ///
+    /// # Errors
+    /// The directories cannot be opened.
+    pub fn resumable(&self) -> Result<bool> {
+        let path = self.options.target.as_ref().unwrap_or(&self.options.source);
+        match Dir::open(path, self.gate.clone()) {
+            Ok(target) => checkpoint::exists(&target),
+            Err(error) if error.code() == Code::PathMissing => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn run_in(&self, directories: &Directories, sink: &mut dyn ProgressSink) -> Result<Report> {
         let target = directories.target();
+        self.lock(directories)?;
+        if self.options.restart || publish::is_being_undone(target)? {
+            publish::undo(target)?;
+            WorkDir::remove(target)?;
+        }
         if let Some(journal) = Journal::read(target)? {
+            self.check_before_marker(directories, &journal)?;
             publish::roll_forward(target, &journal, false)?;
             return Ok(Report::nothing(
                 Outcome::Finished,
@@ -97,20 +127,53 @@ impl Migration {
         let mut run = Run {
             directories,
             context,
+            heartbeat: None,
             phases: Vec::new(),
             started: Instant::now(),
         };
         let result = run.all_phases();
-        result.map_err(|error| {
-            if !Journal::read(target).is_ok_and(|journal| journal.is_none()) {
-                return publish::cut_off(error);
-            }
-            // Nothing but the work directory was touched yet.
-            if let Err(left) = WorkDir::remove(target) {
-                tracing::warn!("the work directory could not be removed: {left}");
-            }
-            error
-        })
+        // Its thread writes into the work directory.
+        run.heartbeat = None;
+        let Err(error) = result else { return result };
+        if publish::has_begun(target) {
+            return Err(publish::cut_off(target, error));
+        }
+        if error.keeps_work() && checkpoint::exists(target)? {
+            return Err(error);
+        }
+        // Nothing but the work directory was touched yet.
+        if let Err(left) = WorkDir::remove(target) {
+            tracing::warn!("the work directory could not be removed: {left}");
+        }
+        Err(error)
+    }
+
+    /// Locks both directories until their descriptors are closed.
+    fn lock(&self, directories: &Directories) -> Result<()> {
+        if !self.options.lock {
+            return Ok(());
+        }
+        let timeout = self.options.lock_timeout;
+        if directories.in_place() {
+            return lock::lock(&directories.source, Sharing::Exclusive, timeout);
+        }
+        lock::lock(&directories.source, Sharing::Shared, timeout)?;
+        lock::lock(directories.target(), Sharing::Exclusive, timeout)
+    }
+
+    /// A run that was cut off between its journal and the marker of publishing has left the source
+    /// open to LauraDB: what was staged counts only if the source is still the same.
+    fn check_before_marker(&self, directories: &Directories, journal: &Journal) -> Result<()> {
+        let target = directories.target();
+        if publish::marker_is_set(target, journal)? {
+            return Ok(());
+        }
+        let sources = check::Sources::open(&directories.source, &self.options)?;
+        let Some(interrupted) = checkpoint::find(target, &self.options)? else {
+            return Ok(());
+        };
+        let (snapshot, wal) = (sources.snapshot.as_ref(), sources.wal.as_ref());
+        interrupted.plan.check_same(&self.options, snapshot, wal)
     }
 
     /// The ways in which there is nothing to migrate, and those in which nothing may be.
@@ -164,38 +227,104 @@ impl Migration {
 struct Run<'a, 's> {
     directories: &'a Directories,
     context: Context<'a, 's>,
+    heartbeat: Option<Heartbeat>,
     phases: Vec<(Phase, Duration)>,
     started: Instant,
 }
 
 impl Run<'_, '_> {
     fn all_phases(&mut self) -> Result<Report> {
-        let target = self.directories.target();
-        let mut plan = check::run(&mut self.context, self.directories)?;
-        let journal = self.plan_room(&plan)?;
+        let (mut plan, work, state) =
+            match checkpoint::find(self.directories.target(), self.context.options)? {
+                Some(interrupted) => self.resume(interrupted)?,
+                None => self.check()?,
+            };
         self.end(Phase::Check);
-
-        WorkDir::remove(target)?;
-        let work = WorkDir::create(target, plan.access)?;
-        let collected = collections::run(&mut self.context, &mut plan, &work)?;
-        self.end(Phase::Collections);
-
-        let built = indexes::run(&mut self.context, &plan, &work, collected)?;
+        let built = match state {
+            State::Collections(state) => {
+                let collected = collections::run(&mut self.context, &mut plan, &work, state)?;
+                self.end(Phase::Collections);
+                IndexBuilder::new(&mut self.context, &plan, &work, collected).run()?
+            }
+            State::Indexes(state) => {
+                IndexBuilder::resume(&mut self.context, &plan, &work, state)?.run()?
+            }
+            State::Verify { built } => built,
+        };
         metadata::write(&plan, &work, &built)?;
         self.end(Phase::Indexes);
-
+        let built = self.verify_from(built)?;
         let hash = verify::run(&mut self.context, &plan, &work, &built)?;
         self.end(Phase::Verify);
+        self.publish(&plan, &work, hash)?;
+        self.end(Phase::Publish);
+        Ok(self.report(plan, &built))
+    }
 
+    /// A new run: the check phase, and everything that has to be durable before the others.
+    fn check(&mut self) -> Result<(Plan, WorkDir, State)> {
+        let target = self.directories.target();
+        let plan = check::run(&mut self.context, self.directories)?;
+        // What cannot make room is found before anything is written.
+        self.plan_room(&plan)?;
+        let state = State::Collections(CollectionsState::default());
+        WorkDir::remove(target)?;
+        let work = WorkDir::create(target, plan.access)?;
+        self.heartbeat = Some(Heartbeat::start(target, &work, self.context.counters())?);
+        let stored = StoredPlan::of(&plan, self.context.options)?;
+        let interval = self.context.options.checkpoint_interval;
+        let mut checkpointer = Checkpointer::start(&work, &stored, interval)?;
+        checkpointer.save(&state)?;
+        self.context.checkpointer = Some(checkpointer);
+        Ok((plan, work, state))
+    }
+
+    /// An interrupted run: goes on only with the same source and options.
+    fn resume(&mut self, interrupted: Interrupted) -> Result<(Plan, WorkDir, State)> {
+        let options = self.context.options;
+        let Interrupted {
+            plan,
+            state,
+            work,
+            checkpointer,
+        } = interrupted;
+        let sources = check::Sources::open(&self.directories.source, options)?;
+        plan.check_same(options, sources.snapshot.as_ref(), sources.wal.as_ref())?;
+        sources.refuse_writers()?;
+        tracing::info!("going on with the migration that was interrupted");
+        let mut plan = plan.restore(sources.snapshot, sources.wal);
+        if matches!(state, State::Collections(_)) {
+            plan.overlay = check::restore_overlay(options, &plan)?;
+        }
+        let target = self.directories.target();
+        self.heartbeat = Some(Heartbeat::start(target, &work, self.context.counters())?);
+        self.context.checkpointer = Some(checkpointer);
+        Ok((plan, work, state))
+    }
+
+    /// Everything is staged: an interrupted verification begins anew.
+    fn verify_from(&mut self, built: Built) -> Result<Built> {
+        let state = State::Verify { built };
+        self.context.save(&state)?;
+        match state {
+            State::Verify { built } => Ok(built),
+            State::Collections(_) | State::Indexes(_) => Err(Error::new(
+                Code::Internal,
+                "the state has changed by itself",
+            )),
+        }
+    }
+
+    fn publish(&mut self, plan: &Plan, work: &WorkDir, hash: Option<String>) -> Result<()> {
         self.context
             .tracker
             .start_phase(Phase::Publish, Totals::default(), Totals::default());
+        self.context.interrupt.check()?;
         plan.check_source_unchanged()?;
-        let journal = complete(journal, &work, hash)?;
+        let journal = complete(self.plan_room(plan)?, work, hash)?;
+        self.heartbeat = None;
         journal.write(&work.dir)?;
-        publish::roll_forward(target, &journal, true)?;
-        self.end(Phase::Publish);
-        Ok(self.report(plan, &built))
+        publish::roll_forward(self.directories.target(), &journal, true)
     }
 
     fn end(&mut self, phase: Phase) {
@@ -206,8 +335,7 @@ impl Run<'_, '_> {
         self.started = Instant::now();
     }
 
-    /// The beginning of the journal: what makes room for v2. Finds before anything is written what
-    /// cannot.
+    /// The beginning of the journal: what makes room for v2.
     fn plan_room(&self, plan: &Plan) -> Result<Journal> {
         let target = self.directories.target();
         let instant = plan.instant();

@@ -9,10 +9,14 @@ use crate::{Code, Error, Place, Result};
 #[cfg(target_os = "linux")]
 pub(super) fn refuse_writers(files: &[&InputFile]) -> Result<Option<Warning>> {
     let mut hidden = 0_u32;
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Ok(None) };
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return Ok(None);
+    };
     for process in processes.flatten() {
         let name = process.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         if pid == std::process::id() {
             continue;
         }
@@ -27,8 +31,10 @@ pub(super) fn refuse_writers(files: &[&InputFile]) -> Result<Option<Warning>> {
     Ok((hidden > 0).then(|| {
         Warning::new(
             Code::HiddenProcesses,
-            format!("{hidden} processes of other users may not be inspected: whether one of them \
-                     has the source open for writing is unknown"),
+            format!(
+                "{hidden} processes of other users may not be inspected: whether one of them \
+                     has the source open for writing is unknown"
+            ),
         )
     }))
 }
@@ -47,7 +53,9 @@ fn writes_one_of<'f>(
     use std::os::unix::fs::MetadataExt as _;
     for fd in std::fs::read_dir(process.join("fd"))?.flatten() {
         // Follows the link to the open file itself.
-        let Ok(metadata) = std::fs::metadata(fd.path()) else { continue };
+        let Ok(metadata) = std::fs::metadata(fd.path()) else {
+            continue;
+        };
         let open = files.iter().copied().find(|file| {
             let identity = file.identity();
             (identity.device, identity.inode) == (metadata.dev(), metadata.ino())
@@ -76,7 +84,10 @@ fn open_elsewhere(pid: u32, process: &std::path::Path, file: &InputFile) -> Erro
     let name = std::fs::read_to_string(process.join("comm")).unwrap_or_default();
     Error::new(
         Code::SourceInUse,
-        format!("process {pid} ({}) has the file open for writing", name.trim()),
+        format!(
+            "process {pid} ({}) has the file open for writing",
+            name.trim()
+        ),
     )
     .at(Place::file(file.path()))
     .hint("stop LauraDB, then run the same command again")

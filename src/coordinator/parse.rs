@@ -28,6 +28,9 @@ pub(super) struct ParsedDocument {
     pub(super) digest: u128,
     /// Hash of its `_id`, if there is an overlay to look it up in.
     pub(super) id_hash: u64,
+    pub(super) generated_id: bool,
+    pub(super) emptied_array_documents: u32,
+    pub(super) unknown_keys: u32,
 }
 
 /// Some documents of a chunk, in order.
@@ -39,18 +42,9 @@ pub(super) struct Batch {
     pub(super) documents: Vec<ParsedDocument>,
     /// Snapshot text that this batch was made from, bytes.
     pub(super) text_bytes: u64,
-    pub(super) generated_ids: u64,
-    pub(super) emptied_array_documents: u64,
-    pub(super) unknown_keys: u64,
 }
 
 impl Batch {
-    fn count(&mut self, converted: &Converted) {
-        self.generated_ids += u64::from(converted.generated_id);
-        self.emptied_array_documents += converted.emptied_array_documents;
-        self.unknown_keys += u64::from(converted.unknown_keys);
-    }
-
     /// The BSON of each document, with what is known of it.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &ParsedDocument)> {
         let starts = std::iter::once(0).chain(self.documents.iter().map(|document| document.end));
@@ -171,8 +165,7 @@ impl<'p> Worker<'p> {
                 bad_document(self.file, collection, offset, &context, error)
             })?;
             at += converted.text_bytes;
-            batch.count(&converted);
-            self.describe(&mut batch, start, collection);
+            self.describe(&mut batch, start, collection, &converted);
             batch.is_last = number + 1 == documents;
             if batch.is_last || batch.documents.len() >= self.batch_size {
                 batch.text_bytes = (at - batch_start) as u64;
@@ -199,13 +192,16 @@ impl<'p> Worker<'p> {
             bson,
             documents: Vec::with_capacity(self.batch_size.min(task.chunk.documents as usize)),
             text_bytes: 0,
-            generated_ids: 0,
-            emptied_array_documents: 0,
-            unknown_keys: 0,
         }
     }
 
-    fn describe(&self, batch: &mut Batch, start: usize, collection: &PlannedCollection) {
+    fn describe(
+        &self,
+        batch: &mut Batch,
+        start: usize,
+        collection: &PlannedCollection,
+        converted: &Converted,
+    ) {
         let bson = batch.bson.get(start..).unwrap_or_default();
         let id_hash = match RawDocument::trusted(bson).elements().next() {
             Some((ID_FIELD, id)) if self.hash_ids => order::hash_id(id, collection.overlay_number),
@@ -216,6 +212,9 @@ impl<'p> Worker<'p> {
             end: start + bson.len(),
             digest,
             id_hash,
+            generated_id: converted.generated_id,
+            emptied_array_documents: few(converted.emptied_array_documents),
+            unknown_keys: few(converted.unknown_keys),
         });
     }
 
@@ -231,6 +230,11 @@ impl<'p> Worker<'p> {
             .in_collection(&collection.v1_name))
         .hint("take a new backup with LauraDB")
     }
+}
+
+/// Counts within one document, which has at most 256 MiB of text.
+fn few(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Skips the comma and white space between documents; the structure scan has checked them.

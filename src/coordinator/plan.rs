@@ -1,14 +1,17 @@
 //! The plan: what the check phase found out and all later phases follow.
 
 use crate::document::InferTypes;
-use crate::files::{Access, InputFile};
-use crate::index::IndexDefinition;
+use crate::files::{Access, FileIdentity, InputFile};
+use crate::index::{IndexDefinition, infer_types_names};
+use crate::options::Options;
 use crate::report::Warning;
 use crate::v1::snapshot::Chunk;
 use crate::v1::wal::{Overlay, WalSummary};
+use crate::{Code, Error, Place, Result};
+use serde::{Deserialize, Serialize};
 
 /// A collection that will be in v2.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct PlannedCollection {
     /// From 1, in the order of the names.
     pub(super) id: u32,
@@ -44,6 +47,8 @@ pub(super) struct Plan {
     pub(super) wal: Option<InputFile>,
     /// What the write-ahead log changes.
     pub(super) overlay: Option<Overlay>,
+    /// Replay starts after this LSN.
+    pub(super) after_lsn: Option<u64>,
     pub(super) wal_summary: Option<WalSummary>,
     /// In id order.
     pub(super) collections: Vec<PlannedCollection>,
@@ -93,5 +98,202 @@ impl Plan {
             .iter()
             .chain(&self.wal)
             .try_for_each(InputFile::check_unchanged)
+    }
+}
+
+/// The options that shape the output. A run goes on only with the same ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ShapeOptions {
+    infer_types: InferTypes,
+    renames: Vec<String>,
+    skip_indexes: Vec<String>,
+    source_date_epoch: Option<i64>,
+}
+
+impl ShapeOptions {
+    pub(super) fn of(options: &Options) -> Self {
+        let sorted = |values: &[String]| {
+            let mut values = values.to_vec();
+            values.sort();
+            values.dedup();
+            values
+        };
+        Self {
+            infer_types: options.infer_types,
+            renames: sorted(&options.renames),
+            skip_indexes: sorted(&options.skip_indexes),
+            source_date_epoch: options.source_date_epoch,
+        }
+    }
+
+    /// The first option that is another one now: its name, then and now.
+    pub(super) fn difference(&self, now: &Self) -> Option<(&'static str, String, String)> {
+        let list = |values: &[String]| match values {
+            [] => "absent".to_owned(),
+            values => values.join(" "),
+        };
+        let types = |infer| match infer_types_names(infer).as_slice() {
+            [] => "none".to_owned(),
+            names => names.join(","),
+        };
+        let epoch =
+            |epoch: Option<i64>| epoch.map_or("not set".to_owned(), |epoch| epoch.to_string());
+        [
+            (
+                "--infer-types",
+                types(self.infer_types),
+                types(now.infer_types),
+            ),
+            ("--rename", list(&self.renames), list(&now.renames)),
+            (
+                "--skip-index",
+                list(&self.skip_indexes),
+                list(&now.skip_indexes),
+            ),
+            (
+                "SOURCE_DATE_EPOCH",
+                epoch(self.source_date_epoch),
+                epoch(now.source_date_epoch),
+            ),
+        ]
+        .into_iter()
+        .find(|(_, then, now)| then != now)
+    }
+}
+
+/// A source file as it was when the run started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredSource {
+    name: String,
+    identity: FileIdentity,
+    /// XXH3-128 of its bytes.
+    xxh3: String,
+}
+
+impl StoredSource {
+    fn of(file: &InputFile) -> Result<Self> {
+        Ok(Self {
+            name: display_name(file),
+            identity: file.identity().clone(),
+            xxh3: file.xxh3()?,
+        })
+    }
+
+    /// What has changed since, in words. A file that was copied or restored in between, and so has
+    /// another inode or change time, is compared by its bytes.
+    fn difference(&self, now: &InputFile) -> Result<Option<String>> {
+        let (then, identity) = (&self.identity, now.identity());
+        if then == identity {
+            return Ok(None);
+        }
+        if then.size != identity.size {
+            return Ok(Some(format!(
+                "it had {} bytes and has {}",
+                then.size, identity.size
+            )));
+        }
+        let xxh3 = now.xxh3()?;
+        Ok((xxh3 != self.xxh3).then(|| format!("its XXH3-128 was {} and is {xxh3}", self.xxh3)))
+    }
+}
+
+fn display_name(file: &InputFile) -> String {
+    let name = file.path().file_name().unwrap_or(file.path().as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// The part of the plan that is kept in the work directory.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredPlan {
+    options: ShapeOptions,
+    snapshot: Option<StoredSource>,
+    wal: Option<StoredSource>,
+    after_lsn: Option<u64>,
+    wal_summary: Option<WalSummary>,
+    pub(super) collections: Vec<PlannedCollection>,
+    infer_types: InferTypes,
+    pub(super) access: Access,
+    instant_ns: i64,
+    warnings: Vec<Warning>,
+    v1_files: Vec<String>,
+    v1_marker: Option<String>,
+}
+
+impl StoredPlan {
+    /// What to keep of a plan.
+    pub(super) fn of(plan: &Plan, options: &Options) -> Result<Self> {
+        Ok(Self {
+            options: ShapeOptions::of(options),
+            snapshot: plan.snapshot.as_ref().map(StoredSource::of).transpose()?,
+            wal: plan.wal.as_ref().map(StoredSource::of).transpose()?,
+            after_lsn: plan.after_lsn,
+            wal_summary: plan.wal_summary.clone(),
+            collections: plan.collections.clone(),
+            infer_types: plan.infer_types,
+            access: plan.access,
+            instant_ns: plan.instant_ns,
+            warnings: plan.warnings.clone(),
+            v1_files: plan.v1_files.clone(),
+            v1_marker: plan.v1_marker.clone(),
+        })
+    }
+
+    /// Checks that options and source files are those of the interrupted run.
+    ///
+    /// # Errors
+    /// [`Code::ResumeRefused`], naming what was and what is.
+    pub(super) fn check_same(
+        &self,
+        options: &Options,
+        snapshot: Option<&InputFile>,
+        wal: Option<&InputFile>,
+    ) -> Result<()> {
+        let refused = |sentence: String| {
+            Error::new(Code::ResumeRefused, sentence)
+                .hint("add --restart to discard the interrupted migration and begin anew")
+        };
+        if let Some((name, then, now)) = self.options.difference(&ShapeOptions::of(options)) {
+            return Err(refused(format!(
+                "the interrupted migration was started with {name} {then}, now it is {now}"
+            )));
+        }
+        for (then, now, what) in [
+            (&self.snapshot, snapshot, "snapshot"),
+            (&self.wal, wal, "wal.log"),
+        ] {
+            let change = match (then, now) {
+                (None, None) => None,
+                (Some(then), Some(now)) => then.difference(now)?,
+                (Some(then), None) => Some(format!("it was {} and is gone", then.name)),
+                (None, Some(now)) => {
+                    Some(format!("there was none, now it is {}", display_name(now)))
+                }
+            };
+            if let Some(change) = change {
+                let place = now.map_or(Place::default(), |file| Place::file(file.path()));
+                let sentence =
+                    format!("the {what} changed since the migration was interrupted: {change}");
+                return Err(refused(sentence).at(place));
+            }
+        }
+        Ok(())
+    }
+
+    /// The plan again, without the overlay.
+    pub(super) fn restore(self, snapshot: Option<InputFile>, wal: Option<InputFile>) -> Plan {
+        Plan {
+            snapshot,
+            wal,
+            overlay: None,
+            after_lsn: self.after_lsn,
+            wal_summary: self.wal_summary,
+            collections: self.collections,
+            infer_types: self.infer_types,
+            access: self.access,
+            instant_ns: self.instant_ns,
+            warnings: self.warnings,
+            v1_files: self.v1_files,
+            v1_marker: self.v1_marker,
+        }
     }
 }

@@ -20,34 +20,33 @@
 //! refused by every reader until the sequence has been run to its end, or is complete.
 
 use super::journal::{Aside, Journal, Published};
-use super::work::{JOURNAL, WorkDir};
+use super::work::{JOURNAL, UNDO, WorkDir};
 use crate::files::{Access, Dir, EntryKind, InputFile};
 use crate::layout::{MARKER_FILE, WORK_DIR};
-use crate::{Code, Error, ExitCode, Place, Result};
+use crate::{Code, Error, Place, Result};
 
 /// Runs steps 3 to 8; `verified` says that this run has just read the staged files back.
 pub(super) fn roll_forward(target: &Dir, journal: &Journal, verified: bool) -> Result<()> {
-    forward(target, journal, verified).map_err(cut_off)
+    forward(target, journal, verified).map_err(|error| cut_off(target, error))
 }
 
 /// What a failure becomes once the journal is there: whatever its kind, the same command goes on.
-pub(super) fn cut_off(error: Error) -> Error {
-    let hint = "the directory is half published; run the same command again to finish";
-    let hint = error.hint_text().unwrap_or(hint).to_owned();
-    if error.exit_code() == ExitCode::Interrupted {
-        return error.hint(hint);
+pub(super) fn cut_off(target: &Dir, error: Error) -> Error {
+    if error.code() == Code::PublishInterrupted {
+        return error;
     }
-    Error::new(Code::Publishing, "publishing was cut off")
-        .at(error.place().clone())
-        .hint(hint)
+    let hint = error
+        .hint_text()
+        .unwrap_or("run the same command again to finish")
+        .to_owned();
+    Error::new(Code::PublishInterrupted, "the directory is half published")
+        .at(Place::file(target.path()))
         .because(error)
+        .hint(hint)
 }
 
 fn forward(target: &Dir, journal: &Journal, verified: bool) -> Result<()> {
-    let access = Access {
-        mode: journal.mode,
-        owner: Some(target.metadata()?.owner),
-    };
+    let access = access(target, journal)?;
     if !is_final(target, journal)? {
         target.replace(MARKER_FILE, journal.publishing_marker.as_bytes(), access)?;
         make_room(target, journal, access)?;
@@ -68,11 +67,7 @@ fn forward(target: &Dir, journal: &Journal, verified: bool) -> Result<()> {
 /// `--force` replaces may be the final one to the byte. But the staged files have left the work
 /// directory durably before the marker becomes final.
 fn is_final(target: &Dir, journal: &Journal) -> Result<bool> {
-    let marker = target
-        .open_file_if_exists(MARKER_FILE)?
-        .map(|file| file.read_all(1 << 20))
-        .transpose()?;
-    if marker.as_deref() != Some(journal.final_marker.as_bytes()) {
+    if !is_marked(target, &journal.final_marker)? {
         return Ok(false);
     }
     let work = target.open_dir(WORK_DIR)?;
@@ -82,6 +77,119 @@ fn is_final(target: &Dir, journal: &Journal) -> Result<bool> {
         }
     }
     Ok(true)
+}
+
+fn access(target: &Dir, journal: &Journal) -> Result<Access> {
+    Ok(Access {
+        mode: journal.mode,
+        owner: Some(target.metadata()?.owner),
+    })
+}
+
+fn is_marked(target: &Dir, marker: &str) -> Result<bool> {
+    let Some(file) = target.open_file_if_exists(MARKER_FILE)? else {
+        return Ok(false);
+    };
+    Ok(file.read_all(LARGEST_MARKER)? == marker.as_bytes())
+}
+
+/// Largest marker that is read, bytes.
+const LARGEST_MARKER: u64 = 1 << 20;
+
+/// True from the journal on, or until an undone publish is gone.
+pub(super) fn has_begun(target: &Dir) -> bool {
+    // What cannot be read is kept.
+    let there = |name| Journal::read_named(target, name).map_or(true, |journal| journal.is_some());
+    there(JOURNAL) || there(UNDO)
+}
+
+/// True once readers refuse the directory, or take it for v2.
+pub(super) fn marker_is_set(target: &Dir, journal: &Journal) -> Result<bool> {
+    Ok(is_marked(target, &journal.publishing_marker)? || is_final(target, journal)?)
+}
+
+/// True while [`undo`] has not come to its end.
+pub(super) fn is_being_undone(target: &Dir) -> Result<bool> {
+    Journal::read_named(target, UNDO).map(|journal| journal.is_some())
+}
+
+/// Takes a publish back that was cut off before its last step:
+///
+/// 1. The journal gets another name, durably. *From here on there is only backward, so that no
+///    later run can publish what was staged from a source that has gone on since.*
+/// 2. Published files move back into the work directory, then what made room moves back.
+/// 3. The marker becomes the one that was there before, or is removed.
+/// 4. The directories that publishing had made are removed. (The caller removes the work
+///    directory, with the journal last.)
+pub(super) fn undo(target: &Dir) -> Result<()> {
+    let journal = match Journal::read_named(target, UNDO)? {
+        Some(journal) => journal,
+        None => {
+            let Some(journal) = Journal::read(target)? else {
+                return Ok(());
+            };
+            if is_final(target, &journal)? {
+                return Ok(());
+            }
+            let work = target.open_dir(WORK_DIR)?;
+            work.rename(JOURNAL, &work, UNDO)?;
+            work.sync()?;
+            journal
+        }
+    };
+    let work = target.open_dir(WORK_DIR)?;
+    for published in &journal.published {
+        // What is still staged was never moved: the name in the target is another file's.
+        if work.entry(&published.name)?.is_none() && target.entry(&published.name)?.is_some() {
+            rename_once(target, &published.name, &work)?;
+        }
+    }
+    work.sync()?;
+    target.sync()?;
+    for aside in &journal.aside {
+        if target.entry(&aside.directory)?.is_none() {
+            continue;
+        }
+        let place = target.open_dir(&aside.directory)?;
+        if place.entry(&aside.name)?.is_some() {
+            rename_once(&place, &aside.name, target)?;
+        }
+    }
+    target.sync()?;
+    restore_marker(target, &journal)?;
+    for name in &journal.directories {
+        remove_made(target, &journal, name)?;
+    }
+    target.sync()
+}
+
+fn restore_marker(target: &Dir, journal: &Journal) -> Result<()> {
+    let before = journal.copies.iter().find(|copy| copy.name == MARKER_FILE);
+    match before {
+        Some(copy) => target.replace(MARKER_FILE, copy.text.as_bytes(), access(target, journal)?),
+        None if target.entry(MARKER_FILE)?.is_some() => {
+            target.remove_file(MARKER_FILE)?;
+            target.sync()
+        }
+        None => Ok(()),
+    }
+}
+
+/// Removes a directory that publishing had made, with the copies in it.
+fn remove_made(target: &Dir, journal: &Journal, name: &str) -> Result<()> {
+    if target.entry(name)?.is_none() {
+        return Ok(());
+    }
+    let directory = target.open_dir(name)?;
+    directory.sync()?;
+    for copy in journal.copies.iter().filter(|copy| copy.directory == *name) {
+        for name in [copy.name.clone(), format!("{}.tmp", copy.name)] {
+            if directory.entry(&name)?.is_some() {
+                directory.remove_file(&name)?;
+            }
+        }
+    }
+    target.remove_dir(name)
 }
 
 fn make_room(target: &Dir, journal: &Journal, access: Access) -> Result<()> {
@@ -167,7 +275,7 @@ fn check_hash(work: &Dir, target: &Dir, published: &Published) -> Result<()> {
         Some(staged) => staged,
         None => target.open_file(&published.name)?,
     };
-    let found = file_hash(&file)?;
+    let found = file.xxh3()?;
     if file.size() == published.size && found == published.xxh3 {
         return Ok(());
     }
@@ -177,16 +285,6 @@ fn check_hash(work: &Dir, target: &Dir, published: &Published) -> Result<()> {
     )
     .at(Place::file(file.path()))
     .hint("run the same command with --restart to undo the publish and migrate anew"))
-}
-
-/// XXH3-128 of a file, as 32 hex digits.
-pub(super) fn file_hash(file: &InputFile) -> Result<String> {
-    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-    for_each_block(file, |block| {
-        hasher.update(block);
-        Ok(())
-    })?;
-    Ok(format!("{:032x}", hasher.digest128()))
 }
 
 fn for_each_block(file: &InputFile, mut visit: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
@@ -252,7 +350,7 @@ pub(super) fn published(work: &WorkDir, name: &str, xxh3: Option<String>) -> Res
     let file = work.dir.open_file(name)?;
     let xxh3 = match xxh3 {
         Some(known) => known,
-        None => file_hash(&file)?,
+        None => file.xxh3()?,
     };
     Ok(Published {
         name: name.to_owned(),

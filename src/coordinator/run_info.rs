@@ -70,11 +70,13 @@ impl RunInfo {
         let Some(file) = target.open_dir(WORK_DIR)?.open_file_if_exists(RUN_FILE)? else {
             return Ok(None);
         };
-        serde_json::from_slice(&file.read_all(LARGEST)?).map(Some).map_err(|error| {
-            Error::new(Code::CheckpointDamaged, "run.json does not parse")
-                .at(Place::file(file.path()))
-                .because(error)
-        })
+        serde_json::from_slice(&file.read_all(LARGEST)?)
+            .map(Some)
+            .map_err(|error| {
+                Error::new(Code::CheckpointDamaged, "run.json does not parse")
+                    .at(Place::file(file.path()))
+                    .because(error)
+            })
     }
 
     pub(super) fn write(&self, work: &Dir) -> Result<()> {
@@ -86,9 +88,10 @@ impl RunInfo {
 
     /// True while the run that wrote this may still be at work.
     pub(super) fn is_alive(&self) -> bool {
-        let age = self.heartbeat.parse::<jiff::Timestamp>().map(|beat| {
-            jiff::Timestamp::now().duration_since(beat).as_secs()
-        });
+        let age = self
+            .heartbeat
+            .parse::<jiff::Timestamp>()
+            .map(|beat| jiff::Timestamp::now().duration_since(beat).as_secs());
         let fresh = age.is_ok_and(|age| age < ALIVE.as_secs().cast_signed());
         let same_boot = self.boot_id == boot_id();
         let gone = cfg!(target_os = "linux")
@@ -143,7 +146,10 @@ impl Heartbeat {
             .name("heartbeat".to_owned())
             .spawn(beat)
             .map_err(|error| Error::new(Code::Io, "cannot start a thread").because(error))?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 }
 

@@ -1,5 +1,9 @@
-//! How far the collections phase has got, in a form that a checkpoint can hold.
+//! How far a run has got, in a form that a checkpoint can hold.
 
+use super::indexes::{Built, BuiltIndex};
+use crate::index::sort::{MergePosition, PoolState};
+use crate::v2::PageId;
+use crate::v2::btree::BulkPosition;
 use crate::v2::data_file::CollectionPages;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -47,16 +51,18 @@ impl<'de> Deserialize<'de> for Digest {
 #[serde(rename_all = "snake_case")]
 pub(super) enum SourcePosition {
     /// The snapshot: this chunk, past so many of its documents.
-    Snapshot { chunk: usize, documents: u32 },
+    Snapshot { chunk: usize, documents: u64 },
     /// The write-ahead log: past so many of the documents that only it has.
-    WalOnly { documents: u64 },
+    WalOnly { documents: usize },
 }
 
-impl SourcePosition {
-    pub(super) const START: Self = Self::Snapshot {
-        chunk: 0,
-        documents: 0,
-    };
+impl Default for SourcePosition {
+    fn default() -> Self {
+        Self::Snapshot {
+            chunk: 0,
+            documents: 0,
+        }
+    }
 }
 
 /// A collection's documents, as far as they have been written.
@@ -79,8 +85,94 @@ pub(super) struct Tally {
 }
 
 /// A collection whose documents are all in closed pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct WrittenCollection {
     pub(super) pages: CollectionPages,
     pub(super) tally: Tally,
+}
+
+/// A collection as of its last closed page: everything about the documents in closed pages, and
+/// where the first one comes from that is not in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CurrentCollection {
+    pub(super) written: WrittenCollection,
+    pub(super) next: SourcePosition,
+}
+
+/// Keys in the sort runs, and what else is known of the documents in closed pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KeyState {
+    pub(super) pool: PoolState,
+    /// Documents whose value cannot be indexed, by collection and index, in plan order.
+    pub(super) unindexable: Vec<Vec<u64>>,
+}
+
+/// The collections phase.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CollectionsState {
+    /// Finished collections, in plan order.
+    pub(super) written: Vec<WrittenCollection>,
+    /// The one after those; `None` before the first page.
+    pub(super) current: Option<CurrentCollection>,
+    pub(super) keys: KeyState,
+}
+
+impl CollectionsState {
+    /// Pages of the staged `data.db` that count; 0 before it was made.
+    pub(super) fn page_count(&self) -> u32 {
+        self.current.map_or(0, |current| {
+            let pages = current.written.pages;
+            pages.first_page.0 + pages.page_count
+        })
+    }
+
+    /// Matches of snapshot documents with the write-ahead log that count.
+    pub(super) fn matched(&self) -> u64 {
+        let written = self
+            .written
+            .iter()
+            .chain(self.current.as_ref().map(|current| &current.written));
+        written.map(|written| written.tally.matched).sum()
+    }
+}
+
+/// The indexes phase.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct IndexesState {
+    pub(super) written: Vec<WrittenCollection>,
+    /// Finished indexes, collection by collection, in plan order.
+    pub(super) finished: Vec<BuiltIndex>,
+    /// Pages of the staged `data.db` up to the end of those.
+    pub(super) page_count: u32,
+    pub(super) keys: KeyState,
+    /// The tree after those, if it has a page already.
+    pub(super) current: Option<CurrentTree>,
+}
+
+/// A tree as of its last closed leaf.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct CurrentTree {
+    pub(super) bulk: BulkPosition,
+    /// A place in the merge at or before the first entry that is in no closed leaf.
+    pub(super) merge: MergePosition,
+    /// Entries before that place.
+    pub(super) merged: u64,
+    /// The address of the entry before that place.
+    pub(super) min_key: String,
+}
+
+impl CurrentTree {
+    /// The page where the staged `data.db` is cut.
+    pub(super) fn next_page(&self) -> PageId {
+        self.bulk.next_page()
+    }
+}
+
+/// Where a run goes on.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub(super) enum State {
+    Collections(CollectionsState),
+    Indexes(IndexesState),
+    Verify { built: Built },
 }

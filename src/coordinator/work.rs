@@ -1,8 +1,8 @@
 //! The work directory: everything that a migration writes before it publishes.
 
-use crate::Result;
-use crate::files::{Access, Dir};
+use crate::files::{Access, AppendWriter, Dir, Entry};
 use crate::layout::WORK_DIR;
+use crate::{Code, Error, Place, Result};
 use std::sync::Arc;
 
 /// Staged `data.db`.
@@ -15,8 +15,16 @@ pub(super) const STAGED_WAL: &str = "wal.log";
 pub(super) const SORT_RUNS: &str = "sort.runs";
 /// Separators of the B+tree level that is being built; a number follows.
 pub(super) const SEPARATORS: &str = "separators.";
+/// What the check phase found out.
+pub(super) const PLAN: &str = "plan.json";
+/// How far the run has got.
+pub(super) const CHECKPOINT: &str = "checkpoint.json";
+/// Records of the write-ahead log that documents of the snapshot matched: u64 offsets.
+pub(super) const MATCHED: &str = "matched.log";
 /// What publishing does; its presence means that publishing has begun.
 pub(super) const JOURNAL: &str = "journal.json";
+/// The journal of a publish that is being undone; from its presence on there is only backward.
+pub(super) const UNDO: &str = "undo.json";
 
 /// The open work directory.
 #[derive(Clone, Debug)]
@@ -41,6 +49,37 @@ impl WorkDir {
         })
     }
 
+    /// The work directory of an interrupted run.
+    pub(super) fn reopened(dir: Dir, access: Access) -> Self {
+        Self {
+            dir: Arc::new(dir),
+            access,
+        }
+    }
+
+    /// Opens a file to append to, cut to what of it counts; made anew where that is nothing.
+    pub(super) fn append_to(&self, name: &str, bytes: u64, buffer: usize) -> Result<AppendWriter> {
+        let file = if bytes == 0 {
+            self.remove_file(name)?;
+            self.dir.create(name, self.private())?
+        } else {
+            let file = self.dir.reopen(name)?;
+            if file.len()? < bytes {
+                return Err(Error::new(
+                    Code::CheckpointDamaged,
+                    format!(
+                        "the file is shorter than the {bytes} bytes that the checkpoint counts"
+                    ),
+                )
+                .at(Place::file(file.path()))
+                .hint("add --restart to discard the interrupted run and begin anew"));
+            }
+            file.set_len(bytes)?;
+            file
+        };
+        Ok(AppendWriter::new(file, bytes, buffer))
+    }
+
     /// Removes a work directory of `target` and all in it, if there is one: nothing that is in it
     /// exists only there. The journal goes last, so that a removal that was cut off can still be
     /// told from a run that was.
@@ -50,12 +89,13 @@ impl WorkDir {
         }
         let dir = target.open_dir(WORK_DIR)?;
         let entries = dir.entries()?;
-        for entry in entries.iter().filter(|entry| entry.name != JOURNAL) {
+        let is_last = |entry: &&Entry| entry.name == JOURNAL || entry.name == UNDO;
+        for entry in entries.iter().filter(|entry| !is_last(entry)) {
             dir.remove_file(&entry.name)?;
         }
-        if entries.iter().any(|entry| entry.name == JOURNAL) {
+        for entry in entries.iter().filter(is_last) {
             dir.sync()?;
-            dir.remove_file(JOURNAL)?;
+            dir.remove_file(&entry.name)?;
         }
         target.remove_dir(WORK_DIR)?;
         target.sync()

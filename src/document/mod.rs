@@ -17,7 +17,7 @@ pub const MAX_DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
 pub const ID_FIELD: &str = "_id";
 
 /// Which strings of a snapshot become another type (`--infer-types`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct InferTypes {
     /// Exactly 24 hex digits become an ObjectID.
     pub object_id: bool,

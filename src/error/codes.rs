@@ -62,6 +62,20 @@ impl Code {
     }
 }
 
+impl serde::Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.id())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Code {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let id = String::deserialize(deserializer)?;
+        let known = Self::ALL.iter().copied().find(|code| code.id() == id);
+        known.ok_or_else(|| serde::de::Error::custom("unknown error id"))
+    }
+}
+
 codes! {
     // 01xx: command line and environment
     101 Usage Usage "the command line asks for something that cannot be done";
@@ -119,6 +133,7 @@ codes! {
     904 JournalDamaged Interrupted "the publish journal cannot be followed";
     905 ResumeRefused InTheWay "source or options changed since the interruption";
     906 CheckpointDamaged InTheWay "the state of an interrupted run cannot be read";
+    907 PublishInterrupted Interrupted "publishing was interrupted";
     // 10xx: warnings
     1001 HiddenProcesses Done "processes that may not be inspected";
     1002 UnlistedPages Done "data.db holds documents that no catalog names";

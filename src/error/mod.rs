@@ -16,7 +16,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
 
 /// Where something was found. Every part is optional; what is known is said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Place {
     /// The file, as the user would name it.
     pub file: Option<PathBuf>,
@@ -224,6 +224,18 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         self.inner.code.exit_code()
+    }
+
+    /// True for interruptions, and for what keeps a run from going on: the work so far stays.
+    #[must_use]
+    pub fn keeps_work(&self) -> bool {
+        let unusable = [
+            Code::ResumeRefused,
+            Code::CheckpointDamaged,
+            Code::SourceInUse,
+            Code::Locked,
+        ];
+        self.exit_code() == ExitCode::Interrupted || unusable.contains(&self.code())
     }
 
     /// The one sentence, without place and cause.

@@ -6,7 +6,8 @@ use crate::{Code, Error, Place, Result};
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use xxhash_rust::xxh3::Xxh3;
 
 /// What tells whether a file is still the one that was opened, unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -43,6 +44,35 @@ pub struct InputFile {
     file: Arc<File>,
     path: Arc<Path>,
     identity: FileIdentity,
+    /// Hash of what has been read from the front without a gap.
+    hash: Option<Arc<Mutex<FrontHash>>>,
+}
+
+#[derive(Default)]
+struct FrontHash {
+    hasher: Xxh3,
+    /// Bytes hashed so far.
+    bytes: u64,
+}
+
+impl std::fmt::Debug for FrontHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FrontHash({} bytes)", self.bytes)
+    }
+}
+
+impl FrontHash {
+    /// Takes a piece that was read; what was hashed before, or leaves a gap, is passed over.
+    fn update(&mut self, piece: &[u8], offset: u64) {
+        let known = self
+            .bytes
+            .checked_sub(offset)
+            .and_then(|known| usize::try_from(known).ok());
+        if let Some(fresh) = known.and_then(|known| piece.get(known..)) {
+            self.hasher.update(fresh);
+            self.bytes += fresh.len() as u64;
+        }
+    }
 }
 
 impl InputFile {
@@ -60,6 +90,7 @@ impl InputFile {
             file: Arc::new(file),
             path: path.into(),
             identity,
+            hash: None,
         })
     }
 
@@ -86,6 +117,49 @@ impl InputFile {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.identity.size
+    }
+
+    /// The same open file, which hashes what is read of it from the front on.
+    #[must_use]
+    pub fn hashing(&self) -> Self {
+        Self {
+            hash: Some(Arc::default()),
+            ..self.clone()
+        }
+    }
+
+    /// XXH3-128 of the whole file as 32 hex digits; reads what has not been read of a
+    /// [`Self::hashing`] file.
+    ///
+    /// # Errors
+    /// A read fails.
+    pub fn xxh3(&self) -> Result<String> {
+        let hashing = if self.hash.is_some() {
+            self.clone()
+        } else {
+            self.hashing()
+        };
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let (offset, digest) = match &hashing.hash {
+                Some(hash) => {
+                    let hash = hash.lock().unwrap_or_else(PoisonError::into_inner);
+                    (hash.bytes, hash.hasher.digest128())
+                }
+                None => (0, 0),
+            };
+            if hashing.read_at(&mut buffer, offset)? == 0 {
+                return Ok(format!("{digest:032x}"));
+            }
+        }
+    }
+
+    fn note(&self, piece: &[u8], offset: u64) {
+        if let Some(hash) = &self.hash {
+            hash.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .update(piece, offset);
+        }
     }
 
     /// What the file was when it was opened.
@@ -138,7 +212,9 @@ impl InputFile {
                     ..place
                 })
             }
-        })
+        })?;
+        self.note(buffer, offset);
+        Ok(())
     }
 
     /// Reads up to `buffer.len()` bytes from `offset`; fewer only at the end of the file.
@@ -162,6 +238,7 @@ impl InputFile {
                 }
             }
         }
+        self.note(buffer.get(..filled).unwrap_or_default(), offset);
         Ok(filled)
     }
 

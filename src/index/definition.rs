@@ -1,10 +1,12 @@
 //! What an index is: the same for v1 snapshots, v2 metadata and backups.
 
+use serde::{Deserialize, Serialize};
+
 /// The name of the index that every collection has and no snapshot lists.
 pub const ID_INDEX: &str = "_id_";
 
 /// The kinds of index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IndexKind {
     /// One field or several (compound).
     Btree,
@@ -42,7 +44,7 @@ impl IndexKind {
 }
 
 /// An index of a collection.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IndexDefinition {
     /// Unique in its collection.
     pub name: String,

@@ -97,9 +97,8 @@ fn field_rules() {
 fn composites_of_many_fields() {
     let names: Vec<String> = (0..30).map(|number| format!("f{number}")).collect();
     let fields: Vec<&str> = names.iter().map(String::as_str).collect();
-    let values: Vec<_> = (0..30)
-        .map(|number| (fields[number as usize], RawValue::Int32(number)))
-        .collect();
+    let numbers = (0..).map(RawValue::Int32);
+    let values: Vec<_> = fields.iter().copied().zip(numbers).collect();
     let extractor =
         KeyExtractor::new(&definition(&fields, IndexKind::Btree), None, parse_time).unwrap();
     let expected: Vec<i32> = (0..30).collect();

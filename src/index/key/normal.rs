@@ -141,6 +141,15 @@ fn escape(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(rest);
 }
 
+/// The bytes of a normal form that is one string.
+#[inline]
+pub(super) fn single_string(normal: &[u8]) -> Option<&[u8]> {
+    match normal {
+        [STRING, bytes @ ..] => Some(bytes),
+        _ => None,
+    }
+}
+
 /// Reads the values of a whole normal form back.
 #[derive(Debug)]
 pub struct NormalReader<'a> {

@@ -49,7 +49,7 @@ fn has_residual(double: f64) -> bool {
 /// The largest double that is not above `number`, and what is missing to it (0 to 1023).
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "a double between -2^63 and 2^63 is an i128, and the difference is below 1024"
+    reason = "a double below 2^63 that came from an i64 is one, and the difference is below 1024"
 )]
 #[expect(clippy::cast_sign_loss, reason = "the double is not above the number")]
 fn floor(number: i64) -> (f64, u16) {
@@ -57,10 +57,10 @@ fn floor(number: i64) -> (f64, u16) {
     if number.unsigned_abs() < EXACT {
         return (double, 0);
     }
-    if double as i128 > i128::from(number) {
+    if double >= INT_LIMIT_F64 || double as i64 > number {
         double = double.next_down();
     }
-    (double, (i128::from(number) - double as i128) as u16)
+    (double, (number - double as i64) as u16)
 }
 
 pub(super) fn encode_int32(number: i32, out: &mut Vec<u8>, trailer: &mut Vec<u8>) {
@@ -110,7 +110,7 @@ pub(super) fn decode<'a>(
         0
     };
     Some(match trailer.u8()? {
-        INT64 => KeyValue::Int64((double as i128 + i128::from(residual)) as i64),
+        INT64 => KeyValue::Int64((double as i64).saturating_add(i64::from(residual))),
         INT32 => KeyValue::Int32(double as i32),
         DOUBLE => KeyValue::Double(double),
         NEGATIVE_ZERO => KeyValue::Double(-0.0),

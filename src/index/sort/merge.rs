@@ -3,7 +3,7 @@
 use super::arena::Arena;
 use super::groups::sort_by_full_key;
 use super::loser::LoserTree;
-use super::order::location;
+use super::order::{TOUCH_RECORDS, location};
 use super::pool::Lease;
 use super::{FullKeys, damaged_record};
 use crate::index::key::{KeyBuffer, Record, StoredKeyRef};
@@ -35,8 +35,13 @@ impl Source {
     #[inline]
     fn advance(&mut self) -> Result<()> {
         match self {
-            Self::Memory { at, .. } => {
+            Self::Memory { arena, index, at } => {
                 *at += 1;
+                if *at % TOUCH_RECORDS == 0 {
+                    let rest = index.get(*at..).unwrap_or_default();
+                    let next = rest.iter().take(TOUCH_RECORDS);
+                    arena.touch(next.map(|word| location(*word)));
+                }
                 Ok(())
             }
             Self::Runs(tree) => tree.advance(),
@@ -78,7 +83,8 @@ pub struct MergePosition {
     pub(super) previous: Option<Vec<u8>>,
 }
 
-/// Long keys that agree in what records keep, by whole key. Eight bytes for each.
+/// Long keys that agree in what records keep, by whole key. Eight bytes for each, twice that
+/// while they are sorted; each stands for a document of a kilobyte or more.
 #[derive(Debug)]
 struct Group {
     addresses: Vec<DocumentAddress>,
@@ -87,19 +93,28 @@ struct Group {
     offsets: Option<Vec<u64>>,
 }
 
+/// The entry that was given out last.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    address: DocumentAddress,
+    in_group: bool,
+}
+
 /// A merge that is under way.
 pub struct Merge<'f> {
     source: Source,
     full: &'f dyn FullKeys,
     /// The head was given out and is to be passed.
     taken: bool,
-    /// Normal form of the last entry, or the first bytes of all keys of `group`.
-    previous: Vec<u8>,
+    /// Outside of groups, the last entry's key; in one, that of the entry before it.
+    previous_key: KeyBuffer,
     has_previous: bool,
     group: Option<Group>,
-    last: Option<DocumentAddress>,
-    current_key: KeyBuffer,
-    previous_key: KeyBuffer,
+    /// What all keys of `group` begin with.
+    kept: Vec<u8>,
+    /// The last entry's key, if it came from a group.
+    group_key: KeyBuffer,
+    last: Option<Last>,
     stored: Vec<u8>,
     _lease: Lease,
 }
@@ -119,12 +134,12 @@ impl<'f> Merge<'f> {
             source,
             full,
             taken: false,
-            previous: Vec::new(),
+            previous_key: KeyBuffer::new(),
             has_previous: false,
             group: None,
+            kept: Vec::new(),
+            group_key: KeyBuffer::new(),
             last: None,
-            current_key: KeyBuffer::new(),
-            previous_key: KeyBuffer::new(),
             stored: Vec::new(),
             _lease: lease,
         }
@@ -133,7 +148,7 @@ impl<'f> Merge<'f> {
     /// Continues after the last entry before `position`; the source starts at its offsets.
     pub(super) fn resume(&mut self, position: &MergePosition) -> Result<()> {
         if let Some(previous) = &position.previous {
-            self.previous.clone_from(previous);
+            self.previous_key.set_record(&Record::of_normal(previous));
             self.has_previous = true;
         }
         for _ in 0..position.skip {
@@ -165,7 +180,9 @@ impl<'f> Merge<'f> {
         Some(MergePosition {
             offsets: self.source.offsets(self.taken)?,
             skip: 0,
-            previous: self.has_previous.then(|| self.previous.clone()),
+            previous: self
+                .has_previous
+                .then(|| self.previous_key.normal().to_vec()),
         })
     }
 
@@ -197,14 +214,14 @@ impl<'f> Merge<'f> {
         let Some(record) = self.source.head() else {
             return Ok(None);
         };
-        let same = self.has_previous && self.previous == record.normal;
-        if !same {
-            self.previous.clear();
-            self.previous.extend_from_slice(record.normal);
-            self.has_previous = true;
-        }
+        let same = self.has_previous && self.previous_key.normal() == record.normal;
+        self.previous_key.set_record(&record);
+        self.has_previous = true;
         self.taken = true;
-        self.last = Some(record.address);
+        self.last = Some(Last {
+            address: record.address,
+            in_group: false,
+        });
         let stored = record.stored(&mut self.stored).map_err(damaged_record)?;
         Ok(Some(SortedEntry {
             normal: record.normal,
@@ -216,16 +233,16 @@ impl<'f> Merge<'f> {
     }
 
     /// Takes all records from the source that keep the same bytes of a longer key. A single one
-    /// needs nothing else: its stored form is in `stored`.
+    /// needs nothing else: its stored form is in `previous_key`.
     fn gather_group(&mut self) -> Result<()> {
         let offsets = self.source.offsets(false);
         let mut addresses = Vec::new();
         while let Some(record) = self.source.head() {
             if addresses.is_empty() {
-                self.previous.clear();
-                self.previous.extend_from_slice(record.normal);
+                self.kept.clear();
+                self.kept.extend_from_slice(record.normal);
                 self.previous_key.set_record(&record);
-            } else if !record.is_cut() || record.normal != self.previous {
+            } else if !record.is_cut() || record.normal != self.kept {
                 break;
             }
             addresses.push(record.address);
@@ -252,18 +269,21 @@ impl<'f> Merge<'f> {
         };
         let (first, alone) = (group.at == 0, group.addresses.len() == 1);
         group.at += 1;
-        std::mem::swap(&mut self.current_key, &mut self.previous_key);
+        std::mem::swap(&mut self.group_key, &mut self.previous_key);
         if !alone {
-            self.full.full_key(address, &mut self.current_key)?;
+            self.full.full_key(address, &mut self.group_key)?;
         }
-        let same = !first && self.current_key.normal() == self.previous_key.normal();
-        self.last = Some(address);
+        let same = !first && self.group_key.normal() == self.previous_key.normal();
+        self.last = Some(Last {
+            address,
+            in_group: true,
+        });
         let stored = self
-            .current_key
+            .group_key
             .stored(&mut self.stored)
             .map_err(damaged_record)?;
         Ok(Some(SortedEntry {
-            normal: &self.previous,
+            normal: &self.kept,
             stored,
             address,
             same_key_as_previous: same,
@@ -276,14 +296,19 @@ impl<'f> Merge<'f> {
     /// # Errors
     /// The whole key is needed and cannot be had.
     pub fn last_key_json(&mut self) -> Result<Option<String>> {
-        let Some(address) = self.last else {
+        let Some(last) = self.last else {
             return Ok(None);
         };
-        if let (true, Some(record)) = (self.taken, self.source.head()) {
-            return record.json().map_err(damaged_record);
+        let key = if last.in_group {
+            &self.group_key
+        } else {
+            &self.previous_key
+        };
+        if let Some(json) = key.json().map_err(damaged_record)? {
+            return Ok(Some(json));
         }
         let mut key = KeyBuffer::new();
-        self.full.full_key(address, &mut key)?;
+        self.full.full_key(last.address, &mut key)?;
         key.json().map_err(damaged_record)
     }
 }

@@ -16,6 +16,9 @@ const SMALL_GROUP: usize = 12;
 /// Bytes of sort index per record.
 pub(super) const INDEX_ENTRY_BYTES: usize = size_of::<u128>();
 
+/// So many records are brought into the cache at a time.
+pub(super) const TOUCH_RECORDS: usize = 32;
+
 /// The record that a word stands for.
 #[inline]
 pub(super) fn location(word: u128) -> Location {

@@ -3,7 +3,7 @@
 use super::record::RecordKind;
 
 /// Records of each type.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[expect(missing_docs, reason = "the names are the types")]
 pub struct RecordCounts {
     pub insert: u64,
@@ -41,7 +41,7 @@ impl RecordCounts {
 }
 
 /// What became of the operations. The sum of all fields is [`RecordCounts::operations`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct OperationCounts {
     /// Took effect.
     pub applied: u64,
@@ -57,7 +57,7 @@ pub struct OperationCounts {
 }
 
 /// Transactions other than 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TransactionCounts {
     /// Commit records.
     pub committed: u64,
@@ -68,7 +68,7 @@ pub struct TransactionCounts {
 }
 
 /// Why the end of the log was dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TornReason {
     /// The last record's header is cut.
@@ -80,7 +80,7 @@ pub enum TornReason {
 }
 
 /// The end of a log whose writer was interrupted; it is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TornTail {
     /// Where it starts in the file.
     pub offset: u64,
@@ -91,7 +91,7 @@ pub struct TornTail {
 }
 
 /// What a scan of the log has found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct WalSummary {
     /// Size of the file.
     pub bytes: u64,

@@ -41,7 +41,7 @@ impl TreeShape {
 }
 
 /// What a bulk load has written, or a check has found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TreeSummary {
     /// The root's page, 0 for an empty tree.
     pub root: PageId,

@@ -6,13 +6,19 @@
 use super::*;
 use crate::Code;
 use crate::bytes::{put_u16, put_u32};
+use crate::document::InferTypes;
 use crate::files::{Access, Dir, Gate};
-use crate::index::definition::{IndexDefinition, IndexKind};
+use crate::index::{IndexDefinition, IndexKind, TextTotals};
 use crate::v2::address::PageId;
 use crate::v2::page::{self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageType};
 use crate::v2::statistics::StatisticsRecord;
 use proptest::prelude::*;
 use serde_json::Value;
+
+const NO_TYPES: InferTypes = InferTypes {
+    object_id: false,
+    timestamp: false,
+};
 
 const CREATED: i64 = 1_736_937_000_123_456_789;
 
@@ -176,7 +182,7 @@ fn definitions_come_back_from_their_records() {
             expire_after_seconds: 0,
         },
     );
-    let infer = ["objectid".to_owned()];
+    let infer = InferTypes::default();
     let expected = [
         (definition("b", IndexKind::Btree), None),
         (ttl, Some(r#"{"expireAfterSeconds":0}"#)),
@@ -190,10 +196,13 @@ fn definitions_come_back_from_their_records() {
     ];
     for (mut definition, options) in expected {
         let built = BuiltIndex {
-            text_totals: (definition.kind == IndexKind::Text).then_some((3, 9)),
+            text_totals: (definition.kind == IndexKind::Text).then_some(TextTotals {
+                documents: 3,
+                length: 9,
+            }),
             ..BuiltIndex::default()
         };
-        let record = IndexRecord::new(&definition, (1, 2), CREATED, &infer, built);
+        let record = IndexRecord::new(&definition, (1, 2), CREATED, infer, built);
         assert_eq!(record.options.as_deref(), options);
         let mut page = [0; PAGE_SIZE];
         record.encode(&mut page).unwrap();
@@ -214,19 +223,25 @@ fn an_index_record_has_4064_bytes_and_not_one_more() {
         definition.filter = Some(format!(r#"{{"x":"{}"}}"#, "y".repeat(size)));
         definition
     };
-    let fits = |size| IndexRecord::check_fits(&with_filter(size), &[]).is_ok();
+    let fits = |size| IndexRecord::check_fits(&with_filter(size), NO_TYPES).is_ok();
     let largest = (0..5000).rfind(|size| fits(*size)).unwrap();
     for (size, encodes) in [(largest, Some(())), (largest + 1, None)] {
         let built = BuiltIndex::default();
-        let record = IndexRecord::new(&with_filter(size), (1, 1), 0, &[], built);
+        let record = IndexRecord::new(&with_filter(size), (1, 1), 0, NO_TYPES, built);
         assert_eq!(record.encode(&mut [0; PAGE_SIZE]), encodes);
     }
     let mut page = [0; PAGE_SIZE];
-    let record = IndexRecord::new(&with_filter(largest), (1, 1), 0, &[], BuiltIndex::default());
+    let record = IndexRecord::new(
+        &with_filter(largest),
+        (1, 1),
+        0,
+        NO_TYPES,
+        BuiltIndex::default(),
+    );
     record.encode(&mut page).unwrap();
     // The last byte of the options, `}`, is the last of the page.
     assert_eq!(page[PAGE_SIZE - 1], b'}');
-    let error = IndexRecord::check_fits(&with_filter(70_000), &[]).unwrap_err();
+    let error = IndexRecord::check_fits(&with_filter(70_000), NO_TYPES).unwrap_err();
     assert_eq!(error.code(), Code::IndexTooLarge);
     assert_eq!(error.place().index.as_deref(), Some("f"));
 }
@@ -243,7 +258,13 @@ fn index(collection_id: u32, index_id: u32, name: &str) -> IndexMetadata {
         text_totals: None,
     };
     IndexMetadata {
-        record: IndexRecord::new(&definition, (collection_id, index_id), CREATED, &[], built),
+        record: IndexRecord::new(
+            &definition,
+            (collection_id, index_id),
+            CREATED,
+            NO_TYPES,
+            built,
+        ),
         statistics: StatisticsRecord {
             index_id,
             min_key: "1".to_owned(),

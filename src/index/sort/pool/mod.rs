@@ -1,12 +1,12 @@
 //! The sorters of all indexes, and the budget that they share.
 
+mod merges;
+
+use super::SpillFile;
 use super::arena::{Arena, BLOCK_BYTES};
 use super::batch::{KeyBatch, unsortable};
-use super::loser::LoserTree;
-use super::merge::{Merge, MergePosition, Source};
 use super::order::{self, INDEX_ENTRY_BYTES, common_length};
-use super::run::{COMMON_BYTES, LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES, Run, RunReader};
-use super::{FullKeys, SpillFile};
+use super::run::{COMMON_BYTES, Run};
 use crate::index::key::KeyBuffer;
 use crate::v2::DocumentAddress;
 use crate::{Code, Error, Result};
@@ -48,7 +48,7 @@ struct Sorter {
 
 /// Memory of the budget that is with a merge; it comes back when the merge ends.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(in crate::index::sort) struct Lease {
     lent: Arc<AtomicUsize>,
     bytes: usize,
 }
@@ -298,8 +298,11 @@ impl SortPool {
         order::sort(arena, &mut self.index);
         let writer = self.spill.writer()?;
         let offset = writer.position();
-        for word in &self.index {
-            writer.append(arena.record_bytes(order::location(*word)))?;
+        for words in self.index.chunks(order::TOUCH_RECORDS) {
+            arena.touch(words.iter().map(|word| order::location(*word)));
+            for word in words {
+                writer.append(arena.record_bytes(order::location(*word)))?;
+            }
         }
         let ends = self.index.first().zip(self.index.last());
         let common = ends.map_or(&[][..], |(first, last)| {
@@ -343,150 +346,6 @@ impl SortPool {
     pub fn seal_all(&mut self) -> Result<()> {
         (0..self.sorters.len()).try_for_each(|at| self.spill(at))
     }
-
-    /// Gives out the keys of a sorter in order, and empties its part of memory. Its runs stay, so
-    /// a merge can be repeated or resumed if the sorter was sealed before.
-    ///
-    /// # Errors
-    /// Spilling or reading a run fails.
-    pub fn merge<'f>(&mut self, id: SorterId, full: &'f dyn FullKeys) -> Result<Merge<'f>> {
-        if self.runs(id).is_empty() {
-            return self.merge_in_memory(id, full);
-        }
-        let buffer = self.prepare_runs(id)?;
-        let starts = self.runs(id).iter().map(|run| run.offset).collect();
-        self.merge_runs(id, full, starts, buffer)
-    }
-
-    /// Continues a merge from a place in it.
-    ///
-    /// # Errors
-    /// [`Code::Internal`] if the place does not fit the runs; reading them fails.
-    pub fn resume_merge<'f>(
-        &mut self,
-        id: SorterId,
-        full: &'f dyn FullKeys,
-        position: &MergePosition,
-    ) -> Result<Merge<'f>> {
-        let runs = self.runs(id);
-        let fits = |(run, offset): (&Run, &u64)| {
-            (run.offset..=run.end().unwrap_or_default()).contains(offset)
-        };
-        if runs.len() != position.offsets.len() || !runs.iter().zip(&position.offsets).all(fits) {
-            let sentence = "the place to continue a merge does not fit its runs";
-            return Err(Error::new(Code::Internal, sentence));
-        }
-        // The runs are as many as a merge with this budget left them, so no pass is due.
-        let room = self.make_merge_room()?;
-        let buffer = room / runs_or_one(self.runs(id));
-        let mut merge = self.merge_runs(id, full, position.offsets.clone(), buffer)?;
-        merge.resume(position)?;
-        Ok(merge)
-    }
-
-    fn merge_in_memory<'f>(&mut self, id: SorterId, full: &'f dyn FullKeys) -> Result<Merge<'f>> {
-        let mut index = std::mem::take(&mut self.index);
-        let arena = std::mem::take(&mut self.sorter(id)?.arena);
-        order::sort(&arena, &mut index);
-        self.arena_bytes -= arena.capacity();
-        self.count_entries();
-        let lease = self.lend(arena.capacity() + index.capacity() * INDEX_ENTRY_BYTES);
-        let source = Source::Memory {
-            arena,
-            index,
-            at: 0,
-        };
-        Ok(Merge::new(source, full, lease))
-    }
-
-    fn lend(&self, bytes: usize) -> Lease {
-        self.lent.fetch_add(bytes, Ordering::Relaxed);
-        Lease {
-            lent: Arc::clone(&self.lent),
-            bytes,
-        }
-    }
-
-    /// Frees up to half of the budget; the bytes that a merge may take.
-    fn make_merge_room(&mut self) -> Result<usize> {
-        let half = self.budget / 2;
-        while self.memory() > half && self.free_memory()? {}
-        if self.memory() > half {
-            self.index = Vec::new();
-        }
-        Ok(self.budget.saturating_sub(self.memory()).min(half))
-    }
-
-    /// Seals the sorter and merges runs until one pass can take them all; the bytes that each
-    /// run's buffer may have.
-    fn prepare_runs(&mut self, id: SorterId) -> Result<usize> {
-        self.seal(id)?;
-        let room = self.make_merge_room()?;
-        let most = (room / LEAST_BUFFER_BYTES).max(2);
-        while self.runs(id).len() > most {
-            let count = most.min(self.runs(id).len() - most + 1);
-            self.merge_pass(id, count, room / count)?;
-        }
-        Ok(room / runs_or_one(self.runs(id)))
-    }
-
-    /// Makes one run of the first `count`.
-    fn merge_pass(&mut self, id: SorterId, count: usize, buffer: usize) -> Result<()> {
-        let runs = self.runs(id).get(..count).unwrap_or_default().to_vec();
-        let starts = runs.iter().map(|run| run.offset).collect();
-        let (mut tree, common) = self.open_runs(&runs, starts, buffer)?;
-        let writer = self.spill.writer()?;
-        let offset = writer.position();
-        while !tree.head_bytes().is_empty() {
-            writer.append(tree.head_bytes())?;
-            tree.advance()?;
-        }
-        let merged = Run {
-            offset,
-            bytes: writer.position() - offset,
-            entries: runs.iter().map(|run| run.entries).sum(),
-            common,
-        };
-        let stored = &mut self.sorter(id)?.stored;
-        stored.runs.drain(..count.min(stored.runs.len()));
-        stored.runs.push(merged);
-        Ok(())
-    }
-
-    fn open_runs(
-        &mut self,
-        runs: &[Run],
-        starts: Vec<u64>,
-        buffer: usize,
-    ) -> Result<(LoserTree, Vec<u8>)> {
-        let file = self.spill.reader()?;
-        let buffer = buffer.clamp(LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES);
-        let mut common = runs.first().map(|run| run.common.clone());
-        let mut readers = Vec::with_capacity(runs.len());
-        for (run, start) in runs.iter().zip(starts) {
-            if let Some(common) = &mut common {
-                common.truncate(common_length(common, &run.common));
-            }
-            let end = run.end().unwrap_or_default();
-            readers.push(RunReader::new(file.clone(), start, end, buffer)?);
-        }
-        let common = common.unwrap_or_default();
-        Ok((LoserTree::new(readers, common.len()), common))
-    }
-
-    fn merge_runs<'f>(
-        &mut self,
-        id: SorterId,
-        full: &'f dyn FullKeys,
-        starts: Vec<u64>,
-        buffer: usize,
-    ) -> Result<Merge<'f>> {
-        let runs = self.runs(id).to_vec();
-        let buffer = buffer.clamp(LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES);
-        let lease = self.lend(buffer * runs.len());
-        let (tree, _) = self.open_runs(&runs, starts, buffer)?;
-        Ok(Merge::new(Source::Runs(tree), full, lease))
-    }
 }
 
 impl Sorter {
@@ -497,10 +356,6 @@ impl Sorter {
             self.stored.covered
         }
     }
-}
-
-fn runs_or_one(runs: &[Run]) -> usize {
-    runs.len().max(1)
 }
 
 fn position(id: SorterId) -> usize {

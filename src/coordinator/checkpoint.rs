@@ -1,0 +1,160 @@
+//! The checkpoint: how far a run has got, replaced about once a second.
+//!
+//! `plan.json` is written once, before anything else, and `checkpoint.json` is bound to it by its
+//! hash. Both name what they belong to: the source files and the options that shape the output.
+//! What a checkpoint says is durable before it is: data pages, sort runs, separators and the list
+//! of matched log records are fsynced first, and what lies behind the lengths that it gives is cut
+//! off when a run goes on from it.
+
+use super::plan::StoredPlan;
+use super::state::State;
+use super::work::{CHECKPOINT, JOURNAL, PLAN, WorkDir};
+use crate::files::{Access, Dir};
+use crate::layout::WORK_DIR;
+use crate::options::Options;
+use crate::{Code, Error, Place, Result};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// The tool version whose checkpoints this one understands.
+const TOOL: &str = concat!("laura-migrate ", env!("CARGO_PKG_VERSION"));
+
+/// Largest plan or checkpoint that is read, bytes.
+const LARGEST: u64 = 1 << 30;
+
+#[derive(Serialize)]
+struct Written<'s> {
+    tool: &'s str,
+    plan_hash: &'s str,
+    state: &'s State,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    tool: String,
+    plan_hash: String,
+    state: State,
+}
+
+/// Only what every version of the tool has in its checkpoints.
+#[derive(Deserialize)]
+struct ReadTool {
+    tool: String,
+}
+
+/// Writes checkpoints.
+#[derive(Debug)]
+pub(super) struct Checkpointer {
+    work: WorkDir,
+    plan_hash: String,
+    interval: Duration,
+    last: Instant,
+}
+
+impl Checkpointer {
+    /// Makes the plan durable, so that checkpoints can follow.
+    pub(super) fn start(work: &WorkDir, plan: &StoredPlan, interval: Duration) -> Result<Self> {
+        let text = encode(plan)?;
+        let checkpointer = Self::resume(work, hash(&text), interval);
+        work.dir.replace(PLAN, &text, Access::default())?;
+        Ok(checkpointer)
+    }
+
+    fn resume(work: &WorkDir, plan_hash: String, interval: Duration) -> Self {
+        Self {
+            work: work.clone(),
+            plan_hash,
+            interval,
+            last: Instant::now(),
+        }
+    }
+
+    /// True when the last checkpoint is old enough for another one.
+    pub(super) fn is_due(&self) -> bool {
+        self.last.elapsed() >= self.interval
+    }
+
+    /// Replaces the checkpoint. What it says must be durable.
+    pub(super) fn save(&mut self, state: &State) -> Result<()> {
+        let written = Written {
+            tool: TOOL,
+            plan_hash: &self.plan_hash,
+            state,
+        };
+        self.work
+            .dir
+            .replace(CHECKPOINT, &encode(&written)?, Access::default())?;
+        self.last = Instant::now();
+        Ok(())
+    }
+}
+
+fn encode(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value)
+        .map_err(|error| Error::new(Code::Internal, "cannot encode a checkpoint").because(error))
+}
+
+fn hash(text: &[u8]) -> String {
+    format!("{:032x}", xxh3_128(text))
+}
+
+/// An interrupted run that can go on.
+pub(super) struct Interrupted {
+    pub(super) plan: StoredPlan,
+    pub(super) state: State,
+    pub(super) work: WorkDir,
+    pub(super) checkpointer: Checkpointer,
+}
+
+/// True if `target` holds an interrupted run that got as far as a checkpoint, or its publish.
+pub(super) fn exists(target: &Dir) -> Result<bool> {
+    if target.entry(WORK_DIR)?.is_none() {
+        return Ok(false);
+    }
+    let dir = target.open_dir(WORK_DIR)?;
+    Ok(dir.entry(CHECKPOINT)?.is_some() || dir.entry(JOURNAL)?.is_some())
+}
+
+/// The interrupted run in `target`, if there is one that got as far as a checkpoint.
+pub(super) fn find(target: &Dir, options: &Options) -> Result<Option<Interrupted>> {
+    if target.entry(WORK_DIR)?.is_none() {
+        return Ok(None);
+    }
+    let dir = target.open_dir(WORK_DIR)?;
+    let Some(file) = dir.open_file_if_exists(CHECKPOINT)? else {
+        return Ok(None);
+    };
+    let path = file.path().to_path_buf();
+    let damaged = |sentence: &str| {
+        Error::new(Code::CheckpointDamaged, sentence)
+            .at(Place::file(&path))
+            .hint("add --restart to discard the interrupted run and begin anew")
+    };
+    let text = file.read_all(LARGEST)?;
+    let parses = |error| damaged("the checkpoint does not parse").because(error);
+    let tool = serde_json::from_slice::<ReadTool>(&text)
+        .map_err(parses)?
+        .tool;
+    if tool != TOOL {
+        return Err(damaged(&format!(
+            "the interrupted run was {tool}'s, and its checkpoint cannot be used by {TOOL}"
+        )));
+    }
+    let read: Read = serde_json::from_slice(&text).map_err(parses)?;
+    debug_assert_eq!(read.tool, tool);
+    let plan_text = dir.open_file(PLAN)?.read_all(LARGEST)?;
+    if hash(&plan_text) != read.plan_hash {
+        return Err(damaged("the checkpoint belongs to another plan"));
+    }
+    let plan: StoredPlan = serde_json::from_slice(&plan_text)
+        .map_err(|error| damaged("the plan does not parse").because(error))?;
+    let work = WorkDir::reopened(dir, plan.access);
+    let checkpointer = Checkpointer::resume(&work, read.plan_hash, options.checkpoint_interval);
+    Ok(Some(Interrupted {
+        plan,
+        state: read.state,
+        work,
+        checkpointer,
+    }))
+}
