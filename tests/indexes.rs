@@ -5,6 +5,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     reason = "what fails here fails the test"
@@ -311,7 +312,7 @@ fn long_keys_are_unique_by_their_whole_length() {
         ("b", json!({"v": long("1")})),
         ("c", json!({"v": "long"})),
     ];
-    let (_, database) = collection(&apart, &[unique.clone()]).migrated();
+    let (_, database) = collection(&apart, std::slice::from_ref(&unique)).migrated();
     let found = &database.collection("c").index("u").entries;
     let ids: Vec<&str> = found.iter().map(|(_, id)| &**id).collect();
     assert_eq!(ids, [r#""c""#, r#""b""#, r#""a""#]);
