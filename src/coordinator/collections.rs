@@ -111,7 +111,6 @@ pub(super) fn run(
         // A key stage that has failed is why the writer could not feed it: its error comes first.
         let keys = stage.finish(feeder)?;
         outcome?;
-        work.remove_file(MATCHED)?;
         Ok(Collected {
             data,
             collections: state.written,

@@ -117,7 +117,7 @@ fn make_target(source: &Dir, path: &Path, gate: &Gate) -> Result<Dir> {
         },
     )?;
     if let Err(error) = parent.sync() {
-        // Best effort: the failure is what counts.
+        // Best effort: the error that counts is the first one.
         let _ = parent.remove_dir(name);
         return Err(error);
     }

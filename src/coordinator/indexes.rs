@@ -5,7 +5,7 @@ use super::context::Context;
 use super::keys::{SortedKeys, extractor};
 use super::plan::{Plan, PlannedCollection};
 use super::state::{CurrentTree, IndexesState, State, WrittenCollection};
-use super::work::{SEPARATORS, SORT_RUNS, STAGED_DATA, WorkDir};
+use super::work::{SEPARATORS, STAGED_DATA, WorkDir};
 use crate::document::bson::RawDocument;
 use crate::document::{ID_FIELD, ejson};
 use crate::files::AppendWriter;
@@ -179,8 +179,6 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
                 indexes: finished.by_ref().take(planned.indexes.len()).collect(),
             })
             .collect();
-        drop(self.keys);
-        self.work.remove_file(SORT_RUNS)?;
         Ok(Built {
             collections,
             page_count,
@@ -286,10 +284,10 @@ impl TreeBuild<'_, '_, '_> {
         current: Option<CurrentTree>,
     ) -> Result<(TreeSummary, String, String)> {
         let levels = Cell::new(usize::from(current.is_some()));
-        let work = self.work.clone();
+        let (work, tree) = (self.work.clone(), self.finished.len());
         let mut spill = || {
             levels.set(levels.get() + 1);
-            work.append_to(&separators(levels.get()), 0, SPILL_LIMIT)
+            work.append_to(&separators(tree, levels.get()), 0, SPILL_LIMIT)
         };
         // Entries that are in the tree already, and those that the merge has passed.
         let loaded = current
@@ -335,9 +333,6 @@ impl TreeBuild<'_, '_, '_> {
         let tree = loader.finish()?;
         self.context
             .count(merged % ENTRIES_AT_ONCE, merged % ENTRIES_AT_ONCE);
-        for level in 1..=levels.get() {
-            self.work.remove_file(&separators(level))?;
-        }
         Ok((tree, min_key, max_key))
     }
 
@@ -351,7 +346,9 @@ impl TreeBuild<'_, '_, '_> {
             return Ok(BulkLoader::new(data, self.ids, SPILL_LIMIT, spill));
         };
         let bytes = current.bulk.spill_length();
-        let file = self.work.append_to(&separators(1), bytes, SPILL_LIMIT)?;
+        let file = self
+            .work
+            .append_to(&separators(self.finished.len(), 1), bytes, SPILL_LIMIT)?;
         BulkLoader::resume(data, self.ids, current.bulk, SPILL_LIMIT, file, spill)
     }
 
@@ -415,8 +412,10 @@ impl TreeBuild<'_, '_, '_> {
     }
 }
 
-fn separators(level: usize) -> String {
-    format!("{SEPARATORS}{level}")
+/// Where the separators of a tree's level go. Each tree has its own, since the last checkpoint may
+/// still be one in the middle of the tree before.
+fn separators(tree: usize, level: usize) -> String {
+    format!("{SEPARATORS}{tree}.{level}")
 }
 
 /// Reads long keys again, from the staged documents.

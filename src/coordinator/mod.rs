@@ -254,6 +254,7 @@ impl Run<'_, '_> {
         metadata::write(&plan, &work, &built)?;
         self.end(Phase::Indexes);
         let built = self.verify_from(built)?;
+        work.remove_scratch()?;
         let hash = verify::run(&mut self.context, &plan, &work, &built)?;
         self.end(Phase::Verify);
         self.publish(&plan, &work, hash)?;

@@ -20,7 +20,7 @@
 //! refused by every reader until the sequence has been run to its end, or is complete.
 
 use super::journal::{Aside, Journal, Published};
-use super::work::{JOURNAL, UNDO, WorkDir};
+use super::work::{JOURNAL, UNDO, UNDONE, WorkDir};
 use crate::files::{Access, Dir, EntryKind, InputFile};
 use crate::layout::{MARKER_FILE, WORK_DIR};
 use crate::{Code, Error, Place, Result};
@@ -53,14 +53,7 @@ fn forward(target: &Dir, journal: &Journal, verified: bool) -> Result<()> {
         move_in(target, journal, verified)?;
         target.replace(MARKER_FILE, journal.final_marker.as_bytes(), access)?;
     }
-    WorkDir::remove(target).or_else(|error| match Journal::read(target) {
-        // The directory is complete, and nothing is left that says otherwise.
-        Ok(None) => {
-            tracing::warn!("the work directory could not be removed for good: {error}");
-            Ok(())
-        }
-        _ => Err(error),
-    })
+    WorkDir::remove(target)
 }
 
 /// Whether steps 3 to 7 were all done. The marker alone does not tell: that of a database which
@@ -110,7 +103,8 @@ pub(super) fn marker_is_set(target: &Dir, journal: &Journal) -> Result<bool> {
 
 /// True while [`undo`] has not come to its end.
 pub(super) fn is_being_undone(target: &Dir) -> Result<bool> {
-    Journal::read_named(target, UNDO).map(|journal| journal.is_some())
+    let undo = Journal::read_named(target, UNDO)?;
+    Ok(undo.is_some() || Journal::read_named(target, UNDONE)?.is_some())
 }
 
 /// Takes a publish back that was cut off before its last step:
@@ -119,9 +113,14 @@ pub(super) fn is_being_undone(target: &Dir) -> Result<bool> {
 ///    later run can publish what was staged from a source that has gone on since.*
 /// 2. Published files move back into the work directory, then what made room moves back.
 /// 3. The marker becomes the one that was there before, or is removed.
-/// 4. The directories that publishing had made are removed. (The caller removes the work
-///    directory, with the journal last.)
+/// 4. The directories that publishing had made are removed.
+/// 5. The journal gets its last name. *From here on the staged files can go: where one is missing,
+///    the name in the target is the original's.* (The caller removes the work directory, with the
+///    journal last.)
 pub(super) fn undo(target: &Dir) -> Result<()> {
+    if Journal::read_named(target, UNDONE)?.is_some() {
+        return Ok(());
+    }
     let journal = match Journal::read_named(target, UNDO)? {
         Some(journal) => journal,
         None => {
@@ -160,7 +159,9 @@ pub(super) fn undo(target: &Dir) -> Result<()> {
     for name in &journal.directories {
         remove_made(target, &journal, name)?;
     }
-    target.sync()
+    target.sync()?;
+    work.rename(UNDO, &work, UNDONE)?;
+    work.sync()
 }
 
 fn restore_marker(target: &Dir, journal: &Journal) -> Result<()> {

@@ -25,6 +25,8 @@ pub(super) const MATCHED: &str = "matched.log";
 pub(super) const JOURNAL: &str = "journal.json";
 /// The journal of a publish that is being undone; from its presence on there is only backward.
 pub(super) const UNDO: &str = "undo.json";
+/// The same when everything is back in its place and only the work directory is left to remove.
+pub(super) const UNDONE: &str = "undone.json";
 
 /// The open work directory.
 #[derive(Clone, Debug)]
@@ -89,7 +91,11 @@ impl WorkDir {
         }
         let dir = target.open_dir(WORK_DIR)?;
         let entries = dir.entries()?;
-        let is_last = |entry: &&Entry| entry.name == JOURNAL || entry.name == UNDO;
+        let is_last = |entry: &&Entry| {
+            [JOURNAL, UNDO, UNDONE]
+                .iter()
+                .any(|name| entry.name == *name)
+        };
         for entry in entries.iter().filter(|entry| !is_last(entry)) {
             dir.remove_file(&entry.name)?;
         }
@@ -107,6 +113,21 @@ impl WorkDir {
             mode: 0o600,
             ..self.access
         }
+    }
+
+    /// Removes what only the phases up to the indexes need. Not before a checkpoint behind them is
+    /// durable: the ones before it go on from these files.
+    pub(super) fn remove_scratch(&self) -> Result<()> {
+        for entry in self.dir.entries()? {
+            let is_separators = entry
+                .name
+                .as_encoded_bytes()
+                .starts_with(SEPARATORS.as_bytes());
+            if is_separators || entry.name == SORT_RUNS || entry.name == MATCHED {
+                self.dir.remove_file(&entry.name)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes a file of the work directory if it is there.

@@ -1,0 +1,356 @@
+//! Runs migrations through a gate that breaks the n-th change, and compares what is left.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+use laura_migrate::document::bson::{OwnedDocument, RawValue};
+use laura_migrate::files::{ChangeKind, Gate, Verdict};
+use laura_migrate::progress::Unwatched;
+use laura_migrate::v1::wal::{RecordKind, RecordWriter};
+use laura_migrate::{ExitCode, Migration, Options, Result};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    InPlace,
+    SideBySide,
+}
+
+/// What happens to the n-th change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The process is gone: this change and all later ones do not happen.
+    Kill,
+    /// Half of a write happens, then the process is gone.
+    Torn,
+    /// This change and all later ones find no space; removing still works.
+    DiskFull,
+    /// This one change fails.
+    IoError,
+}
+
+/// A v1 directory, and what an undisturbed migration makes of it.
+pub struct Case {
+    layout: Layout,
+    pristine: TempDir,
+    expected: Tree,
+}
+
+/// Paths below a directory, and the bytes of the files among them.
+type Tree = BTreeMap<PathBuf, Option<Vec<u8>>>;
+
+fn tree(root: &Path) -> Tree {
+    let entries = walkdir::WalkDir::new(root)
+        .into_iter()
+        .map(|entry| entry.unwrap());
+    entries
+        .filter(|entry| entry.path() != root)
+        .map(|entry| {
+            let relative = entry.path().strip_prefix(root).unwrap().to_path_buf();
+            let bytes = entry
+                .file_type()
+                .is_file()
+                .then(|| std::fs::read(entry.path()).unwrap());
+            (relative, bytes)
+        })
+        .collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    for (path, bytes) in tree(from) {
+        match bytes {
+            Some(bytes) => std::fs::write(to.join(path), bytes).unwrap(),
+            None => std::fs::create_dir(to.join(path)).unwrap(),
+        }
+    }
+}
+
+/// A temporary directory in memory where there is such a file system: thousands of runs fsync in
+/// it, and what an fsync is worth is not what these tests ask.
+fn scratch() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    }
+    .unwrap()
+}
+
+/// Counts changes and breaks from one on.
+fn breaking(fault: Fault, at: u64, count: &Arc<AtomicU64>) -> Gate {
+    let count = Arc::clone(count);
+    Gate::guarded(move |change| {
+        let number = count.fetch_add(1, Ordering::SeqCst);
+        let gone = || io::Error::other("the process was killed");
+        let full = || io::Error::from_raw_os_error(28);
+        let makes_room = matches!(
+            change.kind,
+            ChangeKind::RemoveFile | ChangeKind::RemoveDir | ChangeKind::SyncDir
+        );
+        match fault {
+            _ if number < at => Verdict::Proceed,
+            Fault::Torn if number == at => Verdict::Torn(change.len / 2, gone()),
+            Fault::Kill | Fault::Torn => Verdict::Fail(gone()),
+            Fault::DiskFull if makes_room => Verdict::Proceed,
+            Fault::DiskFull => Verdict::Fail(full()),
+            Fault::IoError if number == at => Verdict::Fail(io::Error::from_raw_os_error(5)),
+            Fault::IoError => Verdict::Proceed,
+        }
+    })
+}
+
+/// One copy of the case's directory, to be migrated.
+struct Attempt<'c> {
+    case: &'c Case,
+    directory: TempDir,
+}
+
+impl Attempt<'_> {
+    fn source(&self) -> PathBuf {
+        self.directory.path().join("source")
+    }
+
+    fn options(&self) -> Options {
+        let mut options = Options::new(self.source());
+        if self.case.layout == Layout::SideBySide {
+            options.target = Some(self.directory.path().join("target"));
+        }
+        options.jobs = 2;
+        options.batch_size = 50;
+        options.memory = 8 << 20;
+        options.checkpoint_interval = Duration::ZERO;
+        options.source_date_epoch = Some(1_736_937_000);
+        options
+    }
+
+    fn migrate(&self, gate: Gate, restart: bool) -> Result<()> {
+        let options = Options {
+            restart,
+            ..self.options()
+        };
+        Migration::new(options)
+            .with_gate(gate)
+            .run(&mut Unwatched)
+            .map(drop)
+    }
+
+    /// The source as it was before.
+    fn is_untouched(&self) -> bool {
+        tree(&self.source()) == tree(self.case.pristine.path())
+    }
+
+    fn tree(&self) -> Tree {
+        tree(self.directory.path())
+    }
+}
+
+impl Case {
+    pub fn new(layout: Layout) -> Self {
+        let pristine = scratch();
+        prepare(pristine.path());
+        let mut case = Self {
+            layout,
+            pristine,
+            expected: Tree::new(),
+        };
+        let attempt = case.attempt();
+        attempt.migrate(Gate::open(), false).unwrap();
+        let expected = attempt.tree();
+        drop(attempt);
+        case.expected = expected;
+        case
+    }
+
+    fn attempt(&self) -> Attempt<'_> {
+        let directory = scratch();
+        std::fs::create_dir(directory.path().join("source")).unwrap();
+        copy(self.pristine.path(), &directory.path().join("source"));
+        Attempt {
+            case: self,
+            directory,
+        }
+    }
+
+    fn changes(&self) -> u64 {
+        let count = Arc::new(AtomicU64::new(0));
+        self.attempt()
+            .migrate(breaking(Fault::Kill, u64::MAX, &count), false)
+            .unwrap();
+        count.load(Ordering::SeqCst)
+    }
+
+    pub fn survives_every(&self, fault: Fault) {
+        let changes = self.changes();
+        assert!(changes > 40, "only {changes} changes");
+        for at in 0..changes {
+            let attempt = self.attempt();
+            let broken = attempt.migrate(breaking(fault, at, &Arc::default()), false);
+            self.check_broken(&attempt, fault, at, &broken);
+            attempt
+                .migrate(Gate::open(), false)
+                .unwrap_or_else(|error| panic!("{fault:?} at {at}, then: {error:?}"));
+            self.assert_expected(&attempt, &format!("{fault:?} at {at}"));
+        }
+    }
+
+    /// What a broken run leaves, and what it says.
+    fn check_broken(&self, attempt: &Attempt<'_>, fault: Fault, at: u64, broken: &Result<()>) {
+        let Err(error) = broken else {
+            // What failed did not matter, such as a heartbeat; then everything is there.
+            assert!(
+                attempt.tree() == self.expected,
+                "{fault:?} at {at}: a false success"
+            );
+            return;
+        };
+        let begun = attempt
+            .options()
+            .target
+            .unwrap_or(attempt.source())
+            .join(".laura-migrate");
+        let begun = begun.join("journal.json").exists();
+        if !begun && fault != Fault::Torn {
+            assert!(
+                self.layout == Layout::InPlace || attempt.is_untouched(),
+                "{fault:?} at {at}: the source was touched"
+            );
+        }
+        match fault {
+            Fault::DiskFull => assert_eq!(
+                error.exit_code(),
+                ExitCode::Interrupted,
+                "at {at}: {error:?}"
+            ),
+            Fault::IoError if !begun && error.exit_code() == ExitCode::Failed => assert!(
+                attempt.is_untouched()
+                    && attempt.tree().len() == tree(self.pristine.path()).len() + 1,
+                "{fault:?} at {at}: something was left: {:?}",
+                attempt.tree().keys()
+            ),
+            _ => {}
+        }
+    }
+
+    fn assert_expected(&self, attempt: &Attempt<'_>, when: &str) {
+        let found = attempt.tree();
+        let differs =
+            |(path, bytes): &(&PathBuf, &Option<Vec<u8>>)| found.get(*path) != Some(bytes);
+        let missing: Vec<_> = self
+            .expected
+            .iter()
+            .filter(differs)
+            .map(|(path, _)| path)
+            .collect();
+        let extra: Vec<_> = found
+            .keys()
+            .filter(|path| !self.expected.contains_key(*path))
+            .collect();
+        assert!(
+            missing.is_empty() && extra.is_empty(),
+            "{when}: missing or different {missing:?}, too many {extra:?}"
+        );
+    }
+
+    pub fn restarts_after_every_kill(&self) {
+        for at in 0..self.changes() {
+            let attempt = self.attempt();
+            let _ = attempt.migrate(breaking(Fault::Kill, at, &Arc::default()), false);
+            attempt
+                .migrate(Gate::open(), true)
+                .unwrap_or_else(|error| panic!("killed at {at}, then restarted: {error:?}"));
+            self.assert_expected(&attempt, &format!("killed at {at}, restarted"));
+        }
+    }
+
+    pub fn restarts_that_are_killed_go_on(&self) {
+        let changes = self.changes();
+        // Publishing is what the last changes do.
+        for at in (changes - 40)..changes {
+            for again in 0..40 {
+                let attempt = self.attempt();
+                let _ = attempt.migrate(breaking(Fault::Kill, at, &Arc::default()), false);
+                let _ = attempt.migrate(breaking(Fault::Kill, again, &Arc::default()), true);
+                attempt
+                    .migrate(Gate::open(), false)
+                    .unwrap_or_else(|error| panic!("killed at {at}, then at {again}: {error:?}"));
+                self.assert_expected(&attempt, &format!("killed at {at}, then at {again}"));
+            }
+        }
+    }
+}
+
+/// A directory with a write-ahead log, overflow documents, several indexes, and a user's own file.
+fn prepare(directory: &Path) {
+    let index = |name: &str, field: &str, unique: bool| {
+        format!(r#"{{"name":"{name}","type":"btree","field_paths":["{field}"],"unique":{unique}}}"#)
+    };
+    let collection = |name: &str, count: usize, indexes: &[String]| {
+        let documents: Vec<String> = (0..count)
+            .map(|number| {
+                let size = if number % 90 == 7 { 9_000 } else { number % 40 };
+                let text = "x".repeat(size);
+                format!(r#"{{"_id":"{name}{number}","fields":{{"n":{number},"t":"{text}"}}}}"#)
+            })
+            .collect();
+        let (documents, indexes) = (documents.join(","), indexes.join(","));
+        format!(r#"{{"name":"{name}","documents":[{documents}],"indexes":[{indexes}]}}"#)
+    };
+    let collections = [
+        collection(
+            "a",
+            400,
+            &[index("n_1", "n", true), index("t_1", "t", false)],
+        ),
+        collection("b", 60, &[index("n_1", "n", false)]),
+        collection("empty", 0, &[]),
+    ];
+    let snapshot = format!(
+        r#"{{"version":"1.0","database_name":"d","collections":[{}]}}"#,
+        collections.join(",")
+    );
+    std::fs::write(directory.join("snapshot.json"), snapshot).unwrap();
+    std::fs::write(directory.join("wal.log"), log()).unwrap();
+    std::fs::write(directory.join("notes.txt"), "the operator's own").unwrap();
+    std::fs::write(
+        directory.join(".lauradb-version"),
+        r#"{"formatVersion":"1.0"}"#,
+    )
+    .unwrap();
+}
+
+/// Replaces, deletes and adds documents.
+fn log() -> Vec<u8> {
+    let mut log = RecordWriter::new(Vec::new());
+    for number in 0..80_i64 {
+        let id = format!("a{}", number * 9);
+        let text = "y".repeat(if number == 40 { 9_000 } else { 11 });
+        let document: OwnedDocument = [
+            ("_id", RawValue::String(&id)),
+            ("n", RawValue::Int64(100_000 + number)),
+            ("t", RawValue::String(&text)),
+        ]
+        .into_iter()
+        .collect();
+        let kind = if number % 5 == 0 {
+            RecordKind::Delete
+        } else {
+            RecordKind::Update
+        };
+        log.operation(kind, 0, "a", document.as_raw()).unwrap();
+    }
+    log.checkpoint().unwrap();
+    log.into_inner()
+}
