@@ -26,6 +26,12 @@ pub const REPLACED_DIR_PREFIX: &str = ".lauradb-replaced-";
 pub const V2_DIR_PREFIX: &str = ".lauradb-v2-";
 /// Where backups go by default.
 pub const BACKUPS_DIR: &str = "backups";
+/// What the name of a backup directory begins with; a UTC time follows.
+pub const BACKUP_DIR_PREFIX: &str = "backup-";
+/// What the name of a backup directory begins with until it is complete; a UTC time follows.
+pub const UNFINISHED_BACKUP_PREFIX: &str = ".laura-backup-";
+/// What a backup directory holds besides its collections.
+pub const MANIFEST_FILE: &str = "manifest.json";
 
 /// True for the names of files that LauraDB or this tool puts into a data directory.
 #[must_use]
@@ -59,5 +65,6 @@ pub fn is_laura_directory(name: &OsStr) -> bool {
         || name == BACKUPS_DIR
         || bytes.starts_with(REPLACED_DIR_PREFIX.as_bytes())
         || bytes.starts_with(V2_DIR_PREFIX.as_bytes())
-        || (bytes.starts_with(b"backup-") && !is_backup_file(name))
+        || bytes.starts_with(UNFINISHED_BACKUP_PREFIX.as_bytes())
+        || (bytes.starts_with(BACKUP_DIR_PREFIX.as_bytes()) && !is_backup_file(name))
 }

@@ -2,15 +2,22 @@
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use laura_migrate::cli::{Arguments, ProgressBars, render_error, render_report, resolve};
-use laura_migrate::{ExitCode, Migration};
+use laura_migrate::cli::{
+    Arguments, Mode, ProgressBars, Signals, render_error, render_report, resolve,
+};
+use laura_migrate::{ExitCode, Interrupt, Migration};
 use std::io::Write as _;
 use tracing::level_filters::LevelFilter;
 
 fn main() -> std::process::ExitCode {
+    // First of all: until then, SIGUSR1 ends the process.
+    let signals = Signals::install();
     let arguments = Arguments::parse();
     let mut screen = ProgressBars::new(arguments.progress && !arguments.quiet);
-    let code = match run(&arguments, &mut screen) {
+    let code = match signals.map_err(Into::into).and_then(|signals| {
+        screen.show_when_asked(signals.progress_requested);
+        run(&arguments, &mut screen, signals.interrupt)
+    }) {
         Ok(code) => code,
         Err(error) => {
             screen.finish();
@@ -24,7 +31,11 @@ fn main() -> std::process::ExitCode {
     std::process::ExitCode::from(code as u8)
 }
 
-fn run(arguments: &Arguments, screen: &mut ProgressBars) -> anyhow::Result<ExitCode> {
+fn run(
+    arguments: &Arguments,
+    screen: &mut ProgressBars,
+    interrupt: Interrupt,
+) -> anyhow::Result<ExitCode> {
     let log = screen.clone();
     tracing_subscriber::fmt()
         .with_max_level(level(arguments))
@@ -35,7 +46,16 @@ fn run(arguments: &Arguments, screen: &mut ProgressBars) -> anyhow::Result<ExitC
         .map_err(anyhow::Error::from_boxed)
         .context("cannot start logging")?;
     let options = resolve(arguments, |name| std::env::var(name).ok())?;
-    let report = Migration::new(options).run(screen)?;
+    let interrupt = interrupt.within(options.max_time);
+    let migration = Migration::new(options).with_interrupt(interrupt);
+    if arguments.mode == Mode::Status {
+        let status = migration.status()?.render();
+        std::io::stdout()
+            .write_all(status.as_bytes())
+            .context("cannot write to stdout")?;
+        return Ok(ExitCode::Done);
+    }
+    let report = migration.run(screen)?;
     screen.finish();
     if !arguments.quiet {
         let _ = screen.write_all(render_report(&report).as_bytes());

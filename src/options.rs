@@ -13,6 +13,8 @@ pub const DEFAULT_BATCH_SIZE: u32 = 1000;
 
 /// Default of [`Options::checkpoint_interval`].
 pub const DEFAULT_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
+/// Default of [`Options::max_time`].
+pub const DEFAULT_MAX_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Default of [`Options::lock_timeout`].
 pub const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -58,6 +60,8 @@ pub struct Options {
     pub checkpoint_interval: Duration,
     /// How long to wait for another run that has a directory locked.
     pub lock_timeout: Duration,
+    /// Stop after this time, with the work kept.
+    pub max_time: Duration,
     /// Lock source and target.
     pub lock: bool,
     /// The one instant of all timestamps written, Unix seconds; `None` is now.
@@ -83,6 +87,7 @@ impl Options {
             restart: false,
             checkpoint_interval: DEFAULT_CHECKPOINT_INTERVAL,
             lock_timeout: DEFAULT_LOCK_TIMEOUT,
+            max_time: DEFAULT_MAX_TIME,
             lock: true,
             source_date_epoch: None,
         }

@@ -67,8 +67,8 @@ impl Generated {
 
 #[track_caller]
 fn assert_same_files(one: &Path, other: &Path) {
-    for name in ["data.db", "metadata.db", "wal.log", ".lauradb-version"] {
-        let read = |directory: &Path| fs::read(directory.join(name)).unwrap();
+    for name in common::names(one) {
+        let read = |directory: &Path| common::determined(directory, &name);
         let (one_bytes, other_bytes) = (read(one), read(other));
         let pages = one_bytes.chunks(4096).zip(other_bytes.chunks(4096));
         let first = pages.into_iter().position(|(one, other)| one != other);

@@ -10,7 +10,9 @@
 
 mod common;
 
-use common::{Database, Directory, INSTANT, assert_error, ejson, fixture, fixtures, json_fixture};
+use common::{
+    Database, Directory, INSTANT, assert_error, ejson, fixture, fixtures, json_fixture, warnings,
+};
 use laura_migrate::document::bson::{OwnedDocument, RawDocument, RawValue};
 use laura_migrate::document::json::{DocumentContext, JsonConverter};
 use laura_migrate::document::{InferTypes, time::parse_rfc3339};
@@ -728,8 +730,7 @@ fn what_a_snapshot_has_lost_is_warned_of() {
     for (name, code) in cases {
         let directory = Directory::of_fixture(name);
         let (report, _) = directory.migrated();
-        let warnings: Vec<Code> = report.warnings.iter().map(|warning| warning.code).collect();
-        assert_eq!(warnings, [code], "{name}");
+        assert_eq!(warnings(&report), [code], "{name}");
     }
 }
 
@@ -740,8 +741,7 @@ fn a_data_file_that_lauradb_filled_is_warned_of_and_kept() {
         .wal(fixture("head-datadir/wal.log"));
     let data = fixture("head-datadir/data.db");
     let (report, _) = directory.migrated();
-    let warnings: Vec<Code> = report.warnings.iter().map(|warning| warning.code).collect();
-    assert_eq!(warnings, [Code::UnlistedPages]);
+    assert_eq!(warnings(&report), [Code::UnlistedPages]);
     let kept = directory.source().join(".lauradb-v1/data.db");
     assert_eq!(std::fs::read(kept).unwrap(), data);
 

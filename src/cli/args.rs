@@ -1,7 +1,16 @@
 //! The arguments exactly as typed.
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, Parser, ValueEnum};
 use std::path::PathBuf;
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Migrate, or go on with a migration that was interrupted
+    Auto,
+    /// Tell where a migration stands, without taking a lock
+    Status,
+}
 
 /// Take a LauraDB data directory from format v1 to v2, verified, atomically.
 ///
@@ -12,11 +21,15 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "laura-migrate", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Arguments {
-    /// The v1 directory
+    /// The v1 directory; with --mode status, the directory to look at
     pub source_dir: PathBuf,
 
     /// Where v2 goes: an empty or new directory (without it, the migration is in place)
     pub target_dir: Option<PathBuf>,
+
+    /// What to do
+    #[arg(long, value_enum, default_value_t = Mode::Auto)]
+    pub mode: Mode,
 
     /// The snapshot to read, instead of looking for one in SOURCE_DIR
     ///
@@ -46,6 +59,10 @@ pub struct Arguments {
     /// Allow a TARGET_DIR with LauraDB files in it; they move to .lauradb-replaced-<UTC>/
     #[arg(long, help_heading = "Writing v2")]
     pub force: bool,
+
+    /// Discard an interrupted migration instead of going on with it
+    #[arg(long, help_heading = "Writing v2")]
+    pub restart: bool,
 
     /// Read everything back before publishing; this is the default
     #[arg(long, overrides_with = "no_validate", help_heading = "Verification")]
@@ -85,6 +102,23 @@ pub struct Arguments {
     )]
     pub memory: String,
 
+    /// Stop after this time, with the work kept: 90s, 2h, 1h30m [default: 24h]
+    #[arg(long, value_name = "DURATION", help_heading = "Resources")]
+    pub max_time: Option<String>,
+
+    /// Wait this long for another run that has a directory locked [default: 10s]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        conflicts_with = "no_lock",
+        help_heading = "Resources"
+    )]
+    pub lock_timeout: Option<String>,
+
+    /// Do not lock the directories, where the file system cannot
+    #[arg(long, help_heading = "Resources")]
+    pub no_lock: bool,
+
     /// Show progress: a bar on a terminal, else a line every few seconds
     #[arg(long, help_heading = "Output")]
     pub progress: bool,
@@ -106,4 +140,6 @@ Exit codes:
   3  verification found differences or damage
   4  source unreadable, damaged or unsupported
   5  something in the way: target not empty, existing .lauradb-v1/, source changed
-  8  interrupted or out of space";
+  6  too little space, found before anything was written
+  7  locked by another run, or open for writing in another process
+  8  interrupted, resumable: a signal, --max-time, no space; run the same command again";

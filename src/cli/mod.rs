@@ -1,11 +1,15 @@
 //! The command line: arguments exactly as typed, and what they mean.
 
 mod args;
+mod duration;
 mod progress_bar;
 mod render;
 mod resolve;
+mod signals;
 
-pub use args::Arguments;
+pub use args::{Arguments, Mode};
+pub use duration::parse_duration;
 pub use progress_bar::ProgressBars;
 pub use render::{render_error, render_report};
 pub use resolve::resolve;
+pub use signals::Signals;

@@ -4,6 +4,8 @@ use crate::progress::{MigrationProgress, Phase, ProgressSink};
 use bytesize::ByteSize;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Time between plain lines.
@@ -17,6 +19,8 @@ pub struct ProgressBars {
     phase: Option<Phase>,
     mode: Mode,
     last_line: Option<Instant>,
+    /// Somebody wants to see a line now.
+    asked: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +45,13 @@ impl ProgressBars {
             phase: None,
             mode,
             last_line: None,
+            asked: Arc::default(),
         }
+    }
+
+    /// Prints one line whenever `asked` becomes true, in every mode.
+    pub fn show_when_asked(&mut self, asked: Arc<AtomicBool>) {
+        self.asked = asked;
     }
 
     /// Leaves the last state on the screen.
@@ -108,6 +118,10 @@ fn style() -> ProgressStyle {
 
 impl ProgressSink for ProgressBars {
     fn update(&mut self, progress: &MigrationProgress) {
+        if self.asked.swap(false, Ordering::Relaxed) {
+            // A closed stderr must not end a migration.
+            let _ = writeln!(self, "{}", describe(progress));
+        }
         if self.mode == Mode::Silent {
             return;
         }

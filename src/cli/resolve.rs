@@ -1,6 +1,6 @@
 //! From arguments to options.
 
-use super::Arguments;
+use super::{Arguments, parse_duration};
 use crate::document::InferTypes;
 use crate::options::{LEAST_MEMORY, Options, Verification};
 use crate::v1::names::Renames;
@@ -33,6 +33,14 @@ pub fn resolve(
     options.source_date_epoch = environment("SOURCE_DATE_EPOCH")
         .map(|text| source_date_epoch(&text))
         .transpose()?;
+    options.restart = arguments.restart;
+    options.lock = !arguments.no_lock;
+    if let Some(text) = &arguments.lock_timeout {
+        options.lock_timeout = parse_duration("--lock-timeout", text)?;
+    }
+    if let Some(text) = &arguments.max_time {
+        options.max_time = parse_duration("--max-time", text)?;
+    }
     if options.force && options.target.is_none() {
         return Err(usage(
             "--force is for a TARGET_DIR with LauraDB files in it, and none is named",

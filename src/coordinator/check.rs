@@ -2,8 +2,10 @@
 
 use super::context::Context;
 use super::directories::Directories;
+use super::estimate::SpaceEstimate;
 use super::names::NameTable;
-use super::plan::{Plan, PlannedCollection};
+use super::plan::{Plan, PlannedCollection, StoredSources};
+use super::space::{self, Need};
 use super::{least_readable, open_files, unlisted};
 use crate::files::{Dir, InputFile};
 use crate::index::filter::Filter;
@@ -105,6 +107,13 @@ pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> R
     if let Some(pages) = &sources.pages {
         warnings.extend(unlisted::warning(pages)?);
     }
+    check_space(
+        options,
+        directories,
+        &sources,
+        &collections,
+        overlay.as_ref().zip(wal_summary.as_ref()),
+    )?;
     let files = [&sources.snapshot, &sources.wal].into_iter().flatten();
     let access = least_readable(
         files
@@ -112,7 +121,9 @@ pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> R
             .collect::<Result<Vec<_>>>()?
             .into_iter(),
     );
+    let stored = StoredSources::of(sources.snapshot.as_ref(), sources.wal.as_ref())?;
     Ok(Plan {
+        sources: stored,
         v1_files: sources.v1_files,
         v1_marker: v1_marker(source)?,
         snapshot: sources.snapshot,
@@ -159,6 +170,32 @@ fn scan_wal(
     Ok(Some(scanned))
 }
 
+/// Fails if the file system of the target has too little room for all that will be staged there.
+fn check_space(
+    options: &Options,
+    directories: &Directories,
+    sources: &Sources,
+    collections: &[PlannedCollection],
+    wal: Option<(&Overlay, &WalSummary)>,
+) -> Result<()> {
+    let estimate = SpaceEstimate::sample(
+        sources.snapshot.as_ref(),
+        collections,
+        wal,
+        options.infer_types,
+    )?;
+    let needs = [Need {
+        directory: directories.target(),
+        purpose: "staged files and sort runs",
+        bytes: estimate.work_directory(),
+    }];
+    let found = space::check(&needs)?;
+    for space in found {
+        tracing::debug!(path = %space.path.display(), needed = space.needed, free = ?space.free, "space");
+    }
+    Ok(())
+}
+
 /// No snapshot and no operation that takes effect: nothing that could be migrated.
 fn refuse_nothing(source: &Dir, sources: &Sources, overlay: Option<&Overlay>) -> Result<()> {
     if sources.snapshot.is_some() || overlay.is_some_and(|overlay| !overlay.created().is_empty()) {
@@ -192,7 +229,14 @@ fn v1_files(snapshot: Option<&FoundSnapshot>) -> Vec<String> {
     let snapshot = snapshot.filter(|found| found.in_directory);
     let snapshot = snapshot.and_then(|found| found.name.to_str());
     let mut names: Vec<String> = snapshot.into_iter().map(str::to_owned).collect();
-    names.extend([layout::WAL_FILE, layout::DATA_FILE, layout::METADATA_FILE].map(str::to_owned));
+    let in_the_way = [
+        layout::WAL_FILE,
+        layout::DATA_FILE,
+        layout::METADATA_FILE,
+        layout::RECEIPT_FILE,
+        layout::QUARANTINE_FILE,
+    ];
+    names.extend(in_the_way.map(str::to_owned));
     names
 }
 

@@ -8,6 +8,7 @@
 
 use super::plan::StoredPlan;
 use super::state::State;
+use super::status::Reached;
 use super::work::{CHECKPOINT, JOURNAL, PLAN, WorkDir};
 use crate::files::{Access, Dir};
 use crate::layout::WORK_DIR;
@@ -114,6 +115,20 @@ pub(super) fn exists(target: &Dir) -> Result<bool> {
     }
     let dir = target.open_dir(WORK_DIR)?;
     Ok(dir.entry(CHECKPOINT)?.is_some() || dir.entry(JOURNAL)?.is_some())
+}
+
+/// How far the interrupted run in a work directory has got, for who only wants to know.
+pub(super) fn reached(work: &Dir) -> Result<Reached> {
+    let damaged = |name: &str, error| {
+        Error::new(Code::CheckpointDamaged, "the file does not parse")
+            .at(Place::file(work.join(name)))
+            .because(error)
+    };
+    let text = work.open_file(CHECKPOINT)?.read_all(LARGEST)?;
+    let read: Read = serde_json::from_slice(&text).map_err(|error| damaged(CHECKPOINT, error))?;
+    let text = work.open_file(PLAN)?.read_all(LARGEST)?;
+    let plan: StoredPlan = serde_json::from_slice(&text).map_err(|error| damaged(PLAN, error))?;
+    Ok(read.state.reached(&plan.collections))
 }
 
 /// The interrupted run in `target`, if there is one that got as far as a checkpoint.

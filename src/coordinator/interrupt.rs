@@ -66,3 +66,29 @@ impl Interrupt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_share_the_request_and_the_flag_is_one() {
+        let flag = Arc::new(AtomicBool::new(false));
+        let interrupt = Interrupt::from_flag(Arc::clone(&flag));
+        let clone = interrupt.clone().within(Duration::from_secs(3600));
+        assert!(interrupt.check().is_ok() && clone.check().is_ok());
+        flag.store(true, Ordering::Relaxed);
+        assert!(interrupt.is_requested() && clone.is_requested());
+        let error = clone.check().unwrap_err();
+        assert_eq!(error.exit_code(), crate::ExitCode::Interrupted);
+        assert!(error.sentence().contains("signal") && error.hint_text().is_some());
+    }
+
+    #[test]
+    fn a_deadline_is_named_and_one_beyond_the_clock_is_none() {
+        let late = Interrupt::default().within(Duration::ZERO);
+        assert!(late.is_requested());
+        assert!(late.check().unwrap_err().sentence().contains("--max-time"));
+        assert!(!Interrupt::default().within(Duration::MAX).is_requested());
+    }
+}

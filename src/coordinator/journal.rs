@@ -27,7 +27,7 @@ pub(super) struct Journal {
     /// Files that move out of the way, from the target into one of those directories.
     pub(super) aside: Vec<Aside>,
     /// Files that move from the work directory into the target.
-    pub(super) published: Vec<Published>,
+    pub(super) published: Vec<FileFacts>,
     /// The marker while publishing lasts.
     pub(super) publishing_marker: String,
     /// The marker that ends publishing.
@@ -52,9 +52,9 @@ pub(super) struct Aside {
     pub(super) size: u64,
 }
 
-/// A staged file that is published under its own name.
+/// A file by its contents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Published {
+pub(super) struct FileFacts {
     pub(super) name: String,
     pub(super) size: u64,
     /// XXH3-128 of the file, 32 hex digits.

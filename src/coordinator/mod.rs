@@ -5,6 +5,7 @@ mod checkpoint;
 mod collections;
 mod context;
 mod directories;
+mod estimate;
 mod indexes;
 mod interrupt;
 mod journal;
@@ -15,14 +16,21 @@ mod names;
 mod open_files;
 mod parse;
 mod plan;
+mod process;
 mod publish;
+mod receipt;
 mod run_info;
+mod space;
 mod state;
+mod status;
 mod unlisted;
 mod verify;
 mod work;
 
+pub use estimate::SpaceEstimate;
 pub use interrupt::Interrupt;
+pub use space::FileSystemSpace;
+pub use status::{MigrationState, Reached, RunStatus, StatusReport};
 
 use crate::files::{Access, Dir, Gate};
 use crate::layout;
@@ -37,7 +45,8 @@ use directories::{Contents, Directories};
 use indexes::{Built, IndexBuilder};
 use journal::Journal;
 use lock::Sharing;
-use plan::{Plan, StoredPlan};
+use plan::{Plan, StoredPlan, StoredSources};
+use receipt::Receipt;
 use run_info::Heartbeat;
 use state::{CollectionsState, State};
 use std::time::{Duration, Instant};
@@ -105,6 +114,16 @@ impl Migration {
         }
     }
 
+    /// Where a migration in the target (or in place, the source) stands; takes no lock.
+    ///
+    /// # Errors
+    /// The directory is missing.
+    pub fn status(&self) -> Result<StatusReport> {
+        let path = self.options.target.as_ref().unwrap_or(&self.options.source);
+        let directory = Dir::open(path, self.gate.clone())?;
+        Ok(StatusReport::of(&directory, checkpoint::reached))
+    }
+
     fn run_in(&self, directories: &Directories, sink: &mut dyn ProgressSink) -> Result<Report> {
         let target = directories.target();
         self.lock(directories)?;
@@ -155,10 +174,25 @@ impl Migration {
         }
         let timeout = self.options.lock_timeout;
         if directories.in_place() {
-            return lock::lock(&directories.source, Sharing::Exclusive, timeout);
+            return lock::lock(
+                &directories.source,
+                Sharing::Exclusive,
+                timeout,
+                &self.interrupt,
+            );
         }
-        lock::lock(&directories.source, Sharing::Shared, timeout)?;
-        lock::lock(directories.target(), Sharing::Exclusive, timeout)
+        lock::lock(
+            &directories.source,
+            Sharing::Shared,
+            timeout,
+            &self.interrupt,
+        )?;
+        lock::lock(
+            directories.target(),
+            Sharing::Exclusive,
+            timeout,
+            &self.interrupt,
+        )
     }
 
     /// A run that was cut off between its journal and the marker of publishing has left the source
@@ -174,6 +208,18 @@ impl Migration {
         };
         let (snapshot, wal) = (sources.snapshot.as_ref(), sources.wal.as_ref());
         interrupted.plan.check_same(&self.options, snapshot, wal)
+    }
+
+    /// True if the target holds what this very migration has published.
+    fn is_migrated(&self, directories: &Directories) -> Result<bool> {
+        let target = directories.target();
+        let is_v2 = matches!(version::detect(target), Ok(DirectoryVersion::V2(_)));
+        let Some(receipt) = Receipt::read(target)?.filter(|_| is_v2) else {
+            return Ok(false);
+        };
+        let sources = check::Sources::open(&directories.source, &self.options)?;
+        let stored = StoredSources::of(sources.snapshot.as_ref(), sources.wal.as_ref())?;
+        Ok(receipt.is_of(&stored, &self.options))
     }
 
     /// The ways in which there is nothing to migrate, and those in which nothing may be.
@@ -217,6 +263,11 @@ impl Migration {
             }
         } else {
             let target = directories.target();
+            if self.is_migrated(directories)? {
+                // What a publish that was cut off at its very end has left.
+                WorkDir::remove(target)?;
+                return Ok(Some(Report::nothing(Outcome::AlreadyMigrated, path)));
+            }
             Contents::of(target)?.check_target(target, self.options.force)?;
         }
         Ok(None)
@@ -272,7 +323,7 @@ impl Run<'_, '_> {
         WorkDir::remove(target)?;
         let work = WorkDir::create(target, plan.access)?;
         self.heartbeat = Some(Heartbeat::start(target, &work, self.context.counters())?);
-        let stored = StoredPlan::of(&plan, self.context.options)?;
+        let stored = StoredPlan::of(&plan, self.context.options);
         let interval = self.context.options.checkpoint_interval;
         let mut checkpointer = Checkpointer::start(&work, &stored, interval)?;
         checkpointer.save(&state)?;
@@ -322,7 +373,7 @@ impl Run<'_, '_> {
             .start_phase(Phase::Publish, Totals::default(), Totals::default());
         self.context.interrupt.check()?;
         plan.check_source_unchanged()?;
-        let journal = complete(self.plan_room(plan)?, work, hash)?;
+        let journal = self.journal(plan, work, hash)?;
         self.heartbeat = None;
         journal.write(&work.dir)?;
         publish::roll_forward(self.directories.target(), &journal, true)
@@ -359,6 +410,24 @@ impl Run<'_, '_> {
         } else {
             self.plan_replaced(plan, &mut journal)?;
         }
+        Ok(journal)
+    }
+
+    /// The whole journal: what makes room, and the staged files with the receipt that names them.
+    fn journal(&self, plan: &Plan, work: &WorkDir, data_hash: Option<String>) -> Result<Journal> {
+        let mut journal = self.plan_room(plan)?;
+        let mut hashes = [data_hash, None, None].into_iter();
+        for name in [work::STAGED_DATA, work::STAGED_METADATA, work::STAGED_WAL] {
+            journal
+                .published
+                .push(publish::published(work, name, hashes.next().flatten())?);
+        }
+        let receipt = Receipt::new(plan, self.context.options, &journal.published);
+        let text = receipt.encode()?;
+        work.dir.replace(layout::RECEIPT_FILE, &text, work.access)?;
+        journal
+            .published
+            .push(publish::published(work, layout::RECEIPT_FILE, None)?);
         Ok(journal)
     }
 
@@ -422,16 +491,6 @@ impl Run<'_, '_> {
         report.phases.clone_from(&self.phases);
         report
     }
-}
-
-/// Adds the staged files to a journal.
-fn complete(mut journal: Journal, work: &WorkDir, data_hash: Option<String>) -> Result<Journal> {
-    let mut hashes = [data_hash, None, None].into_iter();
-    for name in [work::STAGED_DATA, work::STAGED_METADATA, work::STAGED_WAL] {
-        let published = publish::published(work, name, hashes.next().flatten())?;
-        journal.published.push(published);
-    }
-    Ok(journal)
 }
 
 /// A name for what `--force` moves aside: of this second, or of the next one that is free.

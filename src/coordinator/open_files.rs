@@ -10,7 +10,9 @@ use crate::{Code, Error, Place, Result};
 pub(super) fn refuse_writers(files: &[&InputFile]) -> Result<Option<Warning>> {
     let mut hidden = 0_u32;
     let Ok(processes) = std::fs::read_dir("/proc") else {
-        return Ok(None);
+        let sentence = "/proc cannot be read: whether another process has the source open for \
+                        writing is unknown";
+        return Ok(Some(Warning::new(Code::HiddenProcesses, sentence)));
     };
     for process in processes.flatten() {
         let name = process.file_name();
@@ -23,7 +25,9 @@ pub(super) fn refuse_writers(files: &[&InputFile]) -> Result<Option<Warning>> {
         match writes_one_of(&process.path(), files) {
             Ok(None) => {}
             Ok(Some(file)) => return Err(open_elsewhere(pid, &process.path(), file)),
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => hidden += 1,
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                hidden += u32::from(has_files(&process.path()));
+            }
             // It has ended meanwhile.
             Err(_) => {}
         }
@@ -32,8 +36,8 @@ pub(super) fn refuse_writers(files: &[&InputFile]) -> Result<Option<Warning>> {
         Warning::new(
             Code::HiddenProcesses,
             format!(
-                "{hidden} processes of other users may not be inspected: whether one of them \
-                     has the source open for writing is unknown"
+                "{hidden} processes of other users may not be inspected: whether one of them has \
+                 the source open for writing is unknown"
             ),
         )
     }))
@@ -51,10 +55,18 @@ fn writes_one_of<'f>(
     files: &[&'f InputFile],
 ) -> std::io::Result<Option<&'f InputFile>> {
     use std::os::unix::fs::MetadataExt as _;
+    let mut denied = None;
     for fd in std::fs::read_dir(process.join("fd"))?.flatten() {
         // Follows the link to the open file itself.
-        let Ok(metadata) = std::fs::metadata(fd.path()) else {
-            continue;
+        let metadata = match std::fs::metadata(fd.path()) {
+            Ok(metadata) => metadata,
+            // A process with more capabilities may be listed, but not looked into.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                denied = Some(error);
+                continue;
+            }
+            // It was closed meanwhile.
+            Err(_) => continue,
         };
         let open = files.iter().copied().find(|file| {
             let identity = file.identity();
@@ -67,7 +79,14 @@ fn writes_one_of<'f>(
             return Ok(Some(file));
         }
     }
-    Ok(None)
+    denied.map_or(Ok(None), Err)
+}
+
+/// False for threads of the kernel, which have no command line: there are hundreds, and they would
+/// make every warning look worse than it is.
+#[cfg(target_os = "linux")]
+fn has_files(process: &std::path::Path) -> bool {
+    std::fs::read(process.join("cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
 /// The access mode is in the last octal digit of `flags:`; 1 is write-only, 2 read and write.
@@ -91,4 +110,65 @@ fn open_elsewhere(pid: u32, process: &std::path::Path, file: &InputFile) -> Erro
     )
     .at(Place::file(file.path()))
     .hint("stop LauraDB, then run the same command again")
+}
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{File, OpenOptions};
+    use std::process::{Command, Stdio};
+
+    /// Runs the check while a child process has `file` as its standard output.
+    fn check_while_open(file: File, checked: &InputFile) -> Result<Option<Warning>> {
+        let mut child = Command::new("sleep")
+            .arg("60")
+            .stdout(Stdio::from(file))
+            .spawn()
+            .unwrap();
+        let result = refuse_writers(&[checked]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        result
+    }
+
+    #[test]
+    fn a_file_that_another_process_writes_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("wal.log");
+        std::fs::write(&path, "x").unwrap();
+        let checked = InputFile::open(&path).unwrap();
+        for options in [
+            OpenOptions::new().write(true),
+            OpenOptions::new().append(true),
+            OpenOptions::new().read(true).write(true),
+        ] {
+            let file = options.open(&path).unwrap();
+            let error = check_while_open(file, &checked).unwrap_err();
+            assert_eq!(error.code(), Code::SourceInUse);
+            assert!(error.sentence().contains("(sleep)"), "{error}");
+            assert_eq!(error.place().file.as_deref(), Some(path.as_path()));
+        }
+    }
+
+    #[test]
+    fn readers_and_other_files_do_no_harm() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("wal.log");
+        std::fs::write(&path, "x").unwrap();
+        let checked = InputFile::open(&path).unwrap();
+        check_while_open(File::open(&path).unwrap(), &checked).unwrap();
+        let other = File::create(directory.path().join("other")).unwrap();
+        check_while_open(other, &checked).unwrap();
+        let _mine = OpenOptions::new().write(true).open(&path).unwrap();
+        refuse_writers(&[&checked]).expect("this process does not count");
+    }
+
+    #[test]
+    fn access_modes_are_read() {
+        let opened = |flags: &str| opened_for_writing(&format!("pos:\t0\nflags:\t{flags}\n"));
+        assert!(opened("0100001") && opened("0100002") && opened("02102001"));
+        assert!(!opened("0100000") && !opened("010000000") && !opened("x"));
+        assert!(!opened_for_writing("pos:\t0\n"));
+    }
 }

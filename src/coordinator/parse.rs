@@ -203,8 +203,12 @@ impl<'p> Worker<'p> {
         converted: &Converted,
     ) {
         let bson = batch.bson.get(start..).unwrap_or_default();
-        let id_hash = match RawDocument::trusted(bson).elements().next() {
-            Some((ID_FIELD, id)) if self.hash_ids => order::hash_id(id, collection.overlay_number),
+        let id = match self.hash_ids {
+            true => RawDocument::trusted(bson).elements().next(),
+            false => None,
+        };
+        let id_hash = match id {
+            Some((ID_FIELD, id)) => order::hash_id(id, collection.overlay_number),
             _ => 0,
         };
         let digest = xxh3_128(bson);

@@ -1,5 +1,6 @@
 //! The plan: what the check phase found out and all later phases follow.
 
+use super::journal::FileFacts;
 use crate::document::InferTypes;
 use crate::files::{Access, FileIdentity, InputFile};
 use crate::index::{IndexDefinition, infer_types_names};
@@ -45,6 +46,8 @@ pub(super) struct Plan {
     pub(super) snapshot: Option<InputFile>,
     /// The write-ahead log, if there is one.
     pub(super) wal: Option<InputFile>,
+    /// What both were when the run started.
+    pub(super) sources: StoredSources,
     /// What the write-ahead log changes.
     pub(super) overlay: Option<Overlay>,
     /// Replay starts after this LSN.
@@ -202,12 +205,40 @@ fn display_name(file: &InputFile) -> String {
     name.to_string_lossy().into_owned()
 }
 
+/// The source files of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredSources {
+    snapshot: Option<StoredSource>,
+    wal: Option<StoredSource>,
+}
+
+impl StoredSources {
+    /// Hashes what has not been read of them yet.
+    pub(super) fn of(snapshot: Option<&InputFile>, wal: Option<&InputFile>) -> Result<Self> {
+        Ok(Self {
+            snapshot: snapshot.map(StoredSource::of).transpose()?,
+            wal: wal.map(StoredSource::of).transpose()?,
+        })
+    }
+
+    /// Name, size and hash of each.
+    pub(super) fn facts(&self) -> Vec<FileFacts> {
+        let sources = self.snapshot.iter().chain(&self.wal);
+        sources
+            .map(|source| FileFacts {
+                name: source.name.clone(),
+                size: source.identity.size,
+                xxh3: source.xxh3.clone(),
+            })
+            .collect()
+    }
+}
+
 /// The part of the plan that is kept in the work directory.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredPlan {
     options: ShapeOptions,
-    snapshot: Option<StoredSource>,
-    wal: Option<StoredSource>,
+    sources: StoredSources,
     after_lsn: Option<u64>,
     wal_summary: Option<WalSummary>,
     pub(super) collections: Vec<PlannedCollection>,
@@ -221,11 +252,10 @@ pub(super) struct StoredPlan {
 
 impl StoredPlan {
     /// What to keep of a plan.
-    pub(super) fn of(plan: &Plan, options: &Options) -> Result<Self> {
-        Ok(Self {
+    pub(super) fn of(plan: &Plan, options: &Options) -> Self {
+        Self {
             options: ShapeOptions::of(options),
-            snapshot: plan.snapshot.as_ref().map(StoredSource::of).transpose()?,
-            wal: plan.wal.as_ref().map(StoredSource::of).transpose()?,
+            sources: plan.sources.clone(),
             after_lsn: plan.after_lsn,
             wal_summary: plan.wal_summary.clone(),
             collections: plan.collections.clone(),
@@ -235,7 +265,7 @@ impl StoredPlan {
             warnings: plan.warnings.clone(),
             v1_files: plan.v1_files.clone(),
             v1_marker: plan.v1_marker.clone(),
-        })
+        }
     }
 
     /// Checks that options and source files are those of the interrupted run.
@@ -258,8 +288,8 @@ impl StoredPlan {
             )));
         }
         for (then, now, what) in [
-            (&self.snapshot, snapshot, "snapshot"),
-            (&self.wal, wal, "wal.log"),
+            (&self.sources.snapshot, snapshot, "snapshot"),
+            (&self.sources.wal, wal, "wal.log"),
         ] {
             let change = match (then, now) {
                 (None, None) => None,
@@ -284,6 +314,7 @@ impl StoredPlan {
         Plan {
             snapshot,
             wal,
+            sources: self.sources,
             overlay: None,
             after_lsn: self.after_lsn,
             wal_summary: self.wal_summary,

@@ -19,7 +19,7 @@
 //! is told by equal bytes. Guarantee: after any cut the directory is the untouched source, or is
 //! refused by every reader until the sequence has been run to its end, or is complete.
 
-use super::journal::{Aside, Journal, Published};
+use super::journal::{Aside, FileFacts, Journal};
 use super::work::{JOURNAL, UNDO, UNDONE, WorkDir};
 use crate::files::{Access, Dir, EntryKind, InputFile};
 use crate::layout::{MARKER_FILE, WORK_DIR};
@@ -271,7 +271,7 @@ fn rename_once(from: &Dir, name: &str, to: &Dir) -> Result<()> {
     }
 }
 
-fn check_hash(work: &Dir, target: &Dir, published: &Published) -> Result<()> {
+fn check_hash(work: &Dir, target: &Dir, published: &FileFacts) -> Result<()> {
     let file = match work.open_file_if_exists(&published.name)? {
         Some(staged) => staged,
         None => target.open_file(&published.name)?,
@@ -346,14 +346,14 @@ pub(super) fn plan_aside(target: &Dir, names: &[String], directory: &str) -> Res
 }
 
 /// The staged files' entries for the journal.
-pub(super) fn published(work: &WorkDir, name: &str, xxh3: Option<String>) -> Result<Published> {
+pub(super) fn published(work: &WorkDir, name: &str, xxh3: Option<String>) -> Result<FileFacts> {
     debug_assert_ne!(name, JOURNAL);
     let file = work.dir.open_file(name)?;
     let xxh3 = match xxh3 {
         Some(known) => known,
         None => file.xxh3()?,
     };
-    Ok(Published {
+    Ok(FileFacts {
         name: name.to_owned(),
         size: file.size(),
         xxh3,

@@ -1,7 +1,10 @@
 //! How far a run has got, in a form that a checkpoint can hold.
 
 use super::indexes::{Built, BuiltIndex};
+use super::plan::PlannedCollection;
+use super::status::Reached;
 use crate::index::sort::{MergePosition, PoolState};
+use crate::progress::Phase;
 use crate::v2::PageId;
 use crate::v2::btree::BulkPosition;
 use crate::v2::data_file::CollectionPages;
@@ -175,4 +178,72 @@ pub(super) enum State {
     Collections(CollectionsState),
     Indexes(IndexesState),
     Verify { built: Built },
+}
+
+impl State {
+    /// How far that is, in the units in which progress is shown.
+    pub(super) fn reached(&self, planned: &[PlannedCollection]) -> Reached {
+        match self {
+            Self::Collections(state) => {
+                let written = state
+                    .written
+                    .iter()
+                    .chain(state.current.as_ref().map(|current| &current.written));
+                Reached {
+                    phase: Some(Phase::Collections),
+                    documents: written.map(|written| written.tally.documents).sum(),
+                    bytes: state.text_bytes(planned),
+                    bytes_total: planned.iter().map(PlannedCollection::text_bytes).sum(),
+                }
+            }
+            Self::Indexes(state) => {
+                let entries = state
+                    .finished
+                    .iter()
+                    .map(|index| index.tree.entry_count)
+                    .sum::<u64>();
+                let current = state.current.as_ref().map_or(0, |current| current.merged);
+                let indexes = state.written.iter().zip(planned);
+                Reached {
+                    phase: Some(Phase::Indexes),
+                    documents: entries + current,
+                    bytes: entries + current,
+                    bytes_total: indexes
+                        .map(|(written, planned)| {
+                            written.tally.documents * planned.indexes.len() as u64
+                        })
+                        .sum(),
+                }
+            }
+            Self::Verify { .. } => Reached {
+                phase: Some(Phase::Verify),
+                ..Reached::default()
+            },
+        }
+    }
+}
+
+impl CollectionsState {
+    /// Bytes of snapshot text before the first document that is in no closed page, by whole
+    /// chunks.
+    fn text_bytes(&self, planned: &[PlannedCollection]) -> u64 {
+        let finished = planned
+            .iter()
+            .take(self.written.len())
+            .map(PlannedCollection::text_bytes);
+        let chunks = match self.current.map(|current| current.next) {
+            None => 0,
+            Some(SourcePosition::Snapshot { chunk, .. }) => chunk,
+            Some(SourcePosition::WalOnly { .. }) => usize::MAX,
+        };
+        let current = planned.get(self.written.len()).map_or(0, |planned| {
+            planned
+                .chunks
+                .iter()
+                .take(chunks)
+                .map(|chunk| chunk.bytes)
+                .sum()
+        });
+        finished.sum::<u64>() + current
+    }
 }

@@ -5,6 +5,8 @@ pub mod bson;
 pub mod ejson;
 pub mod json;
 pub mod order;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod time;
 
 /// Deepest nesting of a document; the document itself is level 1.

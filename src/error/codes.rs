@@ -115,6 +115,7 @@ codes! {
     604 PageDamaged Different "a page of a v2 file is damaged";
     605 CatalogDamaged Different "the catalog or a metadata record of a v2 directory is damaged";
     606 LimitExceeded Source "the data is beyond a limit of format v2";
+    607 NeedsRecovery Source "the write-ahead log of a v2 directory needs recovery";
     // 07xx: verification
     701 VerifyFailed Different "verification found a difference";
     // 08xx: system
@@ -134,6 +135,7 @@ codes! {
     905 ResumeRefused InTheWay "source or options changed since the interruption";
     906 CheckpointDamaged InTheWay "the state of an interrupted run cannot be read";
     907 PublishInterrupted Interrupted "publishing was interrupted";
+    908 ReceiptDamaged InTheWay "the receipt of a migration cannot be read";
     // 10xx: warnings
     1001 HiddenProcesses Done "processes that may not be inspected";
     1002 UnlistedPages Done "data.db holds documents that no catalog names";
@@ -145,6 +147,12 @@ codes! {
     1008 DroppedTransactions Done "transactions that did not commit";
     1009 GeneratedIds Done "documents that had no _id";
     1010 DroppedOptions Done "options of indexes that v2 has no place for";
+    // 11xx: backups
+    1101 BackupMissing Source "a directory holds no backup, or several";
+    1102 BackupIncomplete Source "a backup is incomplete";
+    1103 BackupAltered Source "a backup is not what its manifest says";
+    1104 BackupManifest Source "the manifest of a backup does not parse";
+    1105 BackupVersion Source "a backup has another format version";
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod filter;
 pub mod key;
 pub mod listed;
 mod options;
+pub mod portable;
 pub mod skip;
 pub mod sort;
 
@@ -13,4 +14,5 @@ pub use definition::{IndexDefinition, IndexKind};
 pub use filter::Filter;
 pub use listed::{CollectionIndexes, ListedText, parse_listed};
 pub use options::{OWN_OPTIONS, TextTotals, infer_types_names, infer_types_of};
+pub use portable::PortableIndex;
 pub use skip::SkipIndexes;

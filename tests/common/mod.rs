@@ -285,6 +285,28 @@ fn assert_report_agrees(report: &Report, database: &Database) {
     }
 }
 
+/// Kinds of the warnings of a run, by number. Which processes run beside the test, and whether they
+/// can be inspected, is not the directory's doing.
+pub(crate) fn warnings(report: &Report) -> Vec<Code> {
+    let codes = report.warnings.iter().map(|warning| warning.code);
+    let mut codes: Vec<Code> = codes
+        .filter(|code| *code != Code::HiddenProcesses)
+        .collect();
+    codes.sort_by_key(|code| *code as u16);
+    codes
+}
+
+/// What two runs must write alike: a file's bytes, but of a receipt all but its `run` object.
+pub(crate) fn determined(directory: &Path, name: &str) -> Vec<u8> {
+    let bytes = fs::read(directory.join(name)).unwrap();
+    if name != ".lauradb-migration.json" {
+        return bytes;
+    }
+    let mut receipt: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    assert!(receipt.as_object_mut().unwrap().remove("run").is_some());
+    receipt.to_string().into_bytes()
+}
+
 /// An error has the code, says its sentence, and tells what to do next.
 #[track_caller]
 pub(crate) fn assert_error(error: &Error, code: Code, sentence: &str) {

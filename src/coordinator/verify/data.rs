@@ -7,7 +7,7 @@ use crate::coordinator::keys::extractors;
 use crate::coordinator::plan::Plan;
 use crate::coordinator::state::Digest;
 use crate::document::bson::RawDocument;
-use crate::index::extract::{Extraction, ExtractorSet};
+use crate::index::extract::ExtractorSet;
 use crate::v2::data_file::DocumentReader;
 use crate::v2::page::{self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageError, PageType};
 use crate::v2::page_file::PageFileReader;
@@ -111,8 +111,6 @@ pub(super) struct DataWorker<'p> {
     /// Position of the collection that `extractors` are for.
     current: Option<usize>,
     extractors: ExtractorSet,
-    stored: Vec<u8>,
-    scratch: Vec<u8>,
 }
 
 impl<'p> DataWorker<'p> {
@@ -132,8 +130,6 @@ impl<'p> DataWorker<'p> {
             sums,
             current: None,
             extractors: ExtractorSet::new([]),
-            stored: Vec::new(),
-            scratch: Vec::new(),
         }
     }
 
@@ -230,7 +226,8 @@ impl<'p> DataWorker<'p> {
         let Some(sums) = self.sums.collections.get_mut(position) else {
             return Ok(());
         };
-        let mut reader = DocumentReader::new(&self.pages);
+        // Its buffers are for overflow documents, of which there are few.
+        let mut reader = None;
         for slot in slotted.slots() {
             let (slot, content) = slot.map_err(damaged)?;
             if let SlotContent::Overflow(head) = content {
@@ -239,24 +236,24 @@ impl<'p> DataWorker<'p> {
                 pages.for_each(|page| sums.chain_pages.add(PageId(page)));
             }
             let address = DocumentAddress { page, slot };
-            let bson = reader.resolve(address, content)?;
+            let bson = match content {
+                SlotContent::Document(bson) => bson,
+                SlotContent::Overflow(_) => reader
+                    .get_or_insert_with(|| DocumentReader::new(&self.pages))
+                    .resolve(address, content)?,
+            };
             let document = RawDocument::trusted(bson);
             sums.documents += 1;
             sums.bytes += bson.len() as u64;
             if !self.sample.is_partial() || self.sample.chooses(document) {
                 sums.digest += xxh3_128(bson);
             }
-            let (keys, stored, scratch) = (&mut sums.keys, &mut self.stored, &mut self.scratch);
-            self.extractors
-                .extract(document, |index, extraction, key| {
-                    if let (Extraction::Key, Some(sum)) = (extraction, keys.get_mut(index)) {
-                        let key = key.stored(stored).map_err(|error| {
-                            Error::new(Code::Internal, "a key cannot be stored").because(error)
-                        })?;
-                        sum.add(key, address, scratch);
-                    }
-                    Ok(())
-                })?;
+            let keys = &mut sums.keys;
+            self.extractors.extract_stored(document, |index, key| {
+                if let Some(sum) = keys.get_mut(index) {
+                    sum.add(key, address);
+                }
+            });
         }
         Ok(())
     }

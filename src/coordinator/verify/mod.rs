@@ -50,13 +50,15 @@ struct EntrySum {
 }
 
 impl EntrySum {
-    /// Adds an entry. `scratch` is reused.
+    /// Adds an entry. The seed has everything but the key's bytes, so that no two entries are
+    /// hashed alike: page 32 bits, slot 16, key type 8, and whether the key was cut.
     #[inline]
-    fn add(&mut self, key: StoredKeyRef<'_>, address: DocumentAddress, scratch: &mut Vec<u8>) {
-        scratch.clear();
-        scratch.extend_from_slice(key.bytes);
-        scratch.extend_from_slice(&address.encode(u32::from(key.key_type)));
-        self.hashes += xxh3_128_with_seed(scratch, u64::from(key.truncated));
+    fn add(&mut self, key: StoredKeyRef<'_>, address: DocumentAddress) {
+        let seed = u64::from(address.page.0)
+            | u64::from(address.slot.0) << 32
+            | u64::from(key.key_type) << 48
+            | u64::from(key.truncated) << 56;
+        self.hashes += xxh3_128_with_seed(key.bytes, seed);
         self.count += 1;
     }
 
@@ -127,19 +129,12 @@ fn read_all(
         let trees = scope.spawn(move || tree_thread.run(&tree_blocks, &recycle));
         drop(data_blocks);
         let first_tree_page = first_tree_page(built);
-        let read = read_blocks(context, file, first_tree_page, |first, bytes| {
-            let at_tree = first >= first_tree_page;
-            let mut buffer = empty.try_recv().unwrap_or_default();
-            buffer.clear();
-            buffer.extend_from_slice(bytes);
+        let buffers = || empty.try_recv().unwrap_or_default();
+        let read = read_blocks(context, file, first_tree_page, buffers, |block| {
+            let at_tree = block.first >= first_tree_page;
             let sender = if at_tree { &tree_sender } else { &data_sender };
             // A receiver that has gone has failed; joining it tells how.
-            sender
-                .send(Block {
-                    first,
-                    bytes: buffer,
-                })
-                .is_ok()
+            sender.send(block).is_ok()
         });
         drop((data_sender, tree_sender));
         // Where reading stopped early, what the threads miss is no damage.
@@ -177,29 +172,28 @@ fn read_blocks(
     context: &mut Context<'_, '_>,
     file: &InputFile,
     boundary: PageId,
-    mut send: impl FnMut(PageId, &[u8]) -> bool,
+    mut empty: impl FnMut() -> Vec<u8>,
+    mut send: impl FnMut(Block) -> bool,
 ) -> Result<String> {
     file.advise_sequential();
     let mut hasher = Xxh3::new();
-    let mut buffer = vec![0; PAGES as usize * PAGE_SIZE];
     let boundary = page_offset(boundary);
     let mut offset = 0;
     loop {
         let left = usize::try_from(boundary.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let most = if left == 0 {
-            buffer.len()
-        } else {
-            buffer.len().min(left)
-        };
-        let room = buffer.get_mut(..most).unwrap_or_default();
-        let filled = file.read_at(room, offset)?;
-        let bytes = buffer.get(..filled).unwrap_or_default();
+        let most = PAGES as usize * PAGE_SIZE;
+        let most = if left == 0 { most } else { most.min(left) };
+        // Buffers come back full, so that making one as long costs nothing.
+        let mut bytes = empty();
+        bytes.resize(most, 0);
+        let filled = file.read_at(&mut bytes, offset)?;
+        bytes.truncate(filled);
         if bytes.is_empty() {
             return Ok(format!("{:032x}", hasher.digest128()));
         }
-        hasher.update(bytes);
-        let first = u32::try_from(offset / PAGE_SIZE as u64).unwrap_or(u32::MAX);
-        if !send(PageId(first), bytes) {
+        hasher.update(&bytes);
+        let first = PageId(u32::try_from(offset / PAGE_SIZE as u64).unwrap_or(u32::MAX));
+        if !send(Block { first, bytes }) {
             return Ok(String::new());
         }
         offset += filled as u64;

@@ -5,7 +5,7 @@ use crate::coordinator::indexes::{Built, BuiltIndex, StagedKeys};
 use crate::coordinator::keys::extractor;
 use crate::coordinator::plan::{Plan, PlannedCollection};
 use crate::files::InputFile;
-use crate::index::key::{KeyBuffer, compare_stored};
+use crate::index::key::{KeyBuffer, StoredOrder};
 use crate::index::sort::FullKeys;
 use crate::v2::btree::{LeafEntry, StoredKeyRef, TreeChecker, TreeIds, TreeVisitor, Values};
 use crate::v2::page::{self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageType};
@@ -66,7 +66,7 @@ impl<'p> TreeThread<'p> {
                             extractor: extractor(definition, plan.infer_types)?,
                         },
                         sum: EntrySum::default(),
-                        scratch: Vec::new(),
+                        order: StoredOrder::default(),
                     },
                     built: index,
                 });
@@ -178,10 +178,11 @@ struct Entries {
     collection_id: u32,
     keys: StagedKeys,
     sum: EntrySum,
-    scratch: Vec<u8>,
+    order: StoredOrder,
 }
 
 impl Entries {
+    #[inline]
     fn address(&self, entry: LeafEntry<'_>) -> Result<DocumentAddress> {
         match DocumentAddress::decode(entry.value) {
             Some((collection_id, address)) if collection_id == self.collection_id => Ok(address),
@@ -199,7 +200,7 @@ impl TreeVisitor for Entries {
         left: StoredKeyRef<'_>,
         right: StoredKeyRef<'_>,
     ) -> Result<Option<Ordering>> {
-        compare_stored(left, right).map_err(|error| {
+        self.order.compare(left, right).map_err(|error| {
             Error::new(Code::VerifyFailed, "an entry's key does not decode").because(error)
         })
     }
@@ -211,9 +212,10 @@ impl TreeVisitor for Entries {
         Ok(one.normal().cmp(two.normal()))
     }
 
+    #[inline]
     fn entry(&mut self, entry: LeafEntry<'_>) -> Result<()> {
         let address = self.address(entry)?;
-        self.sum.add(entry.key, address, &mut self.scratch);
+        self.sum.add(entry.key, address);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Documents of a v1 snapshot, `{"_id":…,"fields":{…}}`, from JSON text straight to BSON.
 //!
-//! serde_json reads the text once and its visitors append BSON elements to the output; no tree of
-//! values is built in between. What JSON does not say (types) follows the rules of LauraDB's own
+//! The text is read once and visitors append BSON elements to the output; no tree of values is built
+//! in between. What JSON does not say (types) follows the rules of LauraDB's own
 //! restorer, but for its roundings and panics:
 //!
 //! ```text
@@ -18,6 +18,7 @@
 
 mod error;
 mod object;
+mod reader;
 mod state;
 mod values;
 
@@ -26,6 +27,7 @@ pub use error::{DocumentError, DocumentErrorKind};
 use super::bson::{RawDocument, RawValue};
 use super::{ID_FIELD, InferTypes, MAX_DOCUMENT_BYTES};
 use crate::bytes::put_u32;
+use reader::{NotPlain, PlainReader};
 use serde::de::{DeserializeSeed, IgnoredAny};
 use sha2::{Digest, Sha256};
 use state::{IdState, Scratch, State};
@@ -96,11 +98,13 @@ impl JsonConverter {
     ) -> Result<Converted, DocumentError> {
         let start = out.len();
         let mut state = State::new(self.infer, &mut self.scratch, out);
-        let mut text_bytes = state.read_document(text)?;
-        if state.needs_second_pass {
-            state.restart();
-            text_bytes = state.read_document(text)?;
-        }
+        let text_bytes = match state.read_passes(|state| state.read_plain(text)) {
+            Ok(text_bytes) => text_bytes,
+            Err(NotPlain) => {
+                state = state.anew();
+                state.read_passes(|state| state.read_document(text))?
+            }
+        };
         let converted = Converted {
             text_bytes,
             generated_id: state.id != IdState::Placed,
@@ -123,7 +127,28 @@ impl JsonConverter {
 }
 
 impl State<'_> {
-    /// One pass over the text; gives the bytes that the document takes.
+    /// As many passes as it takes, which is one for most documents.
+    #[inline]
+    fn read_passes<E>(
+        &mut self,
+        mut pass: impl FnMut(&mut Self) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let text_bytes = pass(self)?;
+        if !self.needs_second_pass {
+            return Ok(text_bytes);
+        }
+        self.restart();
+        pass(self)
+    }
+
+    /// One pass over plain text; gives the bytes that the document takes.
+    fn read_plain(&mut self, text: &str) -> Result<usize, NotPlain> {
+        let mut reader = PlainReader::new(text);
+        values::Document(self).deserialize(&mut reader)?;
+        Ok(reader.position())
+    }
+
+    /// One pass over any text; gives the bytes that the document takes.
     fn read_document(&mut self, text: &str) -> Result<usize, DocumentError> {
         let mut reader = serde_json::Deserializer::from_str(text);
         match values::Document(self).deserialize(&mut reader) {

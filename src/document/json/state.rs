@@ -116,6 +116,13 @@ impl<'o> State<'o> {
         }
     }
 
+    /// Forgets all that was read.
+    pub(super) fn anew(self) -> Self {
+        self.out.truncate(self.start);
+        self.scratch.clear();
+        Self::new(self.infer, self.scratch, self.out)
+    }
+
     /// Goes back to the start for the second pass.
     pub(super) fn restart(&mut self) {
         self.out.truncate(self.start);

@@ -9,6 +9,7 @@ use std::io::Read as _;
 
 mod fixtures;
 mod limits;
+mod plain;
 
 const CONTEXT: DocumentContext<'static> = DocumentContext {
     collection: "c",

@@ -32,6 +32,15 @@ impl<'d> Found<'d> {
     }
 }
 
+/// The first eight bytes of `bytes` as an integer, with zeros where they end earlier.
+pub(super) fn first_word(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    for (place, byte) in word.iter_mut().zip(bytes) {
+        *place = *byte;
+    }
+    u64::from_le_bytes(word)
+}
+
 /// The elements of a checked document. On other bytes it ends early.
 pub(super) struct ElementWalk<'d> {
     bytes: &'d [u8],
@@ -41,6 +50,8 @@ pub(super) struct ElementWalk<'d> {
 /// One element: its name, and where its value lies in the document.
 pub(super) struct Element<'d> {
     pub(super) name: &'d [u8],
+    /// The name's first eight bytes, so that most names compare as one integer.
+    pub(super) word: u64,
     pub(super) kind: ElementType,
     pub(super) start: usize,
     pub(super) end: usize,
@@ -55,46 +66,52 @@ impl<'d> ElementWalk<'d> {
     }
 
     #[inline]
-    fn name_end(&self, start: usize) -> Option<usize> {
-        const ONES: u64 = 0x0101_0101_0101_0101;
-        let rest = self.bytes.get(start..)?;
-        // Most names have under eight bytes: one word tells where the first zero byte is.
-        if let Some(word) = rest.first_chunk::<8>() {
-            let word = u64::from_le_bytes(*word);
-            let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
-            if zeros != 0 {
-                return Some(start + (zeros.trailing_zeros() >> 3) as usize);
-            }
-        }
-        memchr::memchr(0, rest).map(|len| start + len)
-    }
-
-    #[inline]
     fn step(&mut self) -> Option<Element<'d>> {
-        let kind = ElementType::from_byte(*self.bytes.get(self.at)?)?;
-        let name_start = self.at + 1;
-        let name_end = self.name_end(name_start)?;
-        let start = name_end + 1;
-        let length_field = || get_u32(self.bytes, start).and_then(|len| usize::try_from(len).ok());
+        let (&kind, rest) = self.bytes.get(self.at..)?.split_first()?;
+        let kind = ElementType::from_byte(kind)?;
+        let (name, word) = name_of(rest)?;
+        let value = rest.get(name.len() + 1..)?;
+        let length_field = || get_u32(value, 0).and_then(|len| usize::try_from(len).ok());
         let len = match kind {
+            ElementType::String => length_field()?.checked_add(4)?,
             ElementType::Double | ElementType::Timestamp | ElementType::Int64 => 8,
             ElementType::Int32 => 4,
             ElementType::ObjectId => 12,
             ElementType::Boolean => 1,
             ElementType::Null => 0,
             ElementType::Document | ElementType::Array => length_field()?,
-            ElementType::String => length_field()?.checked_add(4)?,
             ElementType::Binary => length_field()?.checked_add(5)?,
         };
+        let start = self.at + 1 + name.len() + 1;
         let end = start.checked_add(len)?;
         self.at = end;
         Some(Element {
-            name: self.bytes.get(name_start..name_end)?,
+            name,
+            word,
             kind,
             start,
             end,
         })
     }
+}
+
+/// The name at the start of `bytes`, which a zero byte ends, and its first eight bytes.
+#[inline]
+fn name_of(bytes: &[u8]) -> Option<(&[u8], u64)> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = match bytes.first_chunk() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => first_word(bytes),
+    };
+    // Most names have under eight bytes: one word tells where the first zero byte is.
+    let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
+    if zeros == 0 {
+        let len = memchr::memchr(0, bytes)?;
+        return Some((bytes.get(..len)?, word));
+    }
+    let below = (zeros & zeros.wrapping_neg()) >> 7;
+    let len = (zeros.trailing_zeros() >> 3) as usize;
+    Some((bytes.get(..len)?, word & below.wrapping_sub(1)))
 }
 
 impl<'d> Iterator for ElementWalk<'d> {

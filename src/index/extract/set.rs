@@ -1,10 +1,10 @@
 //! The keys of all indexes of a collection, from one walk over each document.
 
-use super::elements::{ElementWalk, Found};
+use super::elements::{Element, ElementWalk, Found, first_word};
 use super::{Extraction, KeyExtractor, TopLevel};
 use crate::Result;
 use crate::document::bson::{ElementType, RawDocument};
-use crate::index::key::KeyBuffer;
+use crate::index::key::{KeyBuffer, StoredKeyRef};
 
 /// Where the two candidates of a path stand in the table of names.
 #[derive(Clone, Copy, Debug)]
@@ -21,20 +21,45 @@ type Slot = Option<(ElementType, usize, usize)>;
 pub struct ExtractorSet {
     extractors: Vec<(KeyExtractor, Vec<Wanted>)>,
     /// Top-level names that some path needs, each once.
-    names: Vec<Box<[u8]>>,
+    names: Vec<Name>,
     slots: Vec<Slot>,
     key: KeyBuffer,
+    stored: Vec<u8>,
+}
+
+/// A name to be found.
+#[derive(Clone, Debug)]
+struct Name {
+    /// Its first eight bytes, as [`Element::word`] has them.
+    word: u64,
+    bytes: Box<[u8]>,
+}
+
+impl Name {
+    fn new(bytes: &[u8]) -> Self {
+        Self {
+            word: first_word(bytes),
+            bytes: bytes.into(),
+        }
+    }
+
+    #[inline]
+    fn is(&self, element: &Element<'_>) -> bool {
+        self.word == element.word
+            && self.bytes.len() == element.name.len()
+            && (self.bytes.len() <= size_of::<u64>() || *self.bytes == *element.name)
+    }
 }
 
 impl ExtractorSet {
     /// The extractors keep their order, and their position is their number.
     #[must_use]
     pub fn new(extractors: impl IntoIterator<Item = KeyExtractor>) -> Self {
-        let mut names: Vec<Box<[u8]>> = Vec::new();
+        let mut names: Vec<Name> = Vec::new();
         let mut number = |name: &[u8]| {
-            let known = names.iter().position(|other| **other == *name);
+            let known = names.iter().position(|other| *other.bytes == *name);
             known.unwrap_or_else(|| {
-                names.push(name.into());
+                names.push(Name::new(name));
                 names.len() - 1
             })
         };
@@ -54,6 +79,7 @@ impl ExtractorSet {
             slots: vec![None; names.len()],
             names,
             key: KeyBuffer::new(),
+            stored: Vec::new(),
         }
     }
 
@@ -80,24 +106,29 @@ impl ExtractorSet {
         mut each: impl FnMut(usize, Extraction, &KeyBuffer) -> Result<()>,
     ) -> Result<()> {
         self.find_fields(document);
-        let slots = &self.slots;
-        let top = |slot: usize| {
-            let (kind, start, end) = (*slots.get(slot)?)?;
-            let value = document.as_bytes().get(start..end)?;
-            Some(Found { kind, value })
-        };
         for (number, (extractor, wanted)) in self.extractors.iter().enumerate() {
-            let top = |field: usize, which: TopLevel<'_>| {
-                let wanted = wanted.get(field)?;
-                match which {
-                    TopLevel::Literal(_) => top(wanted.literal),
-                    TopLevel::Head(_) => top(wanted.head?),
-                }
-            };
-            let extraction = extractor.build(document, top, |values| self.key.set(values));
+            let top = top_level(document, &self.slots, wanted);
+            let extraction = extractor.build(document, top, |values| values.make(&mut self.key));
             each(number, extraction, &self.key)?;
         }
         Ok(())
+    }
+
+    /// Calls `each` for every extractor that finds a key, in order: its number, and the key's stored
+    /// form, made from the document's values without a normal form in between.
+    pub fn extract_stored(
+        &mut self,
+        document: RawDocument<'_>,
+        mut each: impl FnMut(usize, StoredKeyRef<'_>),
+    ) {
+        self.find_fields(document);
+        let stored = &mut self.stored;
+        for (number, (extractor, wanted)) in self.extractors.iter().enumerate() {
+            let top = top_level(document, &self.slots, wanted);
+            extractor.build(document, top, |values| {
+                each(number, values.stored(stored));
+            });
+        }
     }
 
     /// One pass over the elements, which ends when nothing is left to find.
@@ -109,18 +140,38 @@ impl ExtractorSet {
             return;
         }
         for element in ElementWalk::new(document) {
-            let place = self
-                .names
-                .iter()
-                .zip(&mut self.slots)
-                .find(|(name, _)| ***name == *element.name);
-            if let Some((_, slot @ None)) = place {
-                *slot = Some((element.kind, element.start, element.end));
-                left -= 1;
-                if left == 0 {
-                    return;
+            for (name, slot) in self.names.iter().zip(&mut self.slots) {
+                if !name.is(&element) {
+                    continue;
                 }
+                if slot.is_none() {
+                    *slot = Some((element.kind, element.start, element.end));
+                    left -= 1;
+                    if left == 0 {
+                        return;
+                    }
+                }
+                break;
             }
         }
+    }
+}
+
+/// Finds the top-level fields of one extractor's paths by their places.
+#[inline]
+fn top_level<'d>(
+    document: RawDocument<'d>,
+    slots: &[Slot],
+    wanted: &[Wanted],
+) -> impl Fn(usize, TopLevel<'_>) -> Option<Found<'d>> {
+    move |field, which| {
+        let wanted = wanted.get(field)?;
+        let slot = match which {
+            TopLevel::Literal(_) => wanted.literal,
+            TopLevel::Head(_) => wanted.head?,
+        };
+        let (kind, start, end) = (*slots.get(slot)?)?;
+        let value = document.as_bytes().get(start..end)?;
+        Some(Found { kind, value })
     }
 }

@@ -36,6 +36,17 @@ fn extract(extractor: &KeyExtractor, document: &OwnedDocument) -> Result<String,
     })
     .unwrap();
     assert_eq!(seen, 2);
+    let mut stored = Vec::new();
+    set.extract_stored(document.as_raw(), |number, other| {
+        stored.push((number, other.to_owned()));
+    });
+    match extraction {
+        Extraction::Key => {
+            let expected = key.stored(&mut Vec::new()).unwrap().to_owned();
+            assert_eq!(stored, [(0, expected.clone()), (1, expected)]);
+        }
+        _ => assert_eq!(stored, []),
+    }
     match extraction {
         Extraction::Key => Ok(key.json().unwrap().unwrap()),
         none => Err(none),

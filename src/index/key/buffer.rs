@@ -3,7 +3,7 @@
 use super::StoredKeyRef;
 use super::normal::{self, KeyError, NORMAL_KEPT_BYTES};
 use super::record::{Flags, RECORD_HEADER_BYTES, Record};
-use super::stored::StoredWriter;
+use super::stored::append_stored;
 use super::value::KeyValue;
 use crate::v2::DocumentAddress;
 
@@ -105,16 +105,7 @@ impl KeyBuffer {
         self.record.truncate(self.normal_end);
         self.flags = Flags::CUT;
         self.record.extend_from_slice(&[0; 2]);
-        let count = values.len();
-        let mut writer = StoredWriter::new(&mut self.record, count);
-        for value in values {
-            if count == 1 {
-                writer.single(value);
-            } else if writer.has_room() {
-                writer.field(value);
-            }
-        }
-        let (key_type, truncated) = writer.finish();
+        let (key_type, truncated) = append_stored(values, &mut self.record);
         if let Some(kind) = self.record.get_mut(self.normal_end..self.normal_end + 2) {
             kind.copy_from_slice(&[key_type as u8, u8::from(truncated)]);
         }

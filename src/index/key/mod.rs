@@ -15,10 +15,14 @@ mod value;
 pub use buffer::KeyBuffer;
 pub use json::key_json;
 pub use normal::{KeyError, NORMAL_KEPT_BYTES, NormalReader};
-pub use stored::{DecodedKey, compare_normal, compare_stored, decode_stored, normal_of_stored};
+pub use stored::{
+    DecodedKey, StoredOrder, compare_normal, compare_stored, decode_stored, normal_of_stored,
+};
 pub use value::{KeyType, KeyValue};
 
 pub use crate::v2::btree::{MAX_STORED_KEY, StoredKeyRef};
+
+pub(super) use stored::stored_of_values;
 
 pub(super) use record::{MAX_RECORD_BYTES, RECORD_HEADER_BYTES, Record, record_length};
 

@@ -141,15 +141,6 @@ fn escape(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(rest);
 }
 
-/// The bytes of a normal form that is one string.
-#[inline]
-pub(super) fn single_string(normal: &[u8]) -> Option<&[u8]> {
-    match normal {
-        [STRING, bytes @ ..] => Some(bytes),
-        _ => None,
-    }
-}
-
 /// Reads the values of a whole normal form back.
 #[derive(Debug)]
 pub struct NormalReader<'a> {
@@ -210,6 +201,19 @@ impl<'a> NormalReader<'a> {
             }
             _ => return None,
         })
+    }
+}
+
+/// The value of a normal form with one field, if it is a common one and nothing is wrong with it;
+/// [`NormalReader`] reads all.
+#[inline]
+pub(super) fn decode_single<'a>(normal: &'a [u8], trailer: &[u8]) -> Option<KeyValue<'a>> {
+    let (&tag, rest) = normal.split_first()?;
+    match tag {
+        STRING => Some(KeyValue::String(rest)),
+        NUMBER => number::decode_exact(rest, trailer),
+        OBJECT_ID => Some(KeyValue::ObjectId(ObjectId(rest.try_into().ok()?))),
+        _ => None,
     }
 }
 

@@ -93,6 +93,24 @@ pub(super) fn encode_double(number: f64, out: &mut Vec<u8>, trailer: &mut Vec<u8
     trailer.push(if negative_zero { NEGATIVE_ZERO } else { DOUBLE });
 }
 
+/// The int64 within ±2^53 or the ordinary double that this normal form and its trailer stand for.
+#[inline]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "an image without a residual that was an int64 is one up to 2^53"
+)]
+pub(super) fn decode_exact<'a>(normal: &[u8], trailer: &[u8]) -> Option<KeyValue<'a>> {
+    let double = from_image(u64::from_be_bytes(normal.try_into().ok()?));
+    if has_residual(double) {
+        return None;
+    }
+    match *trailer {
+        [INT64] => Some(KeyValue::Int64(double as i64)),
+        [DOUBLE] => Some(KeyValue::Double(double)),
+        _ => None,
+    }
+}
+
 /// The number that the next bytes of a normal form and its trailer stand for.
 #[expect(
     clippy::cast_possible_truncation,

@@ -11,8 +11,8 @@
 //! ```
 
 use super::json::values_json;
-use super::normal::{KeyError, NORMAL_KEPT_BYTES, NormalReader, single_string};
-use super::stored::StoredWriter;
+use super::normal::{self, KeyError, NORMAL_KEPT_BYTES, NormalReader};
+use super::stored::{StoredWriter, stored_of_values};
 use super::value::KeyValue;
 use super::{MAX_STORED_KEY, StoredKeyRef};
 use crate::bytes::Cursor;
@@ -105,6 +105,16 @@ impl<'a> Record<'a> {
         self.flags.has(Flags::CUT)
     }
 
+    /// The value of a whole key with one field, if it is a common one.
+    #[inline]
+    fn single(&self) -> Option<KeyValue<'a>> {
+        if self.flags == Flags::default() {
+            normal::decode_single(self.normal, self.trailer)
+        } else {
+            None
+        }
+    }
+
     fn values(&self) -> Result<(NormalReader<'a>, usize), KeyError> {
         if self.flags.has(Flags::COMPOSITE) {
             let (count, rest) = self.trailer.split_first().ok_or(KeyError::Record)?;
@@ -120,6 +130,13 @@ impl<'a> Record<'a> {
     /// The record is damaged.
     #[inline]
     pub(crate) fn stored<'o>(&self, out: &'o mut Vec<u8>) -> Result<StoredKeyRef<'o>, KeyError> {
+        match self.single() {
+            Some(value) => Ok(stored_of_values(std::iter::once(value), out)),
+            None => self.stored_of_fields(out),
+        }
+    }
+
+    fn stored_of_fields<'o>(&self, out: &'o mut Vec<u8>) -> Result<StoredKeyRef<'o>, KeyError> {
         out.clear();
         if self.is_cut() {
             let [key_type, truncated, stored @ ..] = self.trailer else {
@@ -130,19 +147,6 @@ impl<'a> Record<'a> {
                 key_type: *key_type,
                 bytes: out,
                 truncated: *truncated != 0,
-            });
-        }
-        // By far the most frequent kind of key, without the detour over its value.
-        if self.flags == Flags::default()
-            && let Some(bytes) = single_string(self.normal)
-        {
-            let mut writer = StoredWriter::new(out, 1);
-            writer.single(KeyValue::String(bytes));
-            let (key_type, truncated) = writer.finish();
-            return Ok(StoredKeyRef {
-                key_type: key_type as u8,
-                bytes: out,
-                truncated,
             });
         }
         let (mut values, count) = self.values()?;

@@ -108,6 +108,63 @@ impl<'b> StoredWriter<'b> {
     }
 }
 
+/// Writes the stored form of the key of these values (1 to 255) over `out`.
+#[inline]
+pub(in crate::index) fn stored_of_values<'v, 'o>(
+    values: impl ExactSizeIterator<Item = KeyValue<'v>>,
+    out: &'o mut Vec<u8>,
+) -> StoredKeyRef<'o> {
+    out.clear();
+    let (key_type, truncated) = append_stored(values, out);
+    StoredKeyRef {
+        key_type: key_type as u8,
+        bytes: out,
+        truncated,
+    }
+}
+
+/// Appends the stored form of the key of these values; its type, and whether it was cut.
+#[inline]
+pub(super) fn append_stored<'v>(
+    mut values: impl ExactSizeIterator<Item = KeyValue<'v>>,
+    out: &mut Vec<u8>,
+) -> (KeyType, bool) {
+    let count = values.len();
+    if count == 1
+        && let Some(value) = values.next()
+    {
+        return append_single(value, out);
+    }
+    let mut writer = StoredWriter::new(out, count);
+    for value in values {
+        if writer.has_room() {
+            writer.field(value);
+        }
+    }
+    writer.finish()
+}
+
+/// [`append_stored`] for the only value of a key.
+#[inline]
+fn append_single(value: KeyValue<'_>, out: &mut Vec<u8>) -> (KeyType, bool) {
+    match value {
+        KeyValue::String(bytes) if bytes.len() <= MAX_STORED_KEY - 2 => {
+            out.extend_from_slice(&length16(bytes.len()));
+            out.extend_from_slice(bytes);
+            (KeyType::String, false)
+        }
+        KeyValue::Int64(number) => {
+            out.extend_from_slice(&number.to_le_bytes());
+            (KeyType::Int64, false)
+        }
+        value => {
+            let mut writer = StoredWriter::new(out, 1);
+            writer.single(value);
+            writer.finish()
+        }
+    }
+}
+
 /// What a stored key holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecodedKey<'a> {
@@ -260,10 +317,18 @@ pub fn decode_stored(key: StoredKeyRef<'_>) -> Result<DecodedKey<'_>, KeyError> 
 /// # Errors
 /// The bytes are no key of that type.
 pub fn normal_of_stored(key: StoredKeyRef<'_>, out: &mut Vec<u8>) -> Result<bool, KeyError> {
+    normal_with(key, out, &mut Vec::new())
+}
+
+/// [`normal_of_stored`]; what numbers lose is appended to `lost`.
+fn normal_with(
+    key: StoredKeyRef<'_>,
+    out: &mut Vec<u8>,
+    lost: &mut Vec<u8>,
+) -> Result<bool, KeyError> {
     out.clear();
-    let mut lost = Vec::new();
     walk(key, |part, is_last| match part {
-        Part::Whole(value) => normal::encode(value, is_last, usize::MAX, out, &mut lost),
+        Part::Whole(value) => normal::encode(value, is_last, usize::MAX, out, lost),
         Part::PartialString(bytes) => normal::encode_partial_string(bytes, is_last, out),
         Part::PartialBinary(len, bytes) => normal::encode_partial_binary(len, bytes, out),
         Part::Missing => {}
@@ -296,10 +361,87 @@ pub fn compare_normal(
     }
 }
 
-/// Compares two stored keys of one index, in its order.
-///
-/// `None` when the part that was cut off decides; then the documents have to be read. Keys with
-/// different numbers of fields do not occur in one index, and their order means nothing.
+/// Compares stored keys of one index, in its order, reusing its buffers.
+#[derive(Clone, Debug, Default)]
+pub struct StoredOrder {
+    left: Vec<u8>,
+    right: Vec<u8>,
+    lost: Vec<u8>,
+}
+
+impl StoredOrder {
+    /// Compares two stored keys of one index.
+    ///
+    /// `None` when the part that was cut off decides; then the documents have to be read. Keys with
+    /// different numbers of fields do not occur in one index, and their order means nothing.
+    ///
+    /// # Errors
+    /// One of them is no key.
+    #[inline]
+    pub fn compare(
+        &mut self,
+        left: StoredKeyRef<'_>,
+        right: StoredKeyRef<'_>,
+    ) -> Result<Option<Ordering>, KeyError> {
+        match compare_alike(left, right) {
+            Some(ordering) => Ok(Some(ordering)),
+            None => self.compare_normal(left, right),
+        }
+    }
+
+    fn compare_normal(
+        &mut self,
+        left: StoredKeyRef<'_>,
+        right: StoredKeyRef<'_>,
+    ) -> Result<Option<Ordering>, KeyError> {
+        self.lost.clear();
+        let left_complete = normal_with(left, &mut self.left, &mut self.lost)?;
+        let right_complete = normal_with(right, &mut self.right, &mut self.lost)?;
+        Ok(compare_normal(
+            &self.left,
+            left_complete,
+            &self.right,
+            right_complete,
+        ))
+    }
+}
+
+/// Compares whole keys of one type where their normal forms would compare like this; `None` where
+/// it takes the normal forms to tell, or to say what is wrong with a key.
+#[inline]
+fn compare_alike(left: StoredKeyRef<'_>, right: StoredKeyRef<'_>) -> Option<Ordering> {
+    if left.key_type != right.key_type || left.truncated || right.truncated {
+        return None;
+    }
+    match KeyType::from_byte(left.key_type)? {
+        KeyType::String => Some(string_bytes(left.bytes)?.cmp(string_bytes(right.bytes)?)),
+        KeyType::Int64 | KeyType::Timestamp => {
+            let [left, right] = [left.bytes, right.bytes].map(|bytes| bytes.try_into().ok());
+            Some(i64::from_le_bytes(left?).cmp(&i64::from_le_bytes(right?)))
+        }
+        KeyType::ObjectId => {
+            let [left, right] = [left.bytes, right.bytes].map(|bytes| bytes.try_into().ok());
+            let (left, right): ([u8; 12], [u8; 12]) = (left?, right?);
+            Some(left.cmp(&right))
+        }
+        KeyType::Double
+        | KeyType::Composite
+        | KeyType::Boolean
+        | KeyType::Null
+        | KeyType::Binary
+        | KeyType::Int32 => None,
+    }
+}
+
+/// The bytes of a whole string key.
+#[inline]
+fn string_bytes(stored: &[u8]) -> Option<&[u8]> {
+    let (len, bytes) = stored.split_first_chunk()?;
+    let whole = usize::from(u16::from_le_bytes(*len)) == bytes.len();
+    (whole && stored.len() <= MAX_STORED_KEY).then_some(bytes)
+}
+
+/// Compares two stored keys as [`StoredOrder::compare`] does.
 ///
 /// # Errors
 /// One of them is no key.
@@ -307,13 +449,5 @@ pub fn compare_stored(
     left: StoredKeyRef<'_>,
     right: StoredKeyRef<'_>,
 ) -> Result<Option<Ordering>, KeyError> {
-    let (mut left_normal, mut right_normal) = (Vec::new(), Vec::new());
-    let left_complete = normal_of_stored(left, &mut left_normal)?;
-    let right_complete = normal_of_stored(right, &mut right_normal)?;
-    Ok(compare_normal(
-        &left_normal,
-        left_complete,
-        &right_normal,
-        right_complete,
-    ))
+    StoredOrder::default().compare(left, right)
 }

@@ -28,10 +28,16 @@ mod element;
 mod layout;
 mod reader;
 mod scan;
+mod walk;
 mod window;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use layout::{Chunk, CollectionLayout, ListedIndex, SnapshotLayout};
 pub use scan::{MAX_INDEX_BYTES, MAX_METADATA_BYTES, ScanOptions, scan, timestamp};
+pub use walk::{ChunkDocument, ChunkWalker};
+pub use write::{
+    Loss, LossKind, LossPlace, LossTally, SnapshotForm, SnapshotHeader, SnapshotWriter, lossless,
+};

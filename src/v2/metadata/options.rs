@@ -11,6 +11,7 @@ use crate::v2::address::PageId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::str::FromStr;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// A run of pages of `data.db`: `[first_page, page_count]` in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,13 @@ pub struct Extent(pub PageId, pub u32);
 pub struct ContentDigest(pub u128);
 
 const DIGEST_PREFIX: &str = "xxh3-128:";
+
+impl ContentDigest {
+    /// Counts a document in.
+    pub fn add_document(&mut self, bson: &[u8]) {
+        self.0 = self.0.wrapping_add(xxh3_128(bson));
+    }
+}
 
 impl fmt::Display for ContentDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -239,6 +239,15 @@ impl Overlay {
         Ok(())
     }
 
+    /// Takes all marks of a collection back, so that its documents can be read once more.
+    pub fn forget_matched(&self, collection: u32) {
+        for number in self.range(collection) {
+            if let Some(word) = self.matched.get(number / 64) {
+                word.fetch_and(!(1 << (number % 64)), Ordering::Relaxed);
+            }
+        }
+    }
+
     fn find(
         &self,
         collection: u32,

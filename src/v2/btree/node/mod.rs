@@ -29,6 +29,7 @@
 mod builder;
 mod fresh;
 mod reader;
+mod size;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +37,7 @@ pub(in crate::v2) use builder::{InternalBuilder, LeafBuilder};
 pub(in crate::v2) use fresh::check_fresh;
 pub(in crate::v2) use reader::NodeHeader;
 pub use reader::{LeafEntry, Node};
+pub use size::expected_pages;
 
 use crate::v2::address::ADDRESS_BYTES;
 use crate::v2::page::{PAGE_HEADER_SIZE, PAGE_SIZE};

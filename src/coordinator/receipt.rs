@@ -1,0 +1,83 @@
+//! The receipt that a migration leaves beside the database: what it was made from, and what was
+//! published.
+//!
+//! Everything that varies between two runs over the same input is in its one object `run`.
+
+use super::journal::FileFacts;
+use super::plan::{Plan, ShapeOptions, StoredSources};
+use crate::files::Dir;
+use crate::layout::RECEIPT_FILE;
+use crate::options::Options;
+use crate::{Code, Error, Place, Result};
+use serde::{Deserialize, Serialize};
+
+/// Version of the receipt's format.
+const SCHEMA: u32 = 1;
+
+/// Largest receipt that is read, bytes.
+const LARGEST: u64 = 64 << 20;
+
+/// A receipt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Receipt {
+    schema: u32,
+    tool: String,
+    in_place: bool,
+    options: ShapeOptions,
+    sources: Vec<FileFacts>,
+    published: Vec<FileFacts>,
+    run: Run,
+}
+
+/// What varies between runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Run {
+    published_at: String,
+}
+
+impl Receipt {
+    pub(super) fn new(plan: &Plan, options: &Options, published: &[FileFacts]) -> Self {
+        Self {
+            schema: SCHEMA,
+            tool: concat!("laura-migrate ", env!("CARGO_PKG_VERSION")).to_owned(),
+            in_place: options.target.is_none(),
+            options: ShapeOptions::of(options),
+            sources: plan.sources.facts(),
+            published: published.to_vec(),
+            run: Run {
+                published_at: jiff::Timestamp::now().to_string(),
+            },
+        }
+    }
+
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+        let mut text = serde_json::to_vec_pretty(self).map_err(|error| {
+            Error::new(Code::Internal, "cannot encode the receipt").because(error)
+        })?;
+        text.push(b'\n');
+        Ok(text)
+    }
+
+    /// The receipt in a directory, if there is one.
+    pub(super) fn read(directory: &Dir) -> Result<Option<Self>> {
+        let Some(file) = directory.open_file_if_exists(RECEIPT_FILE)? else {
+            return Ok(None);
+        };
+        let receipt: Self = serde_json::from_slice(&file.read_all(LARGEST)?).map_err(|error| {
+            Error::new(
+                Code::ReceiptDamaged,
+                "the receipt of a migration does not parse",
+            )
+            .at(Place::file(file.path()))
+            .because(error)
+        })?;
+        Ok((receipt.schema == SCHEMA).then_some(receipt))
+    }
+
+    /// True if a migration of these sources with these options has left this receipt.
+    pub(super) fn is_of(&self, sources: &StoredSources, options: &Options) -> bool {
+        self.options == ShapeOptions::of(options) && self.sources == sources.facts()
+    }
+}

@@ -1,0 +1,490 @@
+//! A v1 directory as a source: the snapshot's documents with what the write-ahead log changes.
+//!
+//! Documents come in the order in which a migration writes them: those of the snapshot, each one
+//! that the log replaced at its old place, then those that only the log has, by LSN.
+
+use super::{
+    DocumentSource, Position, SourceCollection, SourceDocument, SourceInfo, SourceKind,
+    StatedFigures, Visit, least_readable,
+};
+use crate::document::bson::RawDocument;
+use crate::document::json::JsonConverter;
+use crate::document::{ID_FIELD, InferTypes, ejson, order};
+use crate::files::{Dir, InputFile};
+use crate::index::{ListedText, PortableIndex, SkipIndexes, parse_listed};
+use crate::layout;
+use crate::report::Warning;
+use crate::v1::discover;
+use crate::v1::names::{Renames, check_name};
+use crate::v1::snapshot::{
+    self, ChunkDocument, ChunkWalker, CollectionLayout, ScanOptions, SnapshotLayout,
+};
+use crate::v1::wal::{Overlay, RecordPlace, Replacement, WalOptions, WalSummary};
+use crate::version::FormatVersion;
+use crate::{Code, Error, Place, Result};
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// How a v1 directory is read; what shapes the documents is as for a migration.
+#[derive(Clone, Debug)]
+pub struct V1Options {
+    /// The snapshot, where it is not to be looked for in the directory.
+    pub snapshot: Option<PathBuf>,
+    /// Which strings become another type.
+    pub infer_types: InferTypes,
+    /// Other names for collections: `OLD=NEW`, see [`Renames`].
+    pub renames: Vec<String>,
+    /// Indexes that are left out: `NAME`, `COLLECTION/NAME` or `all`.
+    pub skip_indexes: Vec<String>,
+    /// Bytes that the overlay of the write-ahead log may take.
+    pub overlay_memory: u64,
+    /// Take collections with names that v2 cannot take; a backup can.
+    pub any_names: bool,
+}
+
+impl Default for V1Options {
+    fn default() -> Self {
+        Self {
+            snapshot: None,
+            infer_types: InferTypes::default(),
+            renames: Vec::new(),
+            skip_indexes: Vec::new(),
+            overlay_memory: crate::options::DEFAULT_MEMORY / 2,
+            any_names: false,
+        }
+    }
+}
+
+/// The files of a v1 directory.
+#[derive(Clone, Debug, Default)]
+pub struct V1Files {
+    /// A snapshot or any LauraDB backup file.
+    pub snapshot: Option<InputFile>,
+    /// The write-ahead log.
+    pub wal: Option<InputFile>,
+}
+
+/// Told how far the scan of the snapshot has got, in bytes, before each read; its error ends it.
+pub type ScanProgress<'a> = dyn FnMut(u64) -> Result<()> + 'a;
+
+/// What reading has found so far besides documents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct V1Tally {
+    /// Documents that had no `_id` and got one.
+    pub generated_ids: u64,
+    /// Elements `{}` of arrays, as LauraDB's backup writes any document there.
+    pub emptied_array_documents: u64,
+    /// Keys of documents that mean nothing.
+    pub unknown_keys: u64,
+}
+
+/// An open v1 directory: its snapshot's structure and its write-ahead log have been scanned.
+#[derive(Debug)]
+pub struct V1Source {
+    files: V1Files,
+    info: SourceInfo,
+    collections: Vec<SourceCollection>,
+    /// By the position of the collection.
+    parts: Vec<Part>,
+    layout: Option<SnapshotLayout>,
+    overlay: Option<Overlay>,
+    summary: Option<WalSummary>,
+    infer_types: InferTypes,
+    dropped_options: Vec<String>,
+    tally: Cell<V1Tally>,
+}
+
+/// Where a collection's documents are.
+#[derive(Clone, Debug)]
+struct Part {
+    /// The name before any rename.
+    v1_name: String,
+    /// The overlay's number for it; its position in the snapshot, if it is there.
+    number: u32,
+}
+
+impl V1Source {
+    /// Finds the files of a v1 directory and opens them.
+    ///
+    /// # Errors
+    /// As [`Self::of_files`]; [`Code::NothingToMigrate`] if there are none.
+    pub fn open(dir: &Dir, options: &V1Options, progress: &mut ScanProgress<'_>) -> Result<Self> {
+        let found = discover::find_snapshot(dir, options.snapshot.as_deref())?;
+        let files = V1Files {
+            snapshot: found.map(|found| found.file),
+            wal: dir.open_file_if_exists(layout::WAL_FILE)?,
+        };
+        if files.snapshot.is_none() && files.wal.is_none() {
+            let sentence = "the directory holds neither a snapshot nor a write-ahead log";
+            return Err(Error::new(Code::NothingToMigrate, sentence)
+                .at(Place::file(dir.path()))
+                .hint("name the data directory itself, or the snapshot with --snapshot FILE"));
+        }
+        Self::of_files(files, dir.path().to_path_buf(), options, progress)
+    }
+
+    /// Scans files; a LauraDB backup file by itself is a snapshot without a log.
+    ///
+    /// # Errors
+    /// Those of [`snapshot::scan`] and [`Overlay::scan`]; names or index definitions that cannot be
+    /// carried over; options that name nothing.
+    pub fn of_files(
+        files: V1Files,
+        path: PathBuf,
+        options: &V1Options,
+        progress: &mut ScanProgress<'_>,
+    ) -> Result<Self> {
+        let layout = match &files.snapshot {
+            Some(file) => {
+                let mut progress = |offset| progress(offset);
+                Some(snapshot::scan(
+                    file,
+                    &ScanOptions::default(),
+                    &mut progress,
+                )?)
+            }
+            None => None,
+        };
+        let mut names = Names::of(files.snapshot.as_ref().zip(layout.as_ref()))?;
+        let scanned = match &files.wal {
+            Some(file) => Some(scan_log(file, layout.as_ref(), options, &mut names)?),
+            None => None,
+        };
+        let (overlay, summary) = scanned.unzip();
+        let accesses = [&files.snapshot, &files.wal].into_iter().flatten();
+        let accesses: Vec<_> = accesses.map(InputFile::access).collect::<Result<_>>()?;
+        let described = layout.as_ref();
+        let info = SourceInfo {
+            kind: SourceKind::V1,
+            path,
+            version: FormatVersion::V1_0,
+            database_name: described.map(|layout| layout.database_name.clone()),
+            metadata: described.and_then(|layout| layout.metadata.clone()),
+            access: least_readable(accesses),
+        };
+        let mut source = Self {
+            files,
+            info,
+            collections: Vec::new(),
+            parts: Vec::new(),
+            layout,
+            overlay,
+            summary,
+            infer_types: options.infer_types,
+            dropped_options: Vec::new(),
+            tally: Cell::default(),
+        };
+        source.describe_all(&names, options)?;
+        Ok(source)
+    }
+
+    /// The structure of the snapshot.
+    #[must_use]
+    pub fn layout(&self) -> Option<&SnapshotLayout> {
+        self.layout.as_ref()
+    }
+
+    /// What the scan of the log has counted.
+    #[must_use]
+    pub fn wal_summary(&self) -> Option<&WalSummary> {
+        self.summary.as_ref()
+    }
+
+    /// What reading has found so far; a collection that is read twice counts twice.
+    #[must_use]
+    pub fn tally(&self) -> V1Tally {
+        self.tally.get()
+    }
+
+    fn describe_all(&mut self, names: &Names, options: &V1Options) -> Result<()> {
+        let renames = Renames::parse(&options.renames)?;
+        let skip = SkipIndexes::parse(&options.skip_indexes)?;
+        let named = names.resolve(&renames, options.any_names)?;
+        for (name, part) in named {
+            let layout = self.layout.as_ref();
+            let listed = layout.and_then(|layout| layout.collections.get(part.number as usize));
+            let mut collection = SourceCollection {
+                name,
+                source_name: part.v1_name.clone(),
+                indexes: Vec::new(),
+                stated: StatedFigures::default(),
+            };
+            if let (Some(listed), Some(file)) = (listed, &self.files.snapshot) {
+                let parsed = parse_listed(&part.v1_name, listed_texts(file, listed)?, &skip);
+                if let Some(problem) = parsed.problems.into_iter().next() {
+                    return Err(problem);
+                }
+                self.dropped_options.extend(parsed.dropped);
+                let definitions = parsed.definitions.into_iter();
+                collection.indexes = definitions
+                    .map(|definition| PortableIndex::new(definition, options.infer_types))
+                    .collect();
+            }
+            self.collections.push(collection);
+            self.parts.push(part);
+        }
+        skip.finish()
+    }
+
+    fn count(&self, document: &ChunkDocument<'_>) {
+        let mut tally = self.tally.get();
+        tally.generated_ids += u64::from(document.converted.generated_id);
+        tally.emptied_array_documents += document.converted.emptied_array_documents;
+        tally.unknown_keys += document.converted.unknown_keys;
+        self.tally.set(tally);
+    }
+
+    /// A document of the snapshot, or what the log made of it.
+    fn visit_snapshot(
+        &self,
+        part: &Part,
+        found: &ChunkDocument<'_>,
+        buffer: &mut Vec<u8>,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        self.count(found);
+        let document = RawDocument::trusted(found.bson);
+        let replacement = self.replacement(part, document, found.offset)?;
+        let source_bytes = found.converted.text_bytes as u64;
+        match (replacement, &self.overlay) {
+            (None, _) | (_, None) => visit(SourceDocument {
+                document,
+                position: Position::Snapshot(found.offset),
+                source_bytes,
+            }),
+            (Some(Replacement::Document { record, .. }), Some(overlay)) => {
+                overlay.read_document(record, buffer)?;
+                visit(SourceDocument {
+                    document: RawDocument::trusted(buffer),
+                    position: Position::Wal(record),
+                    source_bytes,
+                })
+            }
+            (Some(_), Some(_)) => Ok(()),
+        }
+    }
+
+    fn replacement(
+        &self,
+        part: &Part,
+        document: RawDocument<'_>,
+        offset: u64,
+    ) -> Result<Option<Replacement>> {
+        let (Some(overlay), Some(id)) = (&self.overlay, document.get(ID_FIELD)) else {
+            return Ok(None);
+        };
+        let hash = order::hash_id(id, part.number);
+        if !overlay.may_contain(hash, part.number) {
+            return Ok(None);
+        }
+        match overlay.take(part.number, id, hash)? {
+            Some(Replacement::AlreadyMatched) => {
+                let path = self.files.snapshot.as_ref().map(InputFile::path);
+                let place = Place::offset(path.unwrap_or(&self.info.path), offset);
+                Err(Error::new(
+                    Code::DuplicateId,
+                    "two documents of the collection have the same _id",
+                )
+                .at(place
+                    .in_collection(&part.v1_name)
+                    .with_id(ejson::display_id(id)))
+                .hint("remove or rename one of the two documents in LauraDB and take a new backup"))
+            }
+            replacement => Ok(replacement),
+        }
+    }
+}
+
+impl DocumentSource for V1Source {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    fn collections(&self) -> &[SourceCollection] {
+        &self.collections
+    }
+
+    fn read(&self, collection: usize, visit: &mut Visit<'_>) -> Result<()> {
+        let Some(part) = self.parts.get(collection) else {
+            return Err(Error::new(Code::Internal, "there is no such collection"));
+        };
+        if let Some(overlay) = &self.overlay {
+            overlay.forget_matched(part.number);
+        }
+        let mut buffer = Vec::new();
+        let layout = self.layout.as_ref();
+        let listed = layout.and_then(|layout| layout.collections.get(part.number as usize));
+        if let (Some(listed), Some(file)) = (listed, &self.files.snapshot) {
+            let mut walker = ChunkWalker::new(JsonConverter::new(self.infer_types));
+            for chunk in &listed.chunks {
+                walker.walk(file, &part.v1_name, *chunk, |found| {
+                    self.visit_snapshot(part, &found, &mut buffer, visit)
+                })?;
+            }
+        }
+        let Some(overlay) = &self.overlay else {
+            return Ok(());
+        };
+        for record in overlay.remaining(part.number) {
+            overlay.read_document(record, &mut buffer)?;
+            visit(SourceDocument {
+                document: RawDocument::trusted(&buffer),
+                position: Position::Wal(record),
+                source_bytes: buffer.len() as u64,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn place(&self, collection: usize, position: Position) -> Place {
+        let (file, offset) = match position {
+            Position::Snapshot(offset) => (&self.files.snapshot, Some(offset)),
+            Position::Wal(offset) => (&self.files.wal, Some(offset)),
+            Position::Page(_) | Position::Line(_) => (&None, None),
+        };
+        let path = file.as_ref().map_or(&*self.info.path, InputFile::path);
+        let mut place = Place::file(path);
+        place.offset = offset;
+        match self.parts.get(collection) {
+            Some(part) => place.in_collection(&part.v1_name),
+            None => place,
+        }
+    }
+
+    fn check_unchanged(&self) -> Result<()> {
+        let files = [&self.files.snapshot, &self.files.wal];
+        let mut files = files.into_iter().flatten();
+        files.try_for_each(InputFile::check_unchanged)
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        let snapshot = self.files.snapshot.as_ref();
+        let place = Place::file(snapshot.map_or(&*self.info.path, InputFile::path));
+        let mut warn = |code, sentence: String, place: Place| {
+            warnings.push(Warning::new(code, sentence).at(place));
+        };
+        let layout_keys = self.layout.as_ref().map_or(0, |layout| layout.unknown_keys);
+        let unknown = layout_keys + self.tally.get().unknown_keys;
+        if unknown > 0 {
+            let sentence = format!("{unknown} keys of the snapshot mean nothing and were skipped");
+            warn(Code::UnknownKeys, sentence, place.clone());
+        }
+        if !self.dropped_options.is_empty() {
+            let dropped = self.dropped_options.join(", ");
+            let sentence = format!("options of indexes that are not carried: {dropped}");
+            warn(Code::DroppedOptions, sentence, place);
+        }
+        let (Some(summary), Some(log)) = (&self.summary, &self.files.wal) else {
+            return warnings;
+        };
+        if let Some(tail) = &summary.torn_tail {
+            let sentence = format!(
+                "the write-ahead log ends in a torn record of {} bytes, which was dropped",
+                tail.bytes
+            );
+            warn(
+                Code::TornTail,
+                sentence,
+                Place::offset(log.path(), tail.offset),
+            );
+        }
+        let dropped = summary.operations.aborted + summary.operations.unfinished;
+        if dropped > 0 {
+            let sentence = format!(
+                "{dropped} operations of transactions that were aborted or never finished were \
+                 dropped"
+            );
+            warn(Code::DroppedTransactions, sentence, Place::file(log.path()));
+        }
+        warnings
+    }
+}
+
+fn scan_log(
+    file: &InputFile,
+    layout: Option<&SnapshotLayout>,
+    options: &V1Options,
+    names: &mut Names,
+) -> Result<(Overlay, WalSummary)> {
+    let mut resolve = |name: &str, place| names.number(file, name, place);
+    let options = WalOptions {
+        after_lsn: layout.and_then(|layout| layout.wal_lsn),
+        memory_limit: options.overlay_memory,
+        resolve: &mut resolve,
+    };
+    Overlay::scan(file.clone(), options)
+}
+
+fn listed_texts(file: &InputFile, listed: &CollectionLayout) -> Result<Vec<ListedText>> {
+    let texts = listed.indexes.iter().map(|index| {
+        Ok(ListedText {
+            text: index.text(file)?,
+            place: Place::offset(file.path(), index.offset),
+        })
+    });
+    texts.collect()
+}
+
+/// The collections of the snapshot, then those that only the log names.
+#[derive(Default)]
+struct Names {
+    all: Vec<(String, Place)>,
+    numbers: HashMap<String, u32>,
+}
+
+impl Names {
+    fn of(snapshot: Option<(&InputFile, &SnapshotLayout)>) -> Result<Self> {
+        let mut names = Self::default();
+        if let Some((file, layout)) = snapshot {
+            for collection in &layout.collections {
+                let place = Place::offset(file.path(), collection.offset);
+                names.add(&collection.name, place)?;
+            }
+        }
+        Ok(names)
+    }
+
+    fn add(&mut self, name: &str, place: Place) -> Result<u32> {
+        let number = u32::try_from(self.all.len())
+            .map_err(|_| Error::new(Code::LimitExceeded, "there are too many collections"))?;
+        self.all.push((name.to_owned(), place));
+        self.numbers.insert(name.to_owned(), number);
+        Ok(number)
+    }
+
+    /// `None` for a delete from a collection that is not there.
+    fn number(&mut self, log: &InputFile, name: &str, place: RecordPlace) -> Result<Option<u32>> {
+        match self.numbers.get(name) {
+            Some(number) => Ok(Some(*number)),
+            None if place.is_delete() => Ok(None),
+            None => {
+                let place = Place::offset(log.path(), place.offset).with_lsn(place.lsn);
+                self.add(name, place).map(Some)
+            }
+        }
+    }
+
+    /// The collections with the names that they get, in the order of those.
+    fn resolve(&self, renames: &Renames, any_names: bool) -> Result<Vec<(String, Part)>> {
+        // No rename gives a name that v2 cannot take, so such a name is one of v1 and clashes with
+        // none.
+        let is_kept = |name: &str| any_names && check_name(renames.apply(name)).is_err();
+        let names = self.all.iter().filter(|(name, _)| !is_kept(name));
+        let names = names.map(|(name, place)| (name.as_str(), place.clone().in_collection(name)));
+        let resolved = renames.resolve(names).map_err(|errors| {
+            let first = errors.into_iter().next();
+            first.unwrap_or_else(|| Error::new(Code::Internal, "names were refused for no reason"))
+        })?;
+        renames.finish()?;
+        let mut named = Vec::with_capacity(self.all.len());
+        for (number, (v1_name, _)) in (0..).zip(&self.all) {
+            let name = resolved.get(v1_name).unwrap_or(v1_name).clone();
+            let v1_name = v1_name.clone();
+            named.push((name, Part { v1_name, number }));
+        }
+        named.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(named)
+    }
+}
