@@ -121,7 +121,7 @@ fn make_target(source: &Dir, path: &Path, gate: &Gate) -> Result<Dir> {
         let _ = parent.remove_dir(name);
         return Err(error);
     }
-    Ok(made)
+    Ok(made.named(path))
 }
 
 fn same(a: &Entry, b: &Entry) -> bool {

@@ -155,8 +155,17 @@ pub(super) fn verify(plan: &Plan, work: &WorkDir, built: &Built) -> Result<()> {
 
 /// A v2 directory's files and catalog must at least parse.
 pub(super) fn check_parses(directory: &Dir) -> Result<()> {
-    let metadata = directory.open_file(layout::METADATA_FILE)?;
-    directory.open_file(layout::DATA_FILE)?;
+    let open = |name: &str| {
+        let missing = || {
+            let sentence = "the marker says format v2, but a file of it is missing";
+            Error::new(Code::CatalogDamaged, sentence)
+                .at(Place::file(directory.join(name)))
+                .hint("put the file back, or restore the directory from a backup")
+        };
+        directory.open_file_if_exists(name)?.ok_or_else(missing)
+    };
+    let metadata = open(layout::METADATA_FILE)?;
+    open(layout::DATA_FILE)?;
     let reader = MetadataReader::open(metadata, ChecksumPolicy::Optional)?;
     for entry in reader.collections() {
         reader.load(entry)?;

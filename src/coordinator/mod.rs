@@ -93,8 +93,9 @@ impl Migration {
     pub fn run(&self, sink: &mut dyn ProgressSink) -> Result<Report> {
         let directories = Directories::open(&self.options, &self.gate)?;
         let result = self.run_in(&directories, sink);
-        if result.is_err() {
-            // What an interruption keeps is in it, and then it stays.
+        let is_empty = |report: &Report| report.outcome == Outcome::Empty;
+        // What an interruption keeps is in it, and then it stays.
+        if result.as_ref().map_or(true, is_empty) {
             directories.remove_new_target();
         }
         result
@@ -154,7 +155,10 @@ impl Migration {
         // Its thread writes into the work directory.
         run.heartbeat = None;
         let Err(error) = result else { return result };
-        if publish::has_begun(target) || (error.keeps_work() && checkpoint::exists(target)?) {
+        if publish::has_begun(target) {
+            return Err(publish::cut_off(target, error));
+        }
+        if error.keeps_work() && checkpoint::exists(target)? {
             return Err(error);
         }
         // Nothing but the work directory was touched yet.
@@ -332,6 +336,8 @@ impl Run<'_, '_> {
     fn check(&mut self) -> Result<(Plan, WorkDir, State)> {
         let target = self.directories.target();
         let plan = check::run(&mut self.context, self.directories)?;
+        // What cannot make room is found before anything is written.
+        self.plan_room(&plan)?;
         let state = State::Collections(CollectionsState::default());
         WorkDir::remove(target)?;
         let work = WorkDir::create(target, plan.access)?;
@@ -387,14 +393,15 @@ impl Run<'_, '_> {
         self.started = Instant::now();
     }
 
-    fn journal(&self, plan: &Plan, work: &WorkDir, data_hash: Option<String>) -> Result<Journal> {
+    /// The beginning of the journal: what makes room for v2.
+    fn plan_room(&self, plan: &Plan) -> Result<Journal> {
         let target = self.directories.target();
         let instant = plan.instant();
         let published = Marker::migrated(FormatVersion::V2_0, "1.0", &instant.to_string());
         let mut journal = Journal::new(
             Marker::publishing().encode(),
             published.encode(),
-            work.access,
+            plan.access,
         );
         if self.directories.in_place() {
             journal.directories.push(layout::V1_DIR.to_owned());
@@ -409,6 +416,12 @@ impl Run<'_, '_> {
         } else {
             self.plan_replaced(plan, &mut journal)?;
         }
+        Ok(journal)
+    }
+
+    /// The whole journal: what makes room, and the staged files with the receipt that names them.
+    fn journal(&self, plan: &Plan, work: &WorkDir, data_hash: Option<String>) -> Result<Journal> {
+        let mut journal = self.plan_room(plan)?;
         let mut hashes = [data_hash, None, None].into_iter();
         for name in [work::STAGED_DATA, work::STAGED_METADATA, work::STAGED_WAL] {
             journal
@@ -439,8 +452,7 @@ impl Run<'_, '_> {
         if names.is_empty() {
             return Ok(());
         }
-        let stamp = plan.instant().strftime("%Y%m%d-%H%M%S");
-        let directory = format!("{}{stamp}", layout::REPLACED_DIR_PREFIX);
+        let directory = free_replaced_name(target, plan.instant())?;
         if let Some(at) = names.iter().position(|name| name == layout::MARKER_FILE) {
             // The marker of publishing takes its name, so it is copied, not moved.
             let text = target.open_file(layout::MARKER_FILE)?.read_all(1 << 20)?;
@@ -485,6 +497,25 @@ impl Run<'_, '_> {
         report.phases.clone_from(&self.phases);
         report
     }
+}
+
+/// A name for what `--force` moves aside: of this second, or of the next one that is free.
+fn free_replaced_name(target: &Dir, instant: jiff::Timestamp) -> Result<String> {
+    for second in 0.. {
+        let Ok(instant) = instant.checked_add(jiff::SignedDuration::from_secs(second)) else {
+            break;
+        };
+        let stamp = instant.strftime("%Y%m%d-%H%M%S");
+        let name = format!("{}{stamp}", layout::REPLACED_DIR_PREFIX);
+        if target.entry(&name)?.is_none() {
+            return Ok(name);
+        }
+    }
+    Err(Error::new(
+        Code::InTheWayFile,
+        "no name is free for the files that --force moves aside",
+    )
+    .at(Place::file(target.path())))
 }
 
 /// Owner and mode for what is written: those of the least readable source file.

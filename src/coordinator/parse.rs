@@ -1,9 +1,9 @@
 //! Parsing on worker threads: chunks of snapshot text become batches of BSON documents.
 
 use super::plan::{Plan, PlannedCollection};
-use crate::document::bson::RawDocument;
+use crate::document::bson::{RawDocument, RawValue};
 use crate::document::json::{Converted, DocumentContext, DocumentError, JsonConverter};
-use crate::document::{ID_FIELD, order};
+use crate::document::{ID_FIELD, ejson, order};
 use crate::files::InputFile;
 use crate::v1::snapshot::Chunk;
 use crate::{Code, Error, Place, Result};
@@ -260,7 +260,11 @@ fn bad_document(
 ) -> Error {
     let mut place =
         Place::offset(file.path(), start + error.offset as u64).in_collection(&collection.v1_name);
-    place.id.clone_from(&error.id);
+    // The text of the file can hold anything, control characters too.
+    place.id = error
+        .id
+        .as_deref()
+        .map(|id| ejson::display_id(RawValue::String(id)));
     Error::new(
         Code::BadDocument,
         format!(

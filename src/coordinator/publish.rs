@@ -27,27 +27,49 @@ use crate::{Code, Error, Place, Result};
 
 /// Runs steps 3 to 8; `verified` says that this run has just read the staged files back.
 pub(super) fn roll_forward(target: &Dir, journal: &Journal, verified: bool) -> Result<()> {
-    forward(target, journal, verified).map_err(|error| {
-        let hint = error
-            .hint_text()
-            .unwrap_or("run the same command again to finish")
-            .to_owned();
-        Error::new(Code::PublishInterrupted, "the directory is half published")
-            .at(Place::file(target.path()))
-            .because(error)
-            .hint(hint)
-    })
+    forward(target, journal, verified).map_err(|error| cut_off(target, error))
+}
+
+/// What a failure becomes once the journal is there: whatever its kind, the same command goes on.
+pub(super) fn cut_off(target: &Dir, error: Error) -> Error {
+    if error.code() == Code::PublishInterrupted {
+        return error;
+    }
+    let hint = error
+        .hint_text()
+        .unwrap_or("run the same command again to finish")
+        .to_owned();
+    Error::new(Code::PublishInterrupted, "the directory is half published")
+        .at(Place::file(target.path()))
+        .because(error)
+        .hint(hint)
 }
 
 fn forward(target: &Dir, journal: &Journal, verified: bool) -> Result<()> {
     let access = access(target, journal)?;
-    if !is_marked(target, &journal.final_marker)? {
+    if !is_final(target, journal)? {
         target.replace(MARKER_FILE, journal.publishing_marker.as_bytes(), access)?;
         make_room(target, journal, access)?;
         move_in(target, journal, verified)?;
         target.replace(MARKER_FILE, journal.final_marker.as_bytes(), access)?;
     }
     WorkDir::remove(target)
+}
+
+/// Whether steps 3 to 7 were all done. The marker alone does not tell: that of a database which
+/// `--force` replaces may be the final one to the byte. But the staged files have left the work
+/// directory durably before the marker becomes final.
+fn is_final(target: &Dir, journal: &Journal) -> Result<bool> {
+    if !is_marked(target, &journal.final_marker)? {
+        return Ok(false);
+    }
+    let work = target.open_dir(WORK_DIR)?;
+    for published in &journal.published {
+        if work.entry(&published.name)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn access(target: &Dir, journal: &Journal) -> Result<Access> {
@@ -76,7 +98,7 @@ pub(super) fn has_begun(target: &Dir) -> bool {
 
 /// True once readers refuse the directory, or take it for v2.
 pub(super) fn marker_is_set(target: &Dir, journal: &Journal) -> Result<bool> {
-    Ok(is_marked(target, &journal.publishing_marker)? || is_marked(target, &journal.final_marker)?)
+    Ok(is_marked(target, &journal.publishing_marker)? || is_final(target, journal)?)
 }
 
 /// True while [`undo`] has not come to its end.
@@ -105,7 +127,7 @@ pub(super) fn undo(target: &Dir) -> Result<()> {
             let Some(journal) = Journal::read(target)? else {
                 return Ok(());
             };
-            if is_marked(target, &journal.final_marker)? {
+            if is_final(target, &journal)? {
                 return Ok(());
             }
             let work = target.open_dir(WORK_DIR)?;

@@ -49,6 +49,10 @@ pub struct Dir {
     gate: Gate,
 }
 
+/// What to do about a symlink or special file.
+pub(super) const PLAIN_FILES: &str =
+    "put the file itself there; a data directory's files are not opened through anything else";
+
 const OPEN_DIR: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
@@ -73,6 +77,13 @@ impl Dir {
             path: path.to_path_buf(),
             gate,
         })
+    }
+
+    /// The same directory, under the path that the user gave, for messages.
+    #[must_use]
+    pub fn named(mut self, path: &Path) -> Self {
+        self.path = path.to_path_buf();
+        self
     }
 
     /// The path, for messages.
@@ -197,7 +208,8 @@ impl Dir {
                     Code::NotAFile,
                     "a symlink or special file stands where a data file is expected",
                 )
-                .at(Place::file(self.join(name))),
+                .at(Place::file(self.join(name)))
+                .hint(PLAIN_FILES),
                 _ => self.failed("open", name)(errno),
             }
         })?;

@@ -1,5 +1,6 @@
 //! Files that are only read.
 
+use super::dir::PLAIN_FILES;
 use super::output::Access;
 use crate::{Code, Error, Place, Result};
 use std::fs::File;
@@ -80,9 +81,9 @@ impl InputFile {
             .metadata()
             .map_err(|error| Error::io("stat", &path, error))?;
         if !metadata.is_file() {
-            return Err(
-                Error::new(Code::NotAFile, "the file is not a regular file").at(Place::file(&path))
-            );
+            return Err(Error::new(Code::NotAFile, "the file is not a regular file")
+                .at(Place::file(&path))
+                .hint(PLAIN_FILES));
         }
         let identity = FileIdentity::of(&file).map_err(|error| Error::io("stat", &path, error))?;
         Ok(Self {
