@@ -57,6 +57,7 @@ pub struct Arguments {
     pub skip_index: Vec<String>,
 
     /// Allow a TARGET_DIR with LauraDB files in it; they move to .lauradb-replaced-<UTC>/
+    #[allow(rustdoc::invalid_html_tags, reason = "--help shows it as it stands")]
     #[arg(long, help_heading = "Writing v2")]
     pub force: bool,
 
