@@ -57,6 +57,7 @@ pub struct Arguments {
     pub skip_index: Vec<String>,
 
     /// Allow a TARGET_DIR with LauraDB files in it; they move to .lauradb-replaced-<UTC>/
+    #[allow(rustdoc::invalid_html_tags, reason = "--help shows it as it stands")]
     #[arg(long, help_heading = "Writing v2")]
     pub force: bool,
 
@@ -139,7 +140,7 @@ Exit codes:
   2  usage: options, a path that is missing or no directory
   3  verification found differences or damage
   4  source unreadable, damaged or unsupported
-  5  something in the way: target not empty, existing .lauradb-v1/, source changed
+  5  something in the way: target not empty, existing .lauradb-v1/, source or options changed
   6  too little space, found before anything was written
   7  locked by another run, or open for writing in another process
   8  interrupted, resumable: a signal, --max-time, no space; run the same command again";

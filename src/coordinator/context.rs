@@ -79,7 +79,6 @@ impl Sample {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
             reason = "the rate lies between 0 and 1, and casts to integers saturate"
         )]
         let below = match verification {

@@ -317,7 +317,7 @@ impl TreeBuild<'_, '_, '_> {
             if merged == 1 {
                 min_key = merge.last_key_json()?.unwrap_or_default();
             }
-            if merged % ENTRIES_AT_ONCE == 0 {
+            if merged.is_multiple_of(ENTRIES_AT_ONCE) {
                 self.context.count(ENTRIES_AT_ONCE, ENTRIES_AT_ONCE);
                 if self.context.wants_checkpoint() {
                     self.checkpoint(&mut loader, &mark, &min_key)?;

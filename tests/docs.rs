@@ -1,0 +1,146 @@
+//! README, `--help` and the parser say the same.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "what fails here fails the test by panicking"
+)]
+
+use clap::CommandFactory as _;
+use laura_migrate::ExitCode;
+use laura_migrate::cli::Arguments;
+use std::collections::{BTreeMap, BTreeSet};
+
+const README: &str = include_str!("../README.md");
+
+/// What can be returned now; quarantine is of a later version.
+const EXIT_CODES: [ExitCode; 9] = [
+    ExitCode::Done,
+    ExitCode::Failed,
+    ExitCode::Usage,
+    ExitCode::Different,
+    ExitCode::Source,
+    ExitCode::InTheWay,
+    ExitCode::NoSpace,
+    ExitCode::Locked,
+    ExitCode::Interrupted,
+];
+
+/// The part of the README below a heading, up to the next one of the same rank.
+fn section(heading: &str) -> &'static str {
+    let start = README.find(&format!("\n## {heading}\n")).unwrap() + 1;
+    let text = README.get(start..).unwrap();
+    let end = text.find("\n## ").unwrap_or(text.len());
+    text.get(..end).unwrap()
+}
+
+/// `--options` in a text, by their long names.
+fn long_options(text: &str) -> BTreeSet<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let words = text.split(|c: char| !is_part(c));
+    words
+        .filter_map(|word| word.strip_prefix("--"))
+        .filter(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What the parser takes.
+fn parsed_options() -> BTreeSet<String> {
+    let mut command = Arguments::command();
+    command.build();
+    command
+        .get_arguments()
+        .filter_map(|argument| argument.get_long().map(str::to_owned))
+        .collect()
+}
+
+fn help() -> String {
+    Arguments::command().render_long_help().to_string()
+}
+
+/// The first cells of a table's rows, if they are numbers, with the second ones.
+fn numbered_rows(text: &str) -> BTreeMap<u8, String> {
+    let rows = text.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        let number = cells.next()?.parse().ok()?;
+        let meaning = cells.next()?.trim_end_matches(" |");
+        Some((number, meaning.replace('`', "")))
+    });
+    rows.collect()
+}
+
+/// The exit codes at the end of `--help`.
+fn helped_exit_codes() -> BTreeMap<u8, String> {
+    let help = help();
+    let (_, list) = help.split_once("Exit codes:\n").unwrap();
+    let lines = list.lines().filter_map(|line| {
+        let (number, meaning) = line.trim().split_once("  ")?;
+        Some((number.parse().ok()?, meaning.to_owned()))
+    });
+    lines.collect()
+}
+
+#[test]
+fn readme_help_and_parser_have_the_same_options() {
+    let parsed = parsed_options();
+    assert!(parsed.contains("skip-index") && parsed.contains("help"));
+    assert_eq!(long_options(section("Options")), parsed, "README");
+    assert_eq!(long_options(&help()), parsed, "--help");
+}
+
+#[test]
+fn the_readme_names_no_option_that_does_not_exist() {
+    // Those of cargo and of the generator.
+    let others = [
+        "locked",
+        "release",
+        "example",
+        "path",
+        "docs",
+        "shape",
+        "wal-ops",
+        "wal-transactions",
+    ];
+    let known = parsed_options();
+    let unknown: Vec<_> = long_options(README)
+        .into_iter()
+        .filter(|name| !known.contains(name) && !others.contains(&name.as_str()))
+        .collect();
+    assert_eq!(unknown, Vec::<String>::new());
+}
+
+#[test]
+fn the_options_of_the_readme_have_the_defaults_of_the_parser() {
+    let command = Arguments::command();
+    for argument in command.get_arguments() {
+        let Some(long) = argument.get_long() else {
+            continue;
+        };
+        let row = section("Options")
+            .lines()
+            .find(|line| line.starts_with(&format!("| `--{long}")));
+        for default in argument.get_default_values() {
+            let default = default.to_str().unwrap();
+            if argument.get_action().takes_values() {
+                assert!(row.unwrap().contains(default), "--{long}: {default}");
+            }
+        }
+    }
+}
+
+#[test]
+fn readme_and_help_list_the_exit_codes_that_there_are() {
+    let readme = numbered_rows(section("Exit codes"));
+    let there_are: BTreeSet<u8> = EXIT_CODES.iter().map(|code| *code as u8).collect();
+    assert_eq!(readme.keys().copied().collect::<BTreeSet<_>>(), there_are);
+    assert_eq!(readme, helped_exit_codes());
+}
+
+#[test]
+fn every_error_ends_with_an_exit_code_of_the_readme() {
+    let readme = numbered_rows(section("Exit codes"));
+    for code in laura_migrate::Code::ALL {
+        let exit = code.exit_code() as u8;
+        assert!(readme.contains_key(&exit), "{}: {exit}", code.id());
+    }
+}
