@@ -35,6 +35,7 @@ pub mod layout;
 pub mod options;
 pub mod progress;
 pub mod report;
+mod shell;
 pub mod source;
 pub mod v1;
 pub mod v2;

@@ -3,7 +3,8 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use laura_migrate::cli::{
-    Arguments, Mode, ProgressBars, Signals, render_error, render_report, resolve,
+    Arguments, Mode, ProgressBars, Signals, colors, render_error, render_report, render_warnings,
+    resolve, typed_command,
 };
 use laura_migrate::{ExitCode, Interrupt, Migration};
 use std::io::Write as _;
@@ -22,7 +23,10 @@ fn main() -> std::process::ExitCode {
         Err(error) => {
             screen.finish();
             let known = error.downcast_ref::<laura_migrate::Error>();
-            let text = known.map_or_else(|| format!("error: {error:#}\n"), render_error);
+            let mut text = known.map_or_else(|| format!("error: {error:#}\n"), render_error);
+            if known.is_some_and(|error| error.exit_code() == ExitCode::Interrupted) {
+                text += &format!("  to go on: {}\n", typed_command());
+            }
             // Where stderr is closed, the exit code has to say it all.
             let _ = screen.write_all(text.as_bytes());
             known.map_or(ExitCode::Failed, laura_migrate::Error::exit_code)
@@ -41,6 +45,7 @@ fn run(
         .with_max_level(level(arguments))
         .with_writer(move || log.clone())
         .with_target(false)
+        .with_ansi(colors())
         .without_time()
         .try_init()
         .map_err(anyhow::Error::from_boxed)
@@ -58,7 +63,8 @@ fn run(
     let report = migration.run(screen)?;
     screen.finish();
     if !arguments.quiet {
-        let _ = screen.write_all(render_report(&report).as_bytes());
+        let text = render_warnings(&report) + &render_report(&report);
+        let _ = screen.write_all(text.as_bytes());
     }
     Ok(ExitCode::Done)
 }

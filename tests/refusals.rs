@@ -353,7 +353,13 @@ fn fail_each_change(in_place: bool) {
             let has_begun = target.join(".laura-migrate/journal.json").exists()
                 || marker.is_ok_and(|marker| marker.contains("2.0"));
             if has_begun {
-                assert_error(&error, Code::PublishInterrupted, "half published");
+                let removed = error.to_string().contains("is complete");
+                let sentence = if removed {
+                    "work directory"
+                } else {
+                    "half published"
+                };
+                assert_error(&error, Code::PublishInterrupted, sentence);
                 finished += 1;
             } else {
                 assert_eq!(error.code(), Code::Io, "{error:?}");

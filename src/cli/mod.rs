@@ -9,7 +9,7 @@ mod signals;
 
 pub use args::{Arguments, Mode};
 pub use duration::parse_duration;
-pub use progress_bar::ProgressBars;
-pub use render::{render_error, render_report};
+pub use progress_bar::{ProgressBars, colors};
+pub use render::{render_error, render_report, render_warnings, typed_command};
 pub use resolve::resolve;
 pub use signals::Signals;

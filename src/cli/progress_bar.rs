@@ -151,3 +151,10 @@ impl Write for ProgressBars {
         io::stderr().flush()
     }
 }
+
+/// True where stderr is a terminal that colours are wanted on (`NO_COLOR` says if not).
+#[must_use]
+pub fn colors() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !unwanted
+}

@@ -1,7 +1,8 @@
 //! What people read: errors and the closing report.
 
 use crate::Error;
-use crate::report::{Outcome, Report, Verified};
+use crate::report::{Outcome, Report, Verified, Warning};
+use crate::shell::quoted;
 use bytesize::ByteSize;
 use std::fmt::Write as _;
 
@@ -18,6 +19,13 @@ pub fn render_error(error: &Error) -> String {
         let _ = writeln!(text, "  hint: {hint}");
     }
     text
+}
+
+/// The warnings of a run as shown on stderr, one line each.
+#[must_use]
+pub fn render_warnings(report: &Report) -> String {
+    let line = |warning: &Warning| format!("warning[{}]: {warning}\n", warning.code.id());
+    report.warnings.iter().map(line).collect()
 }
 
 /// The report of a run as shown on stderr.
@@ -68,4 +76,11 @@ pub fn render_report(report: &Report) -> String {
         Verified::Nothing => "not verified: nothing was read back (--no-validate)\n".to_owned(),
     });
     text
+}
+
+/// The command line of this process as a shell takes it.
+#[must_use]
+pub fn typed_command() -> String {
+    let words = std::env::args_os().map(|word| quoted(&word.to_string_lossy()));
+    words.collect::<Vec<_>>().join(" ")
 }

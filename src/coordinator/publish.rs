@@ -27,7 +27,14 @@ use crate::{Code, Error, Place, Result};
 
 /// Runs steps 3 to 8; `verified` says that this run has just read the staged files back.
 pub(super) fn roll_forward(target: &Dir, journal: &Journal, verified: bool) -> Result<()> {
-    forward(target, journal, verified).map_err(|error| cut_off(target, error))
+    forward(target, journal, verified).map_err(|error| cut_off(target, error))?;
+    WorkDir::remove(target).map_err(|error| {
+        let sentence = "the migration is complete, but its work directory could not be removed";
+        Error::new(Code::PublishInterrupted, sentence)
+            .at(Place::file(target.path()))
+            .because(error)
+            .hint("run the same command again to finish")
+    })
 }
 
 /// What a failure becomes once the journal is there: whatever its kind, the same command goes on.
@@ -53,7 +60,7 @@ fn forward(target: &Dir, journal: &Journal, verified: bool) -> Result<()> {
         move_in(target, journal, verified)?;
         target.replace(MARKER_FILE, journal.final_marker.as_bytes(), access)?;
     }
-    WorkDir::remove(target)
+    Ok(())
 }
 
 /// Whether steps 3 to 7 were all done. The marker alone does not tell: that of a database which

@@ -20,7 +20,7 @@ pub(super) const RUN_FILE: &str = "run.json";
 const LARGEST: u64 = 1 << 20;
 
 /// Time between two heartbeats.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// A heartbeat younger than this is a sign of life.
 pub(super) const ALIVE: Duration = Duration::from_secs(30);

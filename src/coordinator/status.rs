@@ -9,6 +9,7 @@ use super::work::{CHECKPOINT, JOURNAL, UNDO};
 use crate::files::Dir;
 use crate::layout::{V1_DIR, WORK_DIR};
 use crate::progress::Phase;
+use crate::shell::quoted;
 use crate::version::{self, DirectoryVersion};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -169,7 +170,9 @@ impl StatusReport {
             let left = run
                 .seconds_left
                 .map_or(String::new(), |left| format!(", about {left} s left"));
-            line(format!("reached: {}{left}", describe(&run.reached)));
+            if self.checkpoint.is_none() || self.state == MigrationState::Running {
+                line(format!("reached: {}{left}", describe(&run.reached)));
+            }
         }
         if let Some(checkpoint) = &self.checkpoint {
             line(format!("the next run goes on at: {}", describe(checkpoint)));
@@ -275,7 +278,7 @@ fn next_command(state: MigrationState, directory: &Path, run: Option<&RunInfo>) 
                 .unwrap_or_else(|| "the interrupted laura-migrate command again".to_owned()),
         ),
         MigrationState::Absent => Some(format!(
-            "laura-migrate --dry-run {}",
+            "laura-migrate {}",
             quoted(&directory.to_string_lossy())
         )),
         MigrationState::Silent => run.map(|run| format!("kill {}", run.process.pid)),
@@ -295,16 +298,6 @@ fn typed_again(run: &RunInfo) -> Option<String> {
         }
         _ => command,
     })
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

@@ -103,6 +103,7 @@ impl WorkDir {
             dir.sync()?;
             dir.remove_file(&entry.name)?;
         }
+        dir.sync()?;
         target.remove_dir(WORK_DIR)?;
         target.sync()
     }

@@ -196,7 +196,10 @@ impl Error {
     /// Changes the place in steps, keeping what is known.
     #[must_use]
     pub fn map_place(mut self, change: impl FnOnce(Place) -> Place) -> Self {
-        self.inner.place = change(self.inner.place);
+        // An interruption happens to the run, not to what it was at.
+        if self.inner.code != Code::Cancelled {
+            self.inner.place = change(self.inner.place);
+        }
         self
     }
 

@@ -64,12 +64,12 @@ impl Dir {
     /// [`Code::PathMissing`] when it is missing or no directory, else the failed open.
     pub fn open(path: &Path, gate: Gate) -> Result<Self> {
         let fd = rustix::fs::open(path, OPEN_DIR, Mode::empty()).map_err(|errno| match errno {
-            Errno::NOENT => {
-                Error::new(Code::PathMissing, "the directory does not exist").at(Place::file(path))
-            }
-            Errno::NOTDIR => {
-                Error::new(Code::PathMissing, "the path is no directory").at(Place::file(path))
-            }
+            Errno::NOENT => Error::new(Code::PathMissing, "the directory does not exist")
+                .at(Place::file(path))
+                .hint("check the path; SOURCE_DIR is LauraDB's data directory itself"),
+            Errno::NOTDIR => Error::new(Code::PathMissing, "the path is no directory")
+                .at(Place::file(path))
+                .hint("name the data directory; a snapshot file goes with --snapshot FILE"),
             _ => Error::io("open the directory", path, errno),
         })?;
         Ok(Self {

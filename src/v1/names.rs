@@ -5,6 +5,7 @@
 //! side   = JSON string | text  a side that begins with a quote must be a JSON string
 //! ```
 
+use crate::shell::quoted;
 use crate::{Code, Error, Place, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,7 +53,7 @@ pub fn name_error(name: &str, problem: NameProblem, place: Place) -> Error {
     .at(place)
     .hint(format!(
         "give it another name with --rename {}",
-        shell_quoted(&format!("{}=NEW", side(name)))
+        quoted(&format!("{}=NEW", side(name)))
     ))
 }
 
@@ -71,14 +72,6 @@ fn side(name: &str) -> String {
         return name.to_owned();
     }
     serde_json::Value::from(name).to_string()
-}
-
-fn shell_quoted(text: &str) -> String {
-    let safe = |c: char| c.is_alphanumeric() || "=_-./".contains(c);
-    if text.chars().all(safe) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// All `--rename` options, applied at once, so that two collections can swap their names.
