@@ -5,6 +5,7 @@ mod checkpoint;
 mod collections;
 mod context;
 mod directories;
+mod dispatch;
 mod estimate;
 mod indexes;
 mod interrupt;
@@ -19,10 +20,12 @@ mod plan;
 mod process;
 mod publish;
 mod receipt;
+mod room;
 mod run_info;
 mod space;
 mod state;
 mod status;
+mod summary;
 mod unlisted;
 mod verify;
 mod work;
@@ -37,7 +40,7 @@ use crate::layout;
 use crate::options::{Options, Verification};
 use crate::progress::{Phase, ProgressSink, Totals, Tracker};
 use crate::report::{Outcome, Report, Verified};
-use crate::version::{self, DirectoryVersion, FormatVersion, Marker};
+use crate::version::{self, DirectoryVersion};
 use crate::{Code, Error, Place, Result};
 use checkpoint::{Checkpointer, Interrupted};
 use context::Context;
@@ -337,7 +340,7 @@ impl Run<'_, '_> {
         let target = self.directories.target();
         let plan = check::run(&mut self.context, self.directories)?;
         // What cannot make room is found before anything is written.
-        self.plan_room(&plan)?;
+        room::plan(self.directories, &plan)?;
         let state = State::Collections(CollectionsState::default());
         WorkDir::remove(target)?;
         let work = WorkDir::create(target, plan.access)?;
@@ -393,35 +396,9 @@ impl Run<'_, '_> {
         self.started = Instant::now();
     }
 
-    /// The beginning of the journal: what makes room for v2.
-    fn plan_room(&self, plan: &Plan) -> Result<Journal> {
-        let target = self.directories.target();
-        let instant = plan.instant();
-        let published = Marker::migrated(FormatVersion::V2_0, "1.0", &instant.to_string());
-        let mut journal = Journal::new(
-            Marker::publishing().encode(),
-            published.encode(),
-            plan.access,
-        );
-        if self.directories.in_place() {
-            journal.directories.push(layout::V1_DIR.to_owned());
-            journal.aside = publish::plan_aside(target, &plan.v1_files, layout::V1_DIR)?;
-            journal
-                .copies
-                .extend(plan.v1_marker.as_ref().map(|text| journal::Copy {
-                    directory: layout::V1_DIR.to_owned(),
-                    name: layout::MARKER_FILE.to_owned(),
-                    text: text.clone(),
-                }));
-        } else {
-            self.plan_replaced(plan, &mut journal)?;
-        }
-        Ok(journal)
-    }
-
     /// The whole journal: what makes room, and the staged files with the receipt that names them.
     fn journal(&self, plan: &Plan, work: &WorkDir, data_hash: Option<String>) -> Result<Journal> {
-        let mut journal = self.plan_room(plan)?;
+        let mut journal = room::plan(self.directories, plan)?;
         let mut hashes = [data_hash, None, None].into_iter();
         for name in [work::STAGED_DATA, work::STAGED_METADATA, work::STAGED_WAL] {
             journal
@@ -437,39 +414,7 @@ impl Run<'_, '_> {
         Ok(journal)
     }
 
-    /// With `--force`, LauraDB files in the target move aside.
-    fn plan_replaced(&self, plan: &Plan, journal: &mut Journal) -> Result<()> {
-        let target = self.directories.target();
-        let contents = Contents::of(target)?;
-        let mut names = Vec::new();
-        for entry in &contents.laura_files {
-            let name = entry.name.to_str().map(str::to_owned).ok_or_else(|| {
-                Error::new(Code::InTheWayFile, "the file's name is not UTF-8")
-                    .at(Place::file(target.join(&entry.name)))
-            })?;
-            names.push(name);
-        }
-        if names.is_empty() {
-            return Ok(());
-        }
-        let directory = free_replaced_name(target, plan.instant())?;
-        if let Some(at) = names.iter().position(|name| name == layout::MARKER_FILE) {
-            // The marker of publishing takes its name, so it is copied, not moved.
-            let text = target.open_file(layout::MARKER_FILE)?.read_all(1 << 20)?;
-            let name = names.swap_remove(at);
-            let text = String::from_utf8_lossy(&text).into_owned();
-            journal.copies.push(journal::Copy {
-                directory: directory.clone(),
-                name,
-                text,
-            });
-        }
-        journal.aside = publish::plan_aside(target, &names, &directory)?;
-        journal.directories.push(directory);
-        Ok(())
-    }
-
-    fn report(&self, plan: Plan, built: &indexes::Built) -> Report {
+    fn report(&self, plan: Plan, built: &Built) -> Report {
         let mut report = Report::nothing(
             Outcome::Migrated,
             self.directories.target().path().to_path_buf(),
@@ -478,7 +423,7 @@ impl Run<'_, '_> {
             .directories
             .in_place()
             .then(|| self.directories.source.join(layout::V1_DIR));
-        report.collections = indexes::report(&plan, built);
+        report.collections = summary::collections(&plan, built);
         report.generated_ids = built
             .collections
             .iter()
@@ -492,30 +437,11 @@ impl Run<'_, '_> {
         report.warnings = plan.warnings;
         report
             .warnings
-            .extend(indexes::warnings(&plan.collections, built));
+            .extend(summary::warnings(&plan.collections, built));
         report.wal = plan.wal_summary;
         report.phases.clone_from(&self.phases);
         report
     }
-}
-
-/// A name for what `--force` moves aside: of this second, or of the next one that is free.
-fn free_replaced_name(target: &Dir, instant: jiff::Timestamp) -> Result<String> {
-    for second in 0.. {
-        let Ok(instant) = instant.checked_add(jiff::SignedDuration::from_secs(second)) else {
-            break;
-        };
-        let stamp = instant.strftime("%Y%m%d-%H%M%S");
-        let name = format!("{}{stamp}", layout::REPLACED_DIR_PREFIX);
-        if target.entry(&name)?.is_none() {
-            return Ok(name);
-        }
-    }
-    Err(Error::new(
-        Code::InTheWayFile,
-        "no name is free for the files that --force moves aside",
-    )
-    .at(Place::file(target.path())))
 }
 
 /// Owner and mode for what is written: those of the least readable source file.

@@ -1,12 +1,12 @@
 //! Parsing on worker threads: chunks of snapshot text become batches of BSON documents.
 
 use super::plan::{Plan, PlannedCollection};
-use crate::document::bson::{RawDocument, RawValue};
-use crate::document::json::{Converted, DocumentContext, DocumentError, JsonConverter};
-use crate::document::{ID_FIELD, ejson, order};
+use crate::document::bson::RawDocument;
+use crate::document::json::{Converted, JsonConverter};
+use crate::document::{ID_FIELD, order};
 use crate::files::InputFile;
-use crate::v1::snapshot::Chunk;
-use crate::{Code, Error, Place, Result};
+use crate::v1::snapshot::{Chunk, ChunkSink, ChunkWalker};
+use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -34,7 +34,7 @@ pub(super) struct ParsedDocument {
 }
 
 /// Some documents of a chunk, in order.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Batch {
     /// No further batch of this chunk follows.
     pub(super) is_last: bool,
@@ -57,19 +57,6 @@ impl Batch {
     }
 }
 
-/// What a worker needs to know.
-pub(super) struct Worker<'p> {
-    file: &'p InputFile,
-    plan: &'p Plan,
-    hash_ids: bool,
-    batch_size: usize,
-    converter: JsonConverter,
-    text: Vec<u8>,
-    /// Buffers that come back from the writer.
-    buffers: Receiver<Vec<u8>>,
-    results: Sender<Parsed>,
-}
-
 /// What a worker made of a task, or of a part of it.
 #[derive(Debug)]
 pub(super) struct Parsed {
@@ -80,159 +67,127 @@ pub(super) struct Parsed {
     pub(super) batch: Result<Batch>,
 }
 
-/// Buffers that a large document has grown beyond this are given back to the allocator, bytes.
-const KEPT_BUFFER: usize = 4 << 20;
+/// What a worker needs to know.
+pub(super) struct Worker<'p> {
+    pub(super) file: &'p InputFile,
+    pub(super) plan: &'p Plan,
+    /// There is an overlay to look `_id`s up in.
+    pub(super) hash_ids: bool,
+    /// Documents of a batch, at most.
+    pub(super) batch_size: usize,
+    /// Buffers that come back from the writer.
+    pub(super) buffers: Receiver<Vec<u8>>,
+    pub(super) results: Sender<Parsed>,
+}
 
-impl<'p> Worker<'p> {
-    pub(super) fn new(
-        plan: &'p Plan,
-        file: &'p InputFile,
-        hash_ids: bool,
-        batch_size: u32,
-        buffers: Receiver<Vec<u8>>,
-        results: Sender<Parsed>,
-    ) -> Self {
-        Self {
-            file,
-            plan,
-            hash_ids,
-            batch_size: batch_size as usize,
-            converter: JsonConverter::new(plan.infer_types),
-            text: Vec::new(),
-            buffers,
-            results,
-        }
-    }
-
-    /// Parses tasks until there are none, or nobody wants the results any more.
-    pub(super) fn run(mut self, tasks: &Receiver<Task>) {
+impl Worker<'_> {
+    /// Parses tasks until there are none, or one fails.
+    pub(super) fn run(self, tasks: &Receiver<Task>) {
+        let mut walker = ChunkWalker::new(JsonConverter::new(self.plan.infer_types));
         for task in tasks {
-            let mut part = 0;
-            if let Err(error) = self.parse(task, &mut part) {
-                // The writer has gone if this fails, and with it the need to tell.
-                let _ = self.results.send(Parsed {
-                    sequence: task.sequence,
-                    part,
-                    batch: Err(error),
-                });
+            let mut batches = Batches::new(&self, task);
+            let parsed = match self.plan.collections.get(task.collection) {
+                Some(collection) => {
+                    batches.overlay_number = collection.overlay_number;
+                    walker.walk_into(self.file, &collection.v1_name, task.chunk, &mut batches)
+                }
+                None => Err(Error::new(Code::Internal, "a task names no collection")),
+            };
+            if let Err(error) = parsed {
+                batches.send(Err(error));
                 return;
             }
-            if self.text.capacity() > KEPT_BUFFER {
-                self.text = Vec::new();
-            }
+        }
+    }
+}
+
+/// The batches that a task becomes.
+struct Batches<'w> {
+    worker: &'w Worker<'w>,
+    task: Task,
+    overlay_number: u32,
+    part: u32,
+    /// Documents that are still to come.
+    left: u32,
+    /// File offset where the open batch begins.
+    start: u64,
+    batch: Batch,
+}
+
+impl<'w> Batches<'w> {
+    fn new(worker: &'w Worker<'_>, task: Task) -> Self {
+        Self {
+            worker,
+            task,
+            overlay_number: 0,
+            part: 0,
+            left: task.chunk.documents,
+            start: task.chunk.offset,
+            batch: Self::empty(worker, task.chunk.documents),
         }
     }
 
-    fn parse(&mut self, task: Task, part: &mut u32) -> Result<()> {
-        let Some(collection) = self.plan.collections.get(task.collection) else {
-            return Err(Error::new(Code::Internal, "a task names no collection"));
-        };
-        let chunk = task.chunk;
-        let mut text = std::mem::take(&mut self.text);
-        text.resize(usize::try_from(chunk.bytes).unwrap_or(usize::MAX), 0);
-        self.file.read_exact_at(&mut text, chunk.offset)?;
-        let sent = match simdutf8::basic::from_utf8(&text) {
-            Ok(text) => self.parse_text(task, collection, text, part),
-            Err(_) => Err(self.invalid_utf8(collection, chunk, &text)),
-        };
-        self.text = text;
-        sent
-    }
-
-    fn parse_text(
-        &mut self,
-        task: Task,
-        collection: &PlannedCollection,
-        text: &str,
-        part: &mut u32,
-    ) -> Result<()> {
-        let documents = u64::from(task.chunk.documents);
-        let mut batch = self.empty_batch(task);
-        let mut at = 0;
-        let mut batch_start = 0;
-        for number in 0..documents {
-            at = skip_separator(text.as_bytes(), at);
-            let ordinal = task.chunk.first_ordinal + number;
-            let context = DocumentContext {
-                collection: &collection.v1_name,
-                ordinal,
-            };
-            let start = batch.bson.len();
-            let rest = text.get(at..).unwrap_or_default();
-            let converted = self.converter.convert(rest, &context, &mut batch.bson);
-            let converted = converted.map_err(|error| {
-                let offset = task.chunk.offset + at as u64;
-                bad_document(self.file, collection, offset, &context, error)
-            })?;
-            at += converted.text_bytes;
-            self.describe(&mut batch, start, collection, &converted);
-            batch.is_last = number + 1 == documents;
-            if batch.is_last || batch.documents.len() >= self.batch_size {
-                batch.text_bytes = (at - batch_start) as u64;
-                batch_start = at;
-                let next = self.empty_batch(task);
-                let batch = Ok(std::mem::replace(&mut batch, next));
-                // Nobody listens any more: the writer has failed, and says so itself.
-                let _ = self.results.send(Parsed {
-                    sequence: task.sequence,
-                    part: *part,
-                    batch,
-                });
-                *part += 1;
-            }
-        }
-        Ok(())
-    }
-
-    fn empty_batch(&self, task: Task) -> Batch {
-        let mut bson = self.buffers.try_recv().unwrap_or_default();
+    fn empty(worker: &Worker<'_>, documents: u32) -> Batch {
+        let mut bson = worker.buffers.try_recv().unwrap_or_default();
         bson.clear();
         Batch {
             is_last: false,
             bson,
-            documents: Vec::with_capacity(self.batch_size.min(task.chunk.documents as usize)),
+            documents: Vec::with_capacity(worker.batch_size.min(documents as usize)),
             text_bytes: 0,
         }
     }
 
-    fn describe(
-        &self,
-        batch: &mut Batch,
-        start: usize,
-        collection: &PlannedCollection,
-        converted: &Converted,
-    ) {
-        let bson = batch.bson.get(start..).unwrap_or_default();
-        let id = match self.hash_ids {
+    fn send(&mut self, batch: Result<Batch>) {
+        let parsed = Parsed {
+            sequence: self.task.sequence,
+            part: self.part,
+            batch,
+        };
+        // Where nobody listens any more, the writer has failed, and says so itself.
+        let _ = self.worker.results.send(parsed);
+        self.part += 1;
+    }
+}
+
+impl ChunkSink for Batches<'_> {
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.batch.bson
+    }
+
+    #[inline]
+    fn document(&mut self, start: usize, converted: Converted, offset: u64) -> Result<()> {
+        let bson = self.batch.bson.get(start..).unwrap_or_default();
+        let id = match self.worker.hash_ids {
             true => RawDocument::trusted(bson).elements().next(),
             false => None,
         };
         let id_hash = match id {
-            Some((ID_FIELD, id)) => order::hash_id(id, collection.overlay_number),
+            Some((ID_FIELD, id)) => order::hash_id(id, self.overlay_number),
             _ => 0,
         };
-        let digest = xxh3_128(bson);
-        batch.documents.push(ParsedDocument {
+        self.batch.documents.push(ParsedDocument {
             end: start + bson.len(),
-            digest,
+            digest: xxh3_128(bson),
             id_hash,
             generated_id: converted.generated_id,
             emptied_array_documents: few(converted.emptied_array_documents),
             unknown_keys: few(converted.unknown_keys),
         });
-    }
-
-    fn invalid_utf8(&self, collection: &PlannedCollection, chunk: Chunk, text: &[u8]) -> Error {
-        let valid = std::str::from_utf8(text)
-            .err()
-            .map_or(0, |error| error.valid_up_to());
-        Error::new(
-            Code::BadDocument,
-            "a document holds bytes that are not UTF-8",
-        )
-        .at(Place::offset(self.file.path(), chunk.offset + valid as u64)
-            .in_collection(&collection.v1_name))
-        .hint("take a new backup with LauraDB")
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 || self.batch.documents.len() >= self.worker.batch_size {
+            let end = offset + converted.text_bytes as u64;
+            let next = match self.left {
+                0 => Batch::default(),
+                left => Self::empty(self.worker, left),
+            };
+            let mut full = std::mem::replace(&mut self.batch, next);
+            full.is_last = self.left == 0;
+            full.text_bytes = end - self.start;
+            self.start = end;
+            self.send(Ok(full));
+        }
+        Ok(())
     }
 }
 
@@ -241,43 +196,9 @@ fn few(count: u64) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// Skips the comma and white space between documents; the structure scan has checked them.
-fn skip_separator(text: &[u8], at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    let skipped = rest
-        .iter()
-        .position(|byte| !matches!(byte, b',' | b' ' | b'\t' | b'\n' | b'\r'))
-        .unwrap_or(rest.len());
-    at + skipped
-}
-
-fn bad_document(
-    file: &InputFile,
-    collection: &PlannedCollection,
-    start: u64,
-    context: &DocumentContext<'_>,
-    error: DocumentError,
-) -> Error {
-    let mut place =
-        Place::offset(file.path(), start + error.offset as u64).in_collection(&collection.v1_name);
-    // The text of the file can hold anything, control characters too.
-    place.id = error
-        .id
-        .as_deref()
-        .map(|id| ejson::display_id(RawValue::String(id)));
-    Error::new(
-        Code::BadDocument,
-        format!(
-            "document {} of the collection cannot be carried over: {}",
-            context.ordinal, error.kind
-        ),
-    )
-    .at(place)
-    .hint("correct the document in LauraDB and take a new backup")
-}
-
 /// Looks a document's `_id` up in the snapshot again, for an error that has to name every place
-/// where it stands. Reads the collection once more, which only a failing run does.
+/// where it stands: ordinals and file offsets. Reads the collection once more, which only a
+/// failing run does.
 pub(super) fn places_of_id(
     plan: &Plan,
     collection: &PlannedCollection,
@@ -287,34 +208,20 @@ pub(super) fn places_of_id(
         return Ok(Vec::new());
     };
     let wanted = RawDocument::trusted(wanted).get(ID_FIELD);
-    let mut converter = JsonConverter::new(plan.infer_types);
+    let mut walker = ChunkWalker::new(JsonConverter::new(plan.infer_types));
     let mut places = Vec::new();
-    let mut bson = Vec::new();
+    let mut ordinal = 0;
     for chunk in &collection.chunks {
-        let mut bytes = vec![0; usize::try_from(chunk.bytes).unwrap_or(usize::MAX)];
-        file.read_exact_at(&mut bytes, chunk.offset)?;
-        let text = simdutf8::basic::from_utf8(&bytes).unwrap_or_default();
-        let mut at = 0;
-        for ordinal in chunk.first_ordinal..chunk.first_ordinal + u64::from(chunk.documents) {
-            at = skip_separator(text.as_bytes(), at);
-            bson.clear();
-            let context = DocumentContext {
-                collection: &collection.v1_name,
-                ordinal,
-            };
-            let Ok(converted) =
-                converter.convert(text.get(at..).unwrap_or_default(), &context, &mut bson)
-            else {
-                return Ok(places);
-            };
-            let id = RawDocument::trusted(&bson).get(ID_FIELD);
+        walker.walk(file, &collection.v1_name, *chunk, |document| {
+            let id = RawDocument::trusted(document.bson).get(ID_FIELD);
             if let (Some(id), Some(wanted)) = (id, wanted)
                 && order::same_id(id, wanted)
             {
-                places.push((ordinal, chunk.offset + at as u64));
+                places.push((ordinal, document.offset));
             }
-            at += converted.text_bytes;
-        }
+            ordinal += 1;
+            Ok(())
+        })?;
     }
     Ok(places)
 }

@@ -21,7 +21,7 @@
 
 use super::journal::{Aside, FileFacts, Journal};
 use super::work::{JOURNAL, UNDO, UNDONE, WorkDir};
-use crate::files::{Access, Dir, EntryKind, InputFile};
+use crate::files::{Access, Dir, InputFile};
 use crate::layout::{MARKER_FILE, WORK_DIR};
 use crate::{Code, Error, Place, Result};
 
@@ -322,34 +322,6 @@ fn same_bytes(a: &InputFile, b: &InputFile) -> Result<bool> {
         Ok(())
     })?;
     Ok(same)
-}
-
-/// What has to make room for v2 in `target`, checked before the first byte is written: regular
-/// files on the directory's own device.
-pub(super) fn plan_aside(target: &Dir, names: &[String], directory: &str) -> Result<Vec<Aside>> {
-    let device = target.metadata()?.device;
-    let mut aside = Vec::new();
-    for name in names {
-        let Some(entry) = target.entry(name)? else {
-            continue;
-        };
-        let sentence = if entry.kind != EntryKind::File {
-            "a symlink or special file stands where a data file is expected"
-        } else if entry.device != device {
-            "a data file is a mount point of its own and cannot be renamed"
-        } else {
-            aside.push(Aside {
-                name: name.clone(),
-                directory: directory.to_owned(),
-                size: entry.size,
-            });
-            continue;
-        };
-        return Err(Error::new(Code::NotAFile, sentence)
-            .at(Place::file(target.join(name)))
-            .hint("migrate into another directory by naming a TARGET_DIR"));
-    }
-    Ok(aside)
 }
 
 /// The staged files' entries for the journal.

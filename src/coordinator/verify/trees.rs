@@ -80,7 +80,7 @@ impl<'p> TreeThread<'p> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .len();
-        let passed = trees.drain(..passed.min(trees.len())).last();
+        let passed = trees.drain(..passed.min(trees.len())).next_back();
         let next = passed.map_or(super::first_tree_page(built), |tree| tree.end);
         Ok(Self {
             file,
