@@ -48,7 +48,7 @@ impl Batch {
     fn count(&mut self, converted: &Converted) {
         self.generated_ids += u64::from(converted.generated_id);
         self.emptied_array_documents += converted.emptied_array_documents;
-        self.unknown_keys += u64::from(converted.unknown_keys);
+        self.unknown_keys += converted.unknown_keys;
     }
 
     /// The BSON of each document, with what is known of it.

@@ -51,6 +51,7 @@ impl DocumentAddress {
 
     /// Reads 12 bytes: the collection's id and the address. `None` if they are too few or the
     /// reserved field is not 0.
+    #[inline]
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<(u32, Self)> {
         let mut cursor = Cursor::new(bytes);

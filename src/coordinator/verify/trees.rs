@@ -182,6 +182,7 @@ struct Entries {
 }
 
 impl Entries {
+    #[inline]
     fn address(&self, entry: LeafEntry<'_>) -> Result<DocumentAddress> {
         match DocumentAddress::decode(entry.value) {
             Some((collection_id, address)) if collection_id == self.collection_id => Ok(address),
@@ -194,6 +195,7 @@ impl Entries {
 }
 
 impl TreeVisitor for Entries {
+    #[inline]
     fn compare(
         &mut self,
         left: StoredKeyRef<'_>,
@@ -211,6 +213,7 @@ impl TreeVisitor for Entries {
         Ok(one.normal().cmp(two.normal()))
     }
 
+    #[inline]
     fn entry(&mut self, entry: LeafEntry<'_>) -> Result<()> {
         let address = self.address(entry)?;
         self.sum.add(entry.key, address);

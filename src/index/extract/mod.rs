@@ -12,11 +12,12 @@ mod tests;
 pub use set::ExtractorSet;
 
 use super::definition::{IndexDefinition, IndexKind};
-use super::key::{KeyBuffer, KeyValue};
+use super::key::{KeyBuffer, KeyValue, StoredKeyRef, stored_of_values};
 use crate::document::bson::{ElementType, RawDocument};
 use crate::{Code, Error, Place, Result};
 use elements::{Found, find};
 use std::fmt;
+use std::iter::once;
 use std::sync::Arc;
 
 /// Decides which documents a partial index has.
@@ -68,10 +69,17 @@ impl FieldPath {
     }
 
     /// The value, given how to find a top-level field.
+    #[inline]
     fn resolve<'d>(&self, top: impl Fn(TopLevel<'_>) -> Option<Found<'d>>) -> Option<Found<'d>> {
-        if let Some(found) = top(TopLevel::Literal(&self.literal)) {
-            return Some(found);
+        match top(TopLevel::Literal(&self.literal)) {
+            Some(Found { kind, value }) => Some(Found { kind, value }),
+            None if self.parts.is_empty() => None,
+            None => self.traverse(top),
         }
+    }
+
+    /// The value that the parts of a dotted path lead to.
+    fn traverse<'d>(&self, top: impl Fn(TopLevel<'_>) -> Option<Found<'d>>) -> Option<Found<'d>> {
         let (head, rest) = self.parts.split_first()?;
         let mut found = top(TopLevel::Head(head))?;
         for part in rest {
@@ -91,6 +99,32 @@ enum TopLevel<'p> {
     Literal(&'p [u8]),
     /// The one where the dotted traversal starts.
     Head(&'p [u8]),
+}
+
+/// The values of a key's fields. A single one is passed by itself, so that it can stay in
+/// registers all the way into the key.
+#[derive(Clone, Copy)]
+enum Values<'v, 'd> {
+    One(KeyValue<'d>),
+    Several(&'v [KeyValue<'d>]),
+}
+
+impl Values<'_, '_> {
+    #[inline]
+    fn make(self, key: &mut KeyBuffer) {
+        match self {
+            Self::One(value) => key.set(once(value)),
+            Self::Several(values) => key.set(values.iter().copied()),
+        }
+    }
+
+    #[inline]
+    fn stored(self, out: &mut Vec<u8>) -> StoredKeyRef<'_> {
+        match self {
+            Self::One(value) => stored_of_values(once(value), out),
+            Self::Several(values) => stored_of_values(values.iter().copied(), out),
+        }
+    }
 }
 
 /// Composites of up to so many fields are put together on the stack.
@@ -156,12 +190,15 @@ impl KeyExtractor {
     ///
     /// For all indexes of a collection at once, [`ExtractorSet`] is faster.
     pub fn extract(&self, document: RawDocument<'_>, key: &mut KeyBuffer) -> Extraction {
-        self.build(document, scan(document), |values| key.set(values))
+        self.build(document, scan(document), |values| values.make(key))
     }
 
     /// Puts the document's key into `key`, whole, for comparing keys that were cut.
     pub fn extract_whole(&self, document: RawDocument<'_>, key: &mut KeyBuffer) -> Extraction {
-        self.build(document, scan(document), |values| key.set_whole(values))
+        self.build(document, scan(document), |values| match values {
+            Values::One(value) => key.set_whole(once(value)),
+            Values::Several(values) => key.set_whole(values.iter().copied()),
+        })
     }
 
     /// The filter runs only for documents that have the fields, and before their values are
@@ -171,10 +208,22 @@ impl KeyExtractor {
         &self,
         document: RawDocument<'d>,
         top: impl Fn(usize, TopLevel<'_>) -> Option<Found<'d>>,
-        set: impl FnMut(std::iter::Copied<std::slice::Iter<'_, KeyValue<'d>>>),
+        mut set: impl FnMut(Values<'_, 'd>),
     ) -> Extraction {
+        if let [path] = self.paths.as_slice() {
+            let Some(found) = path.resolve(|wanted| top(0, wanted)) else {
+                return Extraction::Missing;
+            };
+            if self.leaves_out(document) {
+                return Extraction::FilteredOut;
+            }
+            let Some(value) = self.value(found) else {
+                return Extraction::Unindexable;
+            };
+            set(Values::One(value));
+            return Extraction::Key;
+        }
         match self.paths.len() {
-            1 => self.build_in(&mut [KeyValue::Null], document, top, set),
             count @ ..=FEW_FIELDS => {
                 let mut few = [KeyValue::Null; FEW_FIELDS];
                 let few = few.get_mut(..count).unwrap_or_default();
@@ -185,13 +234,12 @@ impl KeyExtractor {
     }
 
     /// [`Self::build`] with a place for each field's value.
-    #[inline]
     fn build_in<'d>(
         &self,
         values: &mut [KeyValue<'d>],
         document: RawDocument<'d>,
         top: impl Fn(usize, TopLevel<'_>) -> Option<Found<'d>>,
-        mut set: impl FnMut(std::iter::Copied<std::slice::Iter<'_, KeyValue<'d>>>),
+        mut set: impl FnMut(Values<'_, 'd>),
     ) -> Extraction {
         let mut indexable = true;
         for (at, (path, place)) in self.paths.iter().zip(values.iter_mut()).enumerate() {
@@ -203,31 +251,41 @@ impl KeyExtractor {
                 None => indexable = false,
             }
         }
-        if let Some(filter) = &self.filter
-            && !filter.matches(document)
-        {
+        if self.leaves_out(document) {
             return Extraction::FilteredOut;
         }
         if !indexable {
             return Extraction::Unindexable;
         }
-        set(values.iter().copied());
+        set(Values::Several(values));
         Extraction::Key
     }
 
     #[inline]
-    fn value<'d>(&self, found: Found<'d>) -> Option<KeyValue<'d>> {
-        let value = found.key_value()?;
-        let Some(parse_time) = self.time else {
-            return Some(value);
-        };
-        let seconds = match value {
-            KeyValue::Timestamp(seconds) | KeyValue::Int64(seconds) => seconds,
-            KeyValue::String(text) => parse_time(str::from_utf8(text).ok()?)?,
-            _ => return None,
-        };
-        Some(KeyValue::Timestamp(seconds))
+    fn leaves_out(&self, document: RawDocument<'_>) -> bool {
+        match &self.filter {
+            Some(filter) => !filter.matches(document),
+            None => false,
+        }
     }
+
+    #[inline]
+    fn value<'d>(&self, found: Found<'d>) -> Option<KeyValue<'d>> {
+        match self.time {
+            None => found.key_value(),
+            Some(parse_time) => time_value(found, parse_time),
+        }
+    }
+}
+
+#[inline(never)]
+fn time_value(found: Found<'_>, parse_time: ParseTime) -> Option<KeyValue<'_>> {
+    let seconds = match found.key_value()? {
+        KeyValue::Timestamp(seconds) | KeyValue::Int64(seconds) => seconds,
+        KeyValue::String(text) => parse_time(str::from_utf8(text).ok()?)?,
+        _ => return None,
+    };
+    Some(KeyValue::Timestamp(seconds))
 }
 
 fn scan<'d>(document: RawDocument<'d>) -> impl Fn(usize, TopLevel<'_>) -> Option<Found<'d>> {

@@ -4,7 +4,7 @@ use super::elements::{Element, ElementWalk, Found, first_word};
 use super::{Extraction, KeyExtractor, TopLevel};
 use crate::Result;
 use crate::document::bson::{ElementType, RawDocument};
-use crate::index::key::{KeyBuffer, StoredKeyRef, stored_of_values};
+use crate::index::key::{KeyBuffer, StoredKeyRef};
 
 /// Where the two candidates of a path stand in the table of names.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +108,7 @@ impl ExtractorSet {
         self.find_fields(document);
         for (number, (extractor, wanted)) in self.extractors.iter().enumerate() {
             let top = top_level(document, &self.slots, wanted);
-            let extraction = extractor.build(document, top, |values| self.key.set(values));
+            let extraction = extractor.build(document, top, |values| values.make(&mut self.key));
             each(number, extraction, &self.key)?;
         }
         Ok(())
@@ -126,7 +126,7 @@ impl ExtractorSet {
         for (number, (extractor, wanted)) in self.extractors.iter().enumerate() {
             let top = top_level(document, &self.slots, wanted);
             extractor.build(document, top, |values| {
-                each(number, stored_of_values(values, stored));
+                each(number, values.stored(stored));
             });
         }
     }

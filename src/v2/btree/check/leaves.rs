@@ -108,6 +108,7 @@ impl Leaves {
     }
 
     /// True where both entries have the same key.
+    #[inline]
     fn check_order(
         &self,
         page: PageId,
@@ -144,6 +145,7 @@ impl Leaves {
         Err(damaged(page, sentence))
     }
 
+    #[inline]
     fn address(
         &self,
         page: PageId,

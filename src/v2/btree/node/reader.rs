@@ -162,6 +162,7 @@ impl<'a> Node<'a> {
     }
 
     /// The `index`-th entry of a leaf.
+    #[inline]
     #[must_use]
     pub fn entry(&self, index: usize) -> Option<LeafEntry<'a>> {
         if !self.header.is_leaf || index >= self.key_count() {
