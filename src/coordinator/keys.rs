@@ -355,10 +355,6 @@ fn sort_page(
     pool: &mut SortPool,
 ) -> Result<()> {
     let broken = |error| Error::new(Code::Internal, "a page was built wrong").because(error);
-    // The page comes from another core. A byte of each cache line is read here, since the misses
-    // overlap, while those of one document after the other would not.
-    let lines = bytes.iter().step_by(64);
-    std::hint::black_box(lines.fold(0, |sum, byte| sum ^ byte));
     let mut visit = |address, index: usize, extraction, key: &KeyBuffer| {
         let Some(index) = sorters.get_mut(index) else {
             return Ok(());

@@ -200,6 +200,7 @@ impl Entries {
 }
 
 impl TreeVisitor for Entries {
+    #[inline]
     fn compare(
         &mut self,
         left: StoredKeyRef<'_>,
