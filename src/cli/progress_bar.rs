@@ -89,8 +89,7 @@ impl ProgressBars {
     }
 }
 
-/// One line of progress: phase, share, documents, rate and time left.
-#[must_use]
+/// One line of progress: phase, share, what was handled, and time left.
 pub(super) fn describe(progress: &MigrationProgress) -> String {
     let share = match progress.bytes_total {
         0 => String::new(),
@@ -100,16 +99,38 @@ pub(super) fn describe(progress: &MigrationProgress) -> String {
         .phase_left
         .map_or(String::new(), |left| format!(", {} s left", left.as_secs()));
     format!(
-        "{}:{share} {} of {}, {} documents{left}",
+        "{}:{share} {}{left}",
         progress.phase.name(),
-        ByteSize(progress.bytes_done),
-        ByteSize(progress.bytes_total),
-        progress.documents_done,
+        amount(progress)
     )
 }
 
+/// What was handled, in the unit of the phase.
+fn amount(progress: &MigrationProgress) -> String {
+    let (done, total) = (progress.bytes_done, progress.bytes_total);
+    let (documents, indexes) = (progress.documents_done, progress.indexes_done);
+    match progress.phase {
+        Phase::Indexes => {
+            format!(
+                "{done} of {total} entries, {indexes} of {} indexes",
+                progress.indexes_total
+            )
+        }
+        Phase::Collections => {
+            format!(
+                "{} of {}, {documents} documents",
+                ByteSize(done),
+                ByteSize(total)
+            )
+        }
+        Phase::Check | Phase::Verify => format!("{} of {}", ByteSize(done), ByteSize(total)),
+        Phase::Publish => String::new(),
+    }
+}
+
 fn style() -> ProgressStyle {
-    const TEMPLATE: &str = "{prefix:>11} [{bar:30}] {percent:>3} % {bytes}/{total_bytes} {bytes_per_sec}, {msg}, {eta} left";
+    // 80 columns have to do; what does not fit is cut, not wrapped.
+    const TEMPLATE: &str = "{prefix:>11} [{bar:20}] {percent:>3} % {eta:>4} left  {wide_msg}";
     ProgressStyle::with_template(TEMPLATE).map_or_else(
         |_| ProgressStyle::default_bar(),
         |style| style.progress_chars("=> "),
@@ -132,7 +153,7 @@ impl ProgressSink for ProgressBars {
             Some(bar) => {
                 bar.set_length(progress.bytes_total.max(progress.bytes_done).max(1));
                 bar.set_position(progress.bytes_done);
-                bar.set_message(format!("{} documents", progress.documents_done));
+                bar.set_message(amount(progress));
             }
             None => self.line(progress),
         }

@@ -51,6 +51,9 @@ pub(super) struct Checkpointer {
     plan_hash: String,
     interval: Duration,
     last: Instant,
+    /// Least time to the next one, so that checkpoints take a twentieth of the time at most,
+    /// however large they are.
+    pause: Duration,
 }
 
 impl Checkpointer {
@@ -68,16 +71,18 @@ impl Checkpointer {
             plan_hash,
             interval,
             last: Instant::now(),
+            pause: Duration::ZERO,
         }
     }
 
     /// True when the last checkpoint is old enough for another one.
     pub(super) fn is_due(&self) -> bool {
-        self.last.elapsed() >= self.interval
+        self.last.elapsed() >= self.interval.max(self.pause)
     }
 
     /// Replaces the checkpoint. What it says must be durable.
     pub(super) fn save(&mut self, state: &impl Serialize) -> Result<()> {
+        let started = Instant::now();
         let written = Written {
             tool: TOOL,
             plan_hash: &self.plan_hash,
@@ -87,6 +92,9 @@ impl Checkpointer {
             .dir
             .replace(CHECKPOINT, &encode(&written)?, Access::default())?;
         self.last = Instant::now();
+        if !self.interval.is_zero() {
+            self.pause = self.last.duration_since(started) * 20;
+        }
         Ok(())
     }
 }

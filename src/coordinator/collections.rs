@@ -30,7 +30,7 @@ use crate::v2::page::ChecksumPolicy;
 use crate::v2::page_file::{PageFileReader, PageFileWriter};
 use crate::v2::slotted::MAX_SLOT_CONTENT;
 use crate::{Code, Error, Place, Result};
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::sync::atomic::Ordering;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -62,7 +62,8 @@ pub(super) fn run(
     let keys = refill_keys(context, plan, work, &data, &mut state)?;
     let (task_sender, tasks) = unbounded();
     let (parsed_sender, parsed) = unbounded();
-    let (buffer_sender, buffers) = unbounded();
+    // A few buffers come back to be used again; more would all grow to the largest document.
+    let (buffer_sender, buffers) = bounded(4 * context.options.jobs);
     std::thread::scope(|scope| {
         if let Some(file) = &plan.snapshot {
             let hash_ids = overlay.as_ref().is_some_and(|overlay| !overlay.is_empty());
@@ -83,7 +84,7 @@ pub(super) fn run(
         let (feeder, stage) = KeyStage::start(scope, plan, keys);
         let dispatch = Dispatch::new(
             tasks_from(plan, &state),
-            context.options.memory,
+            context.options,
             task_sender,
             parsed,
             buffer_sender,
@@ -342,7 +343,7 @@ impl Writer<'_, '_> {
                 documents += batch.documents.len() as u64;
                 context.count(batch.text_bytes, batch.documents.len() as u64);
                 let is_last = batch.is_last;
-                self.dispatch.done(batch, chunk.bytes);
+                self.dispatch.done(batch, *chunk);
                 self.pause(context)?;
                 if is_last {
                     break;

@@ -8,7 +8,7 @@ use crate::document::bson::RawDocument;
 use crate::index::key::{KeyBuffer, KeyValue};
 use crate::options::{Options, Verification};
 use crate::progress::{Counters, Tracker};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use xxhash_rust::xxh3::xxh3_64;
@@ -69,7 +69,7 @@ impl<'a, 's> Context<'a, 's> {
 
 /// Which documents' content `--sample` verifies: those with XXH3-64 of their `_id`'s stored key
 /// below the rate times 2^64.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sample {
     below: Option<u64>,
 }

@@ -2,9 +2,14 @@
 //! order.
 
 use super::parse::{Batch, Parsed, Task};
+use crate::options::Options;
+use crate::v1::snapshot::Chunk;
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::HashMap;
+
+/// What a batch takes besides its text: two vectors, a place in the channel and in the table.
+const BATCH_COST: u64 = 512;
 
 /// Hands out tasks and puts the results in order.
 pub(super) struct Dispatch<'p> {
@@ -21,12 +26,13 @@ pub(super) struct Dispatch<'p> {
     budget: u64,
     /// The batch whose turn it is.
     turn: (u64, u32),
+    batch_size: u64,
 }
 
 impl<'p> Dispatch<'p> {
     pub(super) fn new(
         waiting: impl Iterator<Item = Task> + 'p,
-        memory: u64,
+        options: &Options,
         tasks: Sender<Task>,
         parsed: Receiver<Parsed>,
         buffers: Sender<Vec<u8>>,
@@ -42,17 +48,23 @@ impl<'p> Dispatch<'p> {
             early: HashMap::new(),
             in_flight: 0,
             // Text, its BSON and the buffers that wait come to about three times the text.
-            budget: memory / 24,
+            budget: options.memory / 24,
             turn: (0, 0),
+            batch_size: u64::from(options.batch_size),
         }
+    }
+
+    /// What a chunk counts against the budget: its text, and what comes on top for each batch.
+    fn cost(&self, chunk: Chunk) -> u64 {
+        chunk.bytes + u64::from(chunk.documents).div_ceil(self.batch_size) * BATCH_COST
     }
 
     /// Keeps the workers busy within the budget; one task is always under way.
     fn hand_out(&mut self) {
         while let Some(task) = self.next
-            && (self.in_flight == 0 || self.in_flight + task.chunk.bytes <= self.budget)
+            && (self.in_flight == 0 || self.in_flight + self.cost(task.chunk) <= self.budget)
         {
-            self.in_flight += task.chunk.bytes;
+            self.in_flight += self.cost(task.chunk);
             // Workers only go before their time when they have failed, which their results say.
             let _ = self.tasks.send(task);
             self.next = self.waiting.next();
@@ -83,12 +95,13 @@ impl<'p> Dispatch<'p> {
     }
 
     /// Takes a batch back when it has been written.
-    pub(super) fn done(&mut self, batch: Batch, chunk_bytes: u64) {
+    pub(super) fn done(&mut self, batch: Batch, chunk: Chunk) {
         if batch.is_last {
-            self.in_flight = self.in_flight.saturating_sub(chunk_bytes);
+            self.in_flight = self.in_flight.saturating_sub(self.cost(chunk));
         }
         if batch.bson.capacity() <= LARGEST_KEPT_BUFFER {
-            let _ = self.buffers.send(batch.bson);
+            // What the pool has no room for goes back to the allocator.
+            let _ = self.buffers.try_send(batch.bson);
         }
     }
 }

@@ -43,7 +43,7 @@ use crate::report::{Outcome, Report, Verified};
 use crate::version::{self, DirectoryVersion};
 use crate::{Code, Error, Place, Result};
 use checkpoint::{Checkpointer, Interrupted};
-use context::Context;
+use context::{Context, Sample};
 use directories::{Contents, Directories};
 use indexes::{Built, IndexBuilder};
 use journal::Journal;
@@ -153,6 +153,7 @@ impl Migration {
             heartbeat: None,
             phases: Vec::new(),
             started: Instant::now(),
+            is_resuming: false,
         };
         let result = run.all_phases();
         // Its thread writes into the work directory.
@@ -161,7 +162,7 @@ impl Migration {
         if publish::has_begun(target) {
             return Err(publish::cut_off(target, error));
         }
-        if error.keeps_work() && checkpoint::exists(target)? {
+        if run.is_resuming || (error.keeps_work() && checkpoint::exists(target)?) {
             return Err(error);
         }
         // Nothing but the work directory was touched yet.
@@ -207,11 +208,20 @@ impl Migration {
             return Ok(());
         }
         let sources = check::Sources::open(&directories.source, &self.options)?;
-        let Some(interrupted) = checkpoint::find(target, &self.options)? else {
-            return Ok(());
-        };
         let (snapshot, wal) = (sources.snapshot.as_ref(), sources.wal.as_ref());
-        interrupted.plan.check_same(&self.options, snapshot, wal)
+        let staged = Receipt::read(&target.open_dir(layout::WORK_DIR)?)?;
+        let now = StoredSources::of(snapshot, wal)?;
+        if staged.is_none_or(|receipt| receipt.is_of(&now, &self.options)) {
+            return Ok(());
+        }
+        if let Some(interrupted) = checkpoint::find(target, &self.options)? {
+            interrupted.plan.check_same(&self.options, snapshot, wal)?;
+        }
+        Err(Error::new(
+            Code::ResumeRefused,
+            "source or options changed since the migration was interrupted",
+        )
+        .hint("add --restart to discard the interrupted migration and begin anew"))
     }
 
     /// True if the target holds what this very migration has published.
@@ -223,7 +233,13 @@ impl Migration {
         };
         let sources = check::Sources::open(&directories.source, &self.options)?;
         let stored = StoredSources::of(sources.snapshot.as_ref(), sources.wal.as_ref())?;
-        Ok(receipt.is_of(&stored, &self.options))
+        if !receipt.is_of(&stored, &self.options) {
+            return Ok(false);
+        }
+        // The receipt says what was published, not that it is still there.
+        metadata::check_parses(target)?;
+        receipt.check_present(target)?;
+        Ok(true)
     }
 
     /// The ways in which there is nothing to migrate, and those in which nothing may be.
@@ -285,15 +301,20 @@ struct Run<'a, 's> {
     heartbeat: Option<Heartbeat>,
     phases: Vec<(Phase, Duration)>,
     started: Instant,
+    /// Nothing was done yet but to look at what an interrupted run has left, which stays whatever
+    /// fails.
+    is_resuming: bool,
 }
 
 impl Run<'_, '_> {
     fn all_phases(&mut self) -> Result<Report> {
+        self.is_resuming = checkpoint::exists(self.directories.target())?;
         let (mut plan, work, state) =
             match checkpoint::find(self.directories.target(), self.context.options)? {
                 Some(interrupted) => self.resume(interrupted)?,
                 None => self.check()?,
             };
+        self.is_resuming = false;
         self.end(Phase::Check);
         let built = match state {
             State::Collections(state) => {
@@ -345,7 +366,7 @@ impl Run<'_, '_> {
         WorkDir::remove(target)?;
         let work = WorkDir::create(target, plan.access)?;
         self.heartbeat = Some(Heartbeat::start(target, &work, self.context.counters())?);
-        let stored = StoredPlan::of(&plan, self.context.options);
+        let stored = StoredPlan::of(&plan, self.context.options, self.context.sample);
         let interval = self.context.options.checkpoint_interval;
         let mut checkpointer = Checkpointer::start(&work, &stored, interval)?;
         checkpointer.save(&state)?;
@@ -365,6 +386,10 @@ impl Run<'_, '_> {
         let sources = check::Sources::open(&self.directories.source, options)?;
         plan.check_same(options, sources.snapshot.as_ref(), sources.wal.as_ref())?;
         sources.refuse_writers()?;
+        if plan.sample != self.context.sample {
+            // The digest of another share was taken so far; that of everything always is.
+            self.context.sample = Sample::default();
+        }
         tracing::info!("going on with the migration that was interrupted");
         let mut plan = plan.restore(sources.snapshot, sources.wal);
         if matches!(state, State::Collections(_)) {

@@ -8,6 +8,7 @@ use crate::files::InputFile;
 use crate::v1::snapshot::{Chunk, ChunkSink, ChunkWalker};
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// A chunk that a worker shall parse. Sequence numbers are dense and give the order of results.
@@ -89,7 +90,13 @@ impl Worker<'_> {
             let parsed = match self.plan.collections.get(task.collection) {
                 Some(collection) => {
                     batches.overlay_number = collection.overlay_number;
-                    walker.walk_into(self.file, &collection.v1_name, task.chunk, &mut batches)
+                    let walk = || {
+                        walker.walk_into(self.file, &collection.v1_name, task.chunk, &mut batches)
+                    };
+                    // A thread that is gone without a word would be waited for for ever.
+                    catch_unwind(AssertUnwindSafe(walk)).unwrap_or_else(|_| {
+                        Err(Error::new(Code::Internal, "a parsing thread has panicked"))
+                    })
                 }
                 None => Err(Error::new(Code::Internal, "a task names no collection")),
             };

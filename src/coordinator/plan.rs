@@ -1,5 +1,6 @@
 //! The plan: what the check phase found out and all later phases follow.
 
+use super::context::Sample;
 use super::journal::FileFacts;
 use crate::document::InferTypes;
 use crate::files::{Access, FileIdentity, InputFile};
@@ -239,6 +240,8 @@ impl StoredSources {
 pub(super) struct StoredPlan {
     options: ShapeOptions,
     sources: StoredSources,
+    /// What the digests of the sample were taken of.
+    pub(super) sample: Sample,
     after_lsn: Option<u64>,
     wal_summary: Option<WalSummary>,
     pub(super) collections: Vec<PlannedCollection>,
@@ -252,10 +255,11 @@ pub(super) struct StoredPlan {
 
 impl StoredPlan {
     /// What to keep of a plan.
-    pub(super) fn of(plan: &Plan, options: &Options) -> Self {
+    pub(super) fn of(plan: &Plan, options: &Options, sample: Sample) -> Self {
         Self {
             options: ShapeOptions::of(options),
             sources: plan.sources.clone(),
+            sample,
             after_lsn: plan.after_lsn,
             wal_summary: plan.wal_summary.clone(),
             collections: plan.collections.clone(),

@@ -6,7 +6,7 @@
 use super::journal::FileFacts;
 use super::plan::{Plan, ShapeOptions, StoredSources};
 use crate::files::Dir;
-use crate::layout::RECEIPT_FILE;
+use crate::layout::{RECEIPT_FILE, WAL_FILE};
 use crate::options::Options;
 use crate::{Code, Error, Place, Result};
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,24 @@ impl Receipt {
             .because(error)
         })?;
         Ok((receipt.schema == SCHEMA).then_some(receipt))
+    }
+
+    /// Fails if a published file is gone or has become shorter; a living database only grows.
+    pub(super) fn check_present(&self, directory: &Dir) -> Result<()> {
+        for published in &self.published {
+            let file = directory.open_file(&published.name)?;
+            if file.size() < published.size && published.name != WAL_FILE {
+                let sentence = format!(
+                    "the file has {} bytes, {} were published",
+                    file.size(),
+                    published.size
+                );
+                return Err(Error::new(Code::PageDamaged, sentence)
+                    .at(Place::file(file.path()))
+                    .hint("move the directory aside and migrate again from the source"));
+            }
+        }
+        Ok(())
     }
 
     /// True if a migration of these sources with these options has left this receipt.

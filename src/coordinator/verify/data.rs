@@ -50,18 +50,18 @@ impl PageSum {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct DataSums {
     collections: Vec<CollectionSums>,
-    pub(super) is_sample: bool,
+    is_sample: bool,
 }
 
 impl DataSums {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan, sample: Sample) -> Self {
         let collections = plan.collections.iter().map(|collection| CollectionSums {
             keys: vec![EntrySum::default(); collection.indexes.len()],
             ..CollectionSums::default()
         });
         Self {
             collections: collections.collect(),
-            is_sample: false,
+            is_sample: sample.is_partial(),
         }
     }
 
@@ -83,13 +83,17 @@ impl DataSums {
         self.collections.get(position).unwrap_or(&NOTHING)
     }
 
+    /// The digests are those of a share of the documents.
+    pub(super) fn is_sample(&self) -> bool {
+        self.is_sample
+    }
+
     /// True before anything was found.
     pub(super) fn is_empty(&self) -> bool {
         self.collections.is_empty()
     }
 
     pub(super) fn merge(&mut self, other: Self) {
-        self.is_sample |= other.is_sample;
         for (sum, other) in self.collections.iter_mut().zip(other.collections) {
             sum.documents += other.documents;
             sum.bytes += other.bytes;
@@ -127,8 +131,7 @@ impl<'p> DataWorker<'p> {
         pages: PageFileReader,
         sample: Sample,
     ) -> Self {
-        let mut sums = DataSums::new(plan);
-        sums.is_sample = sample.is_partial();
+        let sums = DataSums::new(plan, sample);
         Self {
             plan,
             built,

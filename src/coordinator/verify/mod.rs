@@ -78,6 +78,8 @@ pub(super) struct VerifyProgress {
     sums: DataSums,
     /// The entries of the trees that were checked, in plan order.
     trees: Vec<EntrySum>,
+    /// XXH3-128 of all pages that were checked.
+    prefix: String,
 }
 
 /// A checkpoint of this phase, in the form of [`State`](super::state::State).
@@ -122,8 +124,12 @@ pub(super) fn run(
             "the file has not the size that was written",
         ));
     }
-    if verified.sums.is_empty() {
-        verified.sums = DataSums::new(plan);
+    // An interrupted run with another --sample has summed up something else.
+    if verified.sums.is_empty() || verified.sums.is_sample() != context.sample.is_partial() {
+        verified = VerifyProgress {
+            sums: DataSums::new(plan, context.sample),
+            ..Default::default()
+        };
     }
     let hash = read_all(context, plan, built, &file, &mut verified)?;
     compare(plan, built, &file, &verified)?;
@@ -146,26 +152,56 @@ fn read_all(
     verified: &mut VerifyProgress,
 ) -> Result<String> {
     let mut blocks = BlockReader::new(file);
+    blocks.pass(context, verified.end(built))?;
+    if !verified.is_empty() && blocks.hash() != verified.prefix {
+        tracing::warn!("staged pages changed since they were checked; all are checked again");
+        *verified = VerifyProgress {
+            sums: DataSums::new(plan, context.sample),
+            ..VerifyProgress::default()
+        };
+        blocks = BlockReader::new(file);
+    }
     let first_tree_page = first_tree_page(built).0;
-    blocks.pass(context, verified.data_pages)?;
     while verified.data_pages < first_tree_page {
         let end = first_tree_page.min(verified.data_pages.saturating_add(SEGMENT));
         verified
             .sums
             .merge(check_data(context, plan, built, &mut blocks, end)?);
         verified.data_pages = end;
-        pause(context, built, verified)?;
+        if context.wants_checkpoint() {
+            verified.prefix = blocks.hash();
+            context.save(&VerifyState::Verify { built, verified })?;
+        }
+        context.interrupt.check()?;
     }
     check_trees(context, plan, built, &mut blocks, verified)?;
     Ok(blocks.hash())
 }
 
-/// A checkpoint if one is due, and the end if that is asked for.
-fn pause(context: &mut Context<'_, '_>, built: &Built, verified: &VerifyProgress) -> Result<()> {
-    if context.wants_checkpoint() {
-        context.save(&VerifyState::Verify { built, verified })?;
+impl VerifyProgress {
+    fn is_empty(&self) -> bool {
+        self.data_pages == 0
     }
-    context.interrupt.check()
+
+    /// The first page that was not checked.
+    fn end(&self, built: &Built) -> u32 {
+        match self.trees.len() {
+            0 => self.data_pages,
+            trees => tree_ends(built).nth(trees - 1).unwrap_or(self.data_pages),
+        }
+    }
+}
+
+/// The page behind each tree, in plan order.
+fn tree_ends(built: &Built) -> impl Iterator<Item = u32> {
+    let indexes = built
+        .collections
+        .iter()
+        .flat_map(|collection| &collection.indexes);
+    indexes.scan(first_tree_page(built).0, |end, index| {
+        *end = end.saturating_add(index.tree.page_count);
+        Some(*end)
+    })
 }
 
 /// Checks the data pages up to `end` on all threads.
@@ -194,7 +230,7 @@ fn check_data(
         drop(sender);
         // Where reading stopped early, what the threads miss is no damage.
         read?;
-        let mut sums = DataSums::new(plan);
+        let mut sums = DataSums::new(plan, sample);
         for worker in workers {
             sums.merge(worker.join().unwrap_or_else(|_| Err(panicked()))?);
         }
@@ -214,22 +250,37 @@ fn check_trees(
     let (recycle, empty) = bounded::<Vec<u8>>(16);
     let finished = Arc::new(Mutex::new(std::mem::take(&mut verified.trees)));
     let trees = TreeThread::new(plan, built, blocks.file, Arc::clone(&finished))?;
-    blocks.pass(context, trees.next_page().0)?;
     let so_far = || {
         finished
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     };
+    // The hash up to the end of each tree, taken when the reader passes it.
+    let passed = so_far().len();
+    let mut prefixes = Vec::new();
     let checked = std::thread::scope(|scope| {
         let trees = scope.spawn(move || trees.run(&checked, &recycle));
-        let read = blocks.send_until(context, built.page_count, &sender, &empty, |context| {
-            if context.wants_checkpoint() {
-                verified.trees = so_far();
-                context.save(&VerifyState::Verify { built, verified })?;
+        let mut read = Ok(());
+        for end in tree_ends(built).skip(passed) {
+            read = blocks.send_until(context, end, &sender, &empty, |context| {
+                if context.wants_checkpoint() {
+                    let finished = so_far();
+                    let fresh = finished.len().checked_sub(passed + 1);
+                    // Without a tree that was finished since, the last checkpoint says it all.
+                    if let Some(prefix) = fresh.and_then(|at| prefixes.get(at)) {
+                        verified.prefix = String::clone(prefix);
+                        verified.trees = finished;
+                        context.save(&VerifyState::Verify { built, verified })?;
+                    }
+                }
+                context.interrupt.check()
+            });
+            if read.is_err() {
+                break;
             }
-            context.interrupt.check()
-        });
+            prefixes.push(blocks.hash());
+        }
         drop(sender);
         // Where reading stopped early, what the thread misses is no damage.
         read?;
@@ -346,7 +397,7 @@ fn compare(plan: &Plan, built: &Built, file: &InputFile, verified: &VerifyProgre
                 ),
             )));
         }
-        let expected = if sums.is_sample {
+        let expected = if sums.is_sample() {
             tally.sample_digest
         } else {
             tally.digest

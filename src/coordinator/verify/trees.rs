@@ -91,11 +91,6 @@ impl<'p> TreeThread<'p> {
         })
     }
 
-    /// The first page of the first tree that is not finished.
-    pub(super) fn next_page(&self) -> PageId {
-        self.next
-    }
-
     pub(super) fn run(mut self, blocks: &Receiver<Block>, recycle: &Sender<Vec<u8>>) -> Result<()> {
         for block in blocks {
             for (number, bytes) in (block.first.0..).zip(block.bytes.as_chunks::<PAGE_SIZE>().0) {
