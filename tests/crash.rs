@@ -41,3 +41,18 @@ fn restart_undoes_a_publish_that_was_cut_at_any_change() {
 fn an_undo_that_is_killed_itself_goes_on() {
     Case::new(Layout::InPlace).restarts_that_are_killed_go_on();
 }
+
+#[test]
+fn a_resume_with_another_sample_verifies_all_the_same() {
+    Case::new(Layout::SideBySide).resumes_with_other_verification();
+}
+
+#[test]
+fn a_resume_that_cannot_begin_keeps_the_work() {
+    Case::new(Layout::SideBySide).resumes_after_a_failed_resume();
+}
+
+#[test]
+fn a_target_that_has_lost_a_file_is_not_taken_for_migrated() {
+    Case::new(Layout::SideBySide).misses_published_files();
+}

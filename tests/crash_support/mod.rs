@@ -13,7 +13,7 @@ use laura_migrate::document::bson::{OwnedDocument, RawValue};
 use laura_migrate::files::{ChangeKind, Gate, Verdict};
 use laura_migrate::progress::Unwatched;
 use laura_migrate::v1::wal::{RecordKind, RecordWriter};
-use laura_migrate::{ExitCode, Migration, Options, Result};
+use laura_migrate::{ExitCode, Migration, Options, Result, Verification};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -277,6 +277,61 @@ impl Case {
             missing.is_empty() && extra.is_empty(),
             "{when}: missing or different {missing:?}, too many {extra:?}"
         );
+    }
+
+    /// An attempt that was killed in the middle of its work.
+    fn killed(&self) -> Attempt<'_> {
+        let attempt = self.attempt();
+        let at = self.changes() / 2;
+        attempt
+            .migrate(breaking(Fault::Kill, at, &Arc::default()), false)
+            .unwrap_err();
+        attempt
+    }
+
+    pub(crate) fn resumes_with_other_verification(&self) {
+        for at in [30, 60, 90, 120, 150] {
+            let attempt = self.attempt();
+            let _ = attempt.migrate(breaking(Fault::Kill, at, &Arc::default()), false);
+            let sample = Options {
+                verification: Verification::Sample(0.5),
+                ..attempt.options()
+            };
+            let gate = breaking(Fault::Kill, 30, &Arc::default());
+            let _ = Migration::new(sample.clone())
+                .with_gate(gate)
+                .run(&mut Unwatched);
+            Migration::new(sample).run(&mut Unwatched).unwrap();
+            self.assert_expected(&attempt, &format!("killed at {at}, resumed with a sample"));
+        }
+    }
+
+    pub(crate) fn resumes_after_a_failed_resume(&self) {
+        let attempt = self.killed();
+        let left = attempt.tree();
+        let nowhere = Some(attempt.source().join("nowhere.json"));
+        let options = Options {
+            snapshot: nowhere,
+            ..attempt.options()
+        };
+        let error = Migration::new(options).run(&mut Unwatched).unwrap_err();
+        assert_eq!(error.exit_code(), ExitCode::Usage, "{error:?}");
+        assert!(
+            attempt.tree() == left,
+            "a resume that failed has changed something"
+        );
+        attempt.migrate(Gate::open(), false).unwrap();
+        self.assert_expected(&attempt, "resumed after a failed resume");
+    }
+
+    pub(crate) fn misses_published_files(&self) {
+        for name in ["data.db", "metadata.db", "wal.log"] {
+            let attempt = self.attempt();
+            attempt.migrate(Gate::open(), false).unwrap();
+            attempt.migrate(Gate::open(), false).unwrap();
+            std::fs::remove_file(attempt.options().target.unwrap().join(name)).unwrap();
+            attempt.migrate(Gate::open(), false).unwrap_err();
+        }
     }
 
     pub(crate) fn restarts_after_every_kill(&self) {
