@@ -3,9 +3,10 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use laura_migrate::cli::{
-    Arguments, Mode, ProgressBars, Signals, colors, render_error, render_report, render_warnings,
+    Arguments, ProgressBars, Signals, colors, render_error, render_report, render_warnings,
     resolve, typed_command,
 };
+use laura_migrate::options::Mode;
 use laura_migrate::{ExitCode, Interrupt, Migration};
 use std::io::Write as _;
 use tracing::level_filters::LevelFilter;
@@ -66,7 +67,7 @@ fn run(
         let text = render_warnings(&report) + &render_report(&report);
         let _ = screen.write_all(text.as_bytes());
     }
-    Ok(ExitCode::Done)
+    Ok(report.exit_code())
 }
 
 fn level(arguments: &Arguments) -> LevelFilter {

@@ -1,6 +1,7 @@
 //! What a migration is asked to do, resolved: nothing below here knows the command line.
 
 use crate::document::InferTypes;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,43 @@ pub const DEFAULT_MAX_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Default of [`Options::lock_timeout`].
 pub const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Migrate, or go on with a migration that was interrupted
+    #[default]
+    Auto,
+    /// Write a backup directory
+    Export,
+    /// Make a data directory from a backup
+    Import,
+    /// Check one directory, or compare two
+    Validate,
+    /// Tell what a migration would do, and write nothing
+    DryRun,
+    /// Take an in-place migration back to v1
+    Rollback,
+    /// Tell where a migration stands, without taking a lock
+    Status,
+}
+
+impl Mode {
+    /// The name as typed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Export => "export",
+            Self::Import => "import",
+            Self::Validate => "validate",
+            Self::DryRun => "dry-run",
+            Self::Rollback => "rollback",
+            Self::Status => "status",
+        }
+    }
+}
+
 /// How much of the staged files is verified before they are published.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Verification {
@@ -32,6 +70,8 @@ pub enum Verification {
 /// A migration to be run.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// What to do.
+    pub mode: Mode,
     /// The v1 directory.
     pub source: PathBuf,
     /// Where v2 goes; `None` migrates in place.
@@ -73,6 +113,7 @@ impl Options {
     #[must_use]
     pub fn new(source: impl Into<PathBuf>) -> Self {
         Self {
+            mode: Mode::default(),
             source: source.into(),
             target: None,
             snapshot: None,

@@ -1,8 +1,9 @@
 //! What a run did, for people and for programs.
 
+use crate::options::Mode;
 use crate::progress::Phase;
 use crate::v1::wal::WalSummary;
-use crate::{Code, Place};
+use crate::{Code, ExitCode, Place};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -103,12 +104,18 @@ pub enum Verified {
 /// What a run did.
 #[derive(Clone, Debug)]
 pub struct Report {
+    /// What was asked for.
+    pub mode: Mode,
     /// How it ended.
     pub outcome: Outcome,
     /// Where v2 is.
     pub target: PathBuf,
     /// Where the v1 files of an in-place migration are.
     pub originals: Option<PathBuf>,
+    /// The backup that was written.
+    pub backup: Option<PathBuf>,
+    /// Records that were put into quarantine.
+    pub quarantined: u64,
     /// The collections, in the order of their names.
     pub collections: Vec<CollectionReport>,
     /// What the write-ahead log held.
@@ -128,15 +135,27 @@ impl Report {
     #[must_use]
     pub fn nothing(outcome: Outcome, target: PathBuf) -> Self {
         Self {
+            mode: Mode::Auto,
             outcome,
             target,
             originals: None,
+            backup: None,
+            quarantined: 0,
             collections: Vec::new(),
             wal: None,
             generated_ids: 0,
             verified: Verified::All,
             phases: Vec::new(),
             warnings: Vec::new(),
+        }
+    }
+
+    /// The exit code of a run that ends with this report.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self.quarantined {
+            0 => ExitCode::Done,
+            _ => ExitCode::Quarantine,
         }
     }
 

@@ -1,16 +1,8 @@
 //! The arguments exactly as typed.
 
-use clap::{ArgAction, Parser, ValueEnum};
+use crate::options::Mode;
+use clap::{ArgAction, Parser};
 use std::path::PathBuf;
-
-/// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Mode {
-    /// Migrate, or go on with a migration that was interrupted
-    Auto,
-    /// Tell where a migration stands, without taking a lock
-    Status,
-}
 
 /// Take a LauraDB data directory from format v1 to v2, verified, atomically.
 ///

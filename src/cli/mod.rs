@@ -7,7 +7,7 @@ mod render;
 mod resolve;
 mod signals;
 
-pub use args::{Arguments, Mode};
+pub use args::Arguments;
 pub use duration::parse_duration;
 pub use progress_bar::{ProgressBars, colors};
 pub use render::{render_error, render_report, render_warnings, typed_command};

@@ -1,8 +1,8 @@
 //! From arguments to options.
 
-use super::{Arguments, Mode, parse_duration};
+use super::{Arguments, parse_duration};
 use crate::document::InferTypes;
-use crate::options::{LEAST_MEMORY, Options, Verification};
+use crate::options::{LEAST_MEMORY, Mode, Options, Verification};
 use crate::v1::names::Renames;
 use crate::{Code, Error, Result};
 
@@ -18,6 +18,7 @@ pub fn resolve(
         refuse_with_status(arguments)?;
     }
     let mut options = Options::new(&arguments.source_dir);
+    options.mode = arguments.mode;
     options.target.clone_from(&arguments.target_dir);
     options.snapshot.clone_from(&arguments.snapshot);
     if let Some(list) = &arguments.infer_types {

@@ -1,5 +1,7 @@
-//! A migration from start to end: the phases in order, and what becomes of a failure.
+//! The modes and what they are made of. `auto`, a migration and its phases in order, is the main
+//! one; each of the others has a file of its own name.
 
+mod auto;
 mod check;
 mod checkpoint;
 mod collections;
@@ -36,25 +38,10 @@ pub use space::FileSystemSpace;
 pub use status::{MigrationState, Reached, RunStatus, StatusReport};
 
 use crate::files::{Access, Dir, Gate};
-use crate::layout;
-use crate::options::{Options, Verification};
-use crate::progress::{Phase, ProgressSink, Totals, Tracker};
-use crate::report::{Outcome, Report, Verified};
-use crate::version::{self, DirectoryVersion};
-use crate::{Code, Error, Place, Result};
-use checkpoint::{Checkpointer, Interrupted};
-use context::{Context, Sample};
-use directories::{Contents, Directories};
-use indexes::{Built, IndexBuilder};
-use journal::Journal;
-use lock::Sharing;
-use plan::{Plan, StoredPlan, StoredSources};
-use receipt::Receipt;
-use run_info::Heartbeat;
-use state::{CollectionsState, State};
-use std::time::{Duration, Instant};
-use verify::VerifyProgress;
-use work::WorkDir;
+use crate::options::{Mode, Options};
+use crate::progress::ProgressSink;
+use crate::report::Report;
+use crate::{Code, Error, Result};
 
 /// A migration that can be run.
 #[derive(Clone, Debug)]
@@ -89,19 +76,26 @@ impl Migration {
         self
     }
 
-    /// Runs it.
+    /// Does what the options' mode says.
     ///
     /// # Errors
     /// See [`Code`]. Before publishing has begun, everything that the run made is removed again.
     pub fn run(&self, sink: &mut dyn ProgressSink) -> Result<Report> {
-        let directories = Directories::open(&self.options, &self.gate)?;
-        let result = self.run_in(&directories, sink);
-        let is_empty = |report: &Report| report.outcome == Outcome::Empty;
-        // What an interruption keeps is in it, and then it stays.
-        if result.as_ref().map_or(true, is_empty) {
-            directories.remove_new_target();
+        match self.options.mode {
+            Mode::Auto => self.migrate(sink),
+            mode @ (Mode::DryRun
+            | Mode::Export
+            | Mode::Import
+            | Mode::Validate
+            | Mode::Rollback) => {
+                let sentence = format!("--mode {} is not there", mode.name());
+                Err(Error::new(Code::Usage, sentence))
+            }
+            Mode::Status => {
+                Err(Error::new(Code::Usage, "status makes no report")
+                    .hint("call Migration::status"))
+            }
         }
-        result
     }
 
     /// True if an interrupted migration is in the way of a new one, and [`Self::run`] would go on
@@ -126,346 +120,6 @@ impl Migration {
         let path = self.options.target.as_ref().unwrap_or(&self.options.source);
         let directory = Dir::open(path, self.gate.clone())?;
         Ok(StatusReport::of(&directory, checkpoint::reached))
-    }
-
-    fn run_in(&self, directories: &Directories, sink: &mut dyn ProgressSink) -> Result<Report> {
-        let target = directories.target();
-        self.lock(directories)?;
-        if self.options.restart || publish::is_being_undone(target)? {
-            publish::undo(target)?;
-            WorkDir::remove(target)?;
-        }
-        if let Some(journal) = Journal::read(target)? {
-            self.check_before_marker(directories, &journal)?;
-            publish::roll_forward(target, &journal, false)?;
-            return Ok(Report::nothing(
-                Outcome::Finished,
-                target.path().to_path_buf(),
-            ));
-        }
-        if let Some(report) = self.nothing_to_do(directories)? {
-            return Ok(report);
-        }
-        let context = Context::new(&self.options, Tracker::new(sink), self.interrupt.clone());
-        let mut run = Run {
-            directories,
-            context,
-            heartbeat: None,
-            phases: Vec::new(),
-            started: Instant::now(),
-            is_resuming: false,
-        };
-        let result = run.all_phases();
-        // Its thread writes into the work directory.
-        run.heartbeat = None;
-        let Err(error) = result else { return result };
-        if publish::has_begun(target) {
-            return Err(publish::cut_off(target, error));
-        }
-        if run.is_resuming || (error.keeps_work() && checkpoint::exists(target)?) {
-            return Err(error);
-        }
-        // Nothing but the work directory was touched yet.
-        if let Err(left) = WorkDir::remove(target) {
-            tracing::warn!("the work directory could not be removed: {left}");
-        }
-        Err(error)
-    }
-
-    /// Locks both directories until their descriptors are closed.
-    fn lock(&self, directories: &Directories) -> Result<()> {
-        if !self.options.lock {
-            return Ok(());
-        }
-        let timeout = self.options.lock_timeout;
-        if directories.in_place() {
-            return lock::lock(
-                &directories.source,
-                Sharing::Exclusive,
-                timeout,
-                &self.interrupt,
-            );
-        }
-        lock::lock(
-            &directories.source,
-            Sharing::Shared,
-            timeout,
-            &self.interrupt,
-        )?;
-        lock::lock(
-            directories.target(),
-            Sharing::Exclusive,
-            timeout,
-            &self.interrupt,
-        )
-    }
-
-    /// A run that was cut off between its journal and the marker of publishing has left the source
-    /// open to LauraDB: what was staged counts only if the source is still the same.
-    fn check_before_marker(&self, directories: &Directories, journal: &Journal) -> Result<()> {
-        let target = directories.target();
-        if publish::marker_is_set(target, journal)? {
-            return Ok(());
-        }
-        let sources = check::Sources::open(&directories.source, &self.options)?;
-        let (snapshot, wal) = (sources.snapshot.as_ref(), sources.wal.as_ref());
-        let staged = Receipt::read(&target.open_dir(layout::WORK_DIR)?)?;
-        let now = StoredSources::of(snapshot, wal)?;
-        if staged.is_none_or(|receipt| receipt.is_of(&now, &self.options)) {
-            return Ok(());
-        }
-        if let Some(interrupted) = checkpoint::find(target, &self.options)? {
-            interrupted.plan.check_same(&self.options, snapshot, wal)?;
-        }
-        Err(Error::new(
-            Code::ResumeRefused,
-            "source or options changed since the migration was interrupted",
-        )
-        .hint("add --restart to discard the interrupted migration and begin anew"))
-    }
-
-    /// True if the target holds what this very migration has published.
-    fn is_migrated(&self, directories: &Directories) -> Result<bool> {
-        let target = directories.target();
-        let is_v2 = matches!(version::detect(target), Ok(DirectoryVersion::V2(_)));
-        let Some(receipt) = Receipt::read(target)?.filter(|_| is_v2) else {
-            return Ok(false);
-        };
-        let sources = check::Sources::open(&directories.source, &self.options)?;
-        let stored = StoredSources::of(sources.snapshot.as_ref(), sources.wal.as_ref())?;
-        if !receipt.is_of(&stored, &self.options) {
-            return Ok(false);
-        }
-        // The receipt says what was published, not that it is still there.
-        metadata::check_parses(target)?;
-        receipt.check_present(target)?;
-        Ok(true)
-    }
-
-    /// The ways in which there is nothing to migrate, and those in which nothing may be.
-    fn nothing_to_do(&self, directories: &Directories) -> Result<Option<Report>> {
-        let source = &directories.source;
-        let path = directories.target().path().to_path_buf();
-        match version::detect(source)? {
-            DirectoryVersion::V1 { .. } => {}
-            DirectoryVersion::V2(_) | DirectoryVersion::V21(_) if directories.in_place() => {
-                metadata::check_parses(source)?;
-                // What a publish that was cut off at its very end has left.
-                WorkDir::remove(source)?;
-                return Ok(Some(Report::nothing(Outcome::AlreadyMigrated, path)));
-            }
-            DirectoryVersion::V2(_) | DirectoryVersion::V21(_) => {
-                return Err(
-                    Error::new(Code::Usage, "the source is in format v2 already")
-                        .at(Place::file(source.path()))
-                        .hint("there is nothing to migrate; name a v1 directory as the source"),
-                );
-            }
-            DirectoryVersion::Publishing(_) => {
-                return Err(version::half_published(source));
-            }
-        }
-        let contents = Contents::of(source)?;
-        if contents.is_empty() {
-            return Ok(Some(Report::nothing(
-                Outcome::Empty,
-                source.path().to_path_buf(),
-            )));
-        }
-        if directories.in_place() {
-            if source.entry(layout::V1_DIR)?.is_some() {
-                return Err(Error::new(
-                    Code::InTheWayFile,
-                    "the v1 files of an earlier migration are there",
-                )
-                .at(Place::file(source.join(layout::V1_DIR)))
-                .hint("move that directory away if you no longer need it"));
-            }
-        } else {
-            let target = directories.target();
-            if self.is_migrated(directories)? {
-                // What a publish that was cut off at its very end has left.
-                WorkDir::remove(target)?;
-                return Ok(Some(Report::nothing(Outcome::AlreadyMigrated, path)));
-            }
-            Contents::of(target)?.check_target(target, self.options.force)?;
-        }
-        Ok(None)
-    }
-}
-
-/// A run under way.
-struct Run<'a, 's> {
-    directories: &'a Directories,
-    context: Context<'a, 's>,
-    heartbeat: Option<Heartbeat>,
-    phases: Vec<(Phase, Duration)>,
-    started: Instant,
-    /// Nothing was done yet but to look at what an interrupted run has left, which stays whatever
-    /// fails.
-    is_resuming: bool,
-}
-
-impl Run<'_, '_> {
-    fn all_phases(&mut self) -> Result<Report> {
-        self.is_resuming = checkpoint::exists(self.directories.target())?;
-        let (mut plan, work, state) =
-            match checkpoint::find(self.directories.target(), self.context.options)? {
-                Some(interrupted) => self.resume(interrupted)?,
-                None => self.check()?,
-            };
-        self.is_resuming = false;
-        self.end(Phase::Check);
-        let built = match state {
-            State::Collections(state) => {
-                let collected = collections::run(&mut self.context, &mut plan, &work, state)?;
-                self.end(Phase::Collections);
-                IndexBuilder::new(&mut self.context, &plan, &work, collected).run()?
-            }
-            State::Indexes(state) => {
-                IndexBuilder::resume(&mut self.context, &plan, &work, state)?.run()?
-            }
-            State::Verify { built, verified } => return self.finish(plan, &work, built, verified),
-        };
-        metadata::write(&plan, &work, &built)?;
-        self.end(Phase::Indexes);
-        self.finish(plan, &work, built, VerifyProgress::default())
-    }
-
-    /// Everything is staged and durable.
-    fn finish(
-        &mut self,
-        plan: Plan,
-        work: &WorkDir,
-        built: Built,
-        verified: VerifyProgress,
-    ) -> Result<Report> {
-        let state = State::Verify { built, verified };
-        self.context.save(&state)?;
-        let State::Verify { built, verified } = state else {
-            return Err(Error::new(
-                Code::Internal,
-                "the state has changed by itself",
-            ));
-        };
-        work.remove_scratch()?;
-        let hash = verify::run(&mut self.context, &plan, work, &built, verified)?;
-        self.end(Phase::Verify);
-        self.publish(&plan, work, hash)?;
-        self.end(Phase::Publish);
-        Ok(self.report(plan, &built))
-    }
-
-    /// A new run: the check phase, and everything that has to be durable before the others.
-    fn check(&mut self) -> Result<(Plan, WorkDir, State)> {
-        let target = self.directories.target();
-        let plan = check::run(&mut self.context, self.directories)?;
-        // What cannot make room is found before anything is written.
-        room::plan(self.directories, &plan)?;
-        let state = State::Collections(CollectionsState::default());
-        WorkDir::remove(target)?;
-        let work = WorkDir::create(target, plan.access)?;
-        self.heartbeat = Some(Heartbeat::start(target, &work, self.context.counters())?);
-        let stored = StoredPlan::of(&plan, self.context.options, self.context.sample);
-        let interval = self.context.options.checkpoint_interval;
-        let mut checkpointer = Checkpointer::start(&work, &stored, interval)?;
-        checkpointer.save(&state)?;
-        self.context.checkpointer = Some(checkpointer);
-        Ok((plan, work, state))
-    }
-
-    /// An interrupted run: goes on only with the same source and options.
-    fn resume(&mut self, interrupted: Interrupted) -> Result<(Plan, WorkDir, State)> {
-        let options = self.context.options;
-        let Interrupted {
-            plan,
-            state,
-            work,
-            checkpointer,
-        } = interrupted;
-        let sources = check::Sources::open(&self.directories.source, options)?;
-        plan.check_same(options, sources.snapshot.as_ref(), sources.wal.as_ref())?;
-        sources.refuse_writers()?;
-        if plan.sample != self.context.sample {
-            // The digest of another share was taken so far; that of everything always is.
-            self.context.sample = Sample::default();
-        }
-        tracing::info!("going on with the migration that was interrupted");
-        let mut plan = plan.restore(sources.snapshot, sources.wal);
-        if matches!(state, State::Collections(_)) {
-            plan.overlay = check::restore_overlay(options, &plan)?;
-        }
-        let target = self.directories.target();
-        self.heartbeat = Some(Heartbeat::start(target, &work, self.context.counters())?);
-        self.context.checkpointer = Some(checkpointer);
-        Ok((plan, work, state))
-    }
-
-    fn publish(&mut self, plan: &Plan, work: &WorkDir, hash: Option<String>) -> Result<()> {
-        self.context
-            .tracker
-            .start_phase(Phase::Publish, Totals::default(), Totals::default());
-        self.context.interrupt.check()?;
-        plan.check_source_unchanged()?;
-        let journal = self.journal(plan, work, hash)?;
-        self.heartbeat = None;
-        journal.write(&work.dir)?;
-        publish::roll_forward(self.directories.target(), &journal, true)
-    }
-
-    fn end(&mut self, phase: Phase) {
-        self.context.tracker.report();
-        let elapsed = self.started.elapsed();
-        tracing::info!(seconds = elapsed.as_secs_f64(), "{} done", phase.name());
-        self.phases.push((phase, elapsed));
-        self.started = Instant::now();
-    }
-
-    /// The whole journal: what makes room, and the staged files with the receipt that names them.
-    fn journal(&self, plan: &Plan, work: &WorkDir, data_hash: Option<String>) -> Result<Journal> {
-        let mut journal = room::plan(self.directories, plan)?;
-        let mut hashes = [data_hash, None, None].into_iter();
-        for name in [work::STAGED_DATA, work::STAGED_METADATA, work::STAGED_WAL] {
-            journal
-                .published
-                .push(publish::published(work, name, hashes.next().flatten())?);
-        }
-        let receipt = Receipt::new(plan, self.context.options, &journal.published);
-        let text = receipt.encode()?;
-        work.dir.replace(layout::RECEIPT_FILE, &text, work.access)?;
-        journal
-            .published
-            .push(publish::published(work, layout::RECEIPT_FILE, None)?);
-        Ok(journal)
-    }
-
-    fn report(&self, plan: Plan, built: &Built) -> Report {
-        let mut report = Report::nothing(
-            Outcome::Migrated,
-            self.directories.target().path().to_path_buf(),
-        );
-        report.originals = self
-            .directories
-            .in_place()
-            .then(|| self.directories.source.join(layout::V1_DIR));
-        report.collections = summary::collections(&plan, built);
-        report.generated_ids = built
-            .collections
-            .iter()
-            .map(|collection| collection.written.tally.generated_ids)
-            .sum();
-        report.verified = match self.context.options.verification {
-            Verification::All => Verified::All,
-            Verification::Sample(rate) => Verified::Sample(rate),
-            Verification::None => Verified::Nothing,
-        };
-        report.warnings = plan.warnings;
-        report
-            .warnings
-            .extend(summary::warnings(&plan.collections, built));
-        report.wal = plan.wal_summary;
-        report.phases.clone_from(&self.phases);
-        report
     }
 }
 

@@ -1,255 +1,43 @@
-//! The collections phase: documents of snapshot and write-ahead log to pages, keys to sort runs.
-//!
-//! ```text
-//!            tasks            batches, put in order          closed pages
-//! dispatch ─────────→ workers ──────────────────────→ writer ────────────→ key stage
-//!    ↑                  ↑ empty buffers │                │ ↑ empty buffers │
-//!    └──────────────────└───────────────┴────────────────┘ └───────────────┘
-//! ```
-//!
-//! The writer hands out tasks itself, so that what is between it and the workers stays within a
-//! budget of bytes; a chunk larger than the budget travels alone.
+//! The writer: documents to pages, in the order that the format fixes.
 
-use super::context::Context;
-use super::dispatch::{Dispatch, LARGEST_KEPT_BUFFER};
-use super::keys::{KeyFeeder, KeyStage, SortedKeys, ended};
-use super::parse::{Batch, Task, Worker, places_of_id};
-use super::plan::{Plan, PlannedCollection};
-use super::state::{
+use crate::coordinator::context::Context;
+use crate::coordinator::dispatch::{Dispatch, LARGEST_KEPT_BUFFER};
+use crate::coordinator::keys::{KeyFeeder, ended};
+use crate::coordinator::parse::{Batch, places_of_id};
+use crate::coordinator::plan::{Plan, PlannedCollection};
+use crate::coordinator::state::{
     CollectionsState, CurrentCollection, SourcePosition, State, Tally, WrittenCollection,
 };
-use super::work::{MATCHED, STAGED_DATA, WorkDir};
 use crate::document::bson::RawDocument;
 use crate::document::{ID_FIELD, ejson};
 use crate::files::AppendWriter;
-use crate::index::sort::SorterId;
-use crate::progress::{Phase, Totals};
 use crate::v1::wal::{Overlay, Replacement};
-use crate::v2::data_file::{self, ClosedPage, CollectionWriter};
-use crate::v2::page::ChecksumPolicy;
-use crate::v2::page_file::{PageFileReader, PageFileWriter};
+use crate::v2::data_file::{ClosedPage, CollectionWriter};
+use crate::v2::page_file::PageFileWriter;
 use crate::v2::slotted::MAX_SLOT_CONTENT;
 use crate::{Code, Error, Place, Result};
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::sync::atomic::Ordering;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// What the phase leaves behind: staged documents, and their keys sorted into runs.
-pub(super) struct Collected {
-    pub(super) data: PageFileWriter,
-    pub(super) collections: Vec<WrittenCollection>,
-    pub(super) keys: SortedKeys,
-}
-
-/// Bytes of the buffer that data pages are written from.
-pub(super) const WRITE_BUFFER: usize = 1 << 20;
-
-/// Bytes of the buffer that matched log records are written from.
-const MATCHED_BUFFER: usize = 64 << 10;
-
-/// Runs the phase from `state` on, which is empty for a new run.
-pub(super) fn run(
-    context: &mut Context<'_, '_>,
-    plan: &mut Plan,
-    work: &WorkDir,
-    mut state: CollectionsState,
-) -> Result<Collected> {
-    let overlay = plan.overlay.take();
-    let plan = &*plan;
-    start_phase(context, plan, &state);
-    let data = open_data(work, &state)?;
-    let matched = restore_matched(work, overlay.as_ref(), state.matched())?;
-    let keys = refill_keys(context, plan, work, &data, &mut state)?;
-    let (task_sender, tasks) = unbounded();
-    let (parsed_sender, parsed) = unbounded();
-    // A few buffers come back to be used again; more would all grow to the largest document.
-    let (buffer_sender, buffers) = bounded(4 * context.options.jobs);
-    std::thread::scope(|scope| {
-        if let Some(file) = &plan.snapshot {
-            let hash_ids = overlay.as_ref().is_some_and(|overlay| !overlay.is_empty());
-            for _ in 0..context.options.jobs {
-                let worker = Worker {
-                    file,
-                    plan,
-                    hash_ids,
-                    batch_size: context.options.batch_size as usize,
-                    buffers: Receiver::clone(&buffers),
-                    results: Sender::clone(&parsed_sender),
-                };
-                let tasks = Receiver::clone(&tasks);
-                scope.spawn(move || worker.run(&tasks));
-            }
-        }
-        drop((parsed_sender, tasks));
-        let (feeder, stage) = KeyStage::start(scope, plan, keys);
-        let dispatch = Dispatch::new(
-            tasks_from(plan, &state),
-            context.options,
-            task_sender,
-            parsed,
-            buffer_sender,
-        );
-        let mut writer = Writer {
-            plan,
-            overlay: overlay.as_ref(),
-            matched,
-            data,
-            feeder,
-            dispatch,
-            state,
-            tally: Tally::default(),
-            document: Vec::new(),
-        };
-        let outcome = writer.write_all(context);
-        let Writer {
-            data,
-            feeder,
-            state,
-            dispatch,
-            ..
-        } = writer;
-        drop(dispatch);
-        // A key stage that has failed is why the writer could not feed it: its error comes first.
-        let keys = stage.finish(feeder)?;
-        outcome?;
-        Ok(Collected {
-            data,
-            collections: state.written,
-            keys,
-        })
-    })
-}
-
-fn start_phase(context: &mut Context<'_, '_>, plan: &Plan, state: &CollectionsState) {
-    let totals = Totals {
-        bytes: plan.text_bytes(),
-        documents: plan.documents(),
-        collections: plan.collections.len() as u64,
-        ..Totals::default()
-    };
-    let left: u64 = tasks_from(plan, state).map(|task| task.chunk.bytes).sum();
-    let written = state
-        .written
-        .iter()
-        .chain(state.current.as_ref().map(|current| &current.written));
-    let done = Totals {
-        bytes: totals.bytes.saturating_sub(left),
-        documents: written.map(|written| written.tally.documents).sum(),
-        collections: state.written.len() as u64,
-        ..Totals::default()
-    };
-    context
-        .tracker
-        .start_phase(Phase::Collections, totals, done);
-}
-
-fn open_data(work: &WorkDir, state: &CollectionsState) -> Result<PageFileWriter> {
-    match state.page_count() {
-        0 => {
-            work.remove_file(STAGED_DATA)?;
-            let file = work.dir.create(STAGED_DATA, work.access)?;
-            let mut data = data_file::create(file, WRITE_BUFFER)?;
-            // The reader that keys are refilled from has to find whole pages.
-            data.flush()?;
-            Ok(data)
-        }
-        pages => PageFileWriter::resume(work.dir.reopen(STAGED_DATA)?, pages, WRITE_BUFFER),
-    }
-}
-
-/// Marks what documents in closed pages have matched before, and goes on noting it down.
-fn restore_matched(
-    work: &WorkDir,
-    overlay: Option<&Overlay>,
-    count: u64,
-) -> Result<Option<AppendWriter>> {
-    let Some(overlay) = overlay.filter(|overlay| !overlay.is_empty()) else {
-        return Ok(None);
-    };
-    if count > 0 {
-        let file = work.dir.open_file(MATCHED)?;
-        let bytes = file.read_all(u64::MAX)?;
-        let records = bytes
-            .as_chunks::<8>()
-            .0
-            .iter()
-            .copied()
-            .map(u64::from_le_bytes);
-        overlay.restore_matched(records.take(usize::try_from(count).unwrap_or(usize::MAX)))?;
-    }
-    work.append_to(MATCHED, count * 8, MATCHED_BUFFER).map(Some)
-}
-
-fn refill_keys(
-    context: &Context<'_, '_>,
-    plan: &Plan,
-    work: &WorkDir,
-    data: &PageFileWriter,
-    state: &mut CollectionsState,
-) -> Result<SortedKeys> {
-    let keys = std::mem::take(&mut state.keys);
-    let current = state.current.map(|current| current.written);
-    let written: Vec<_> = state.written.iter().copied().chain(current).collect();
-    let file = PageFileReader::open(data.file().reader()?, ChecksumPolicy::Required)?;
-    SortedKeys::refill(
-        plan,
-        context.options,
-        work,
-        keys,
-        &file,
-        &written,
-        SorterId(0),
-    )
-}
-
-/// The chunks that are not in closed pages whole, in order.
-fn tasks_from<'p>(
-    plan: &'p Plan,
-    state: &CollectionsState,
-) -> impl Iterator<Item = Task> + use<'p> {
-    let current = state.written.len();
-    let passed = match state.current.map(|current| current.next) {
-        None => 0,
-        Some(SourcePosition::Snapshot { chunk, .. }) => chunk,
-        Some(SourcePosition::WalOnly { .. }) => usize::MAX,
-    };
-    let collections = plan.collections.iter().enumerate().skip(current);
-    let chunks = collections.flat_map(move |(collection, planned)| {
-        let passed = if collection == current { passed } else { 0 };
-        planned
-            .chunks
-            .iter()
-            .skip(passed)
-            .map(move |chunk| (collection, *chunk))
-    });
-    (0..)
-        .zip(chunks)
-        .map(|(sequence, (collection, chunk))| Task {
-            sequence,
-            collection,
-            chunk,
-        })
-}
-
 /// Writes documents to pages, in the order that the format fixes.
-struct Writer<'p, 'o> {
-    plan: &'p Plan,
-    overlay: Option<&'o Overlay>,
+pub(super) struct Writer<'p, 'o> {
+    pub(super) plan: &'p Plan,
+    pub(super) overlay: Option<&'o Overlay>,
     /// Offsets of the log records that documents of the snapshot have matched.
-    matched: Option<AppendWriter>,
-    data: PageFileWriter,
-    feeder: KeyFeeder,
-    dispatch: Dispatch<'p>,
+    pub(super) matched: Option<AppendWriter>,
+    pub(super) data: PageFileWriter,
+    pub(super) feeder: KeyFeeder,
+    pub(super) dispatch: Dispatch<'p>,
     /// As of the last closed page.
-    state: CollectionsState,
+    pub(super) state: CollectionsState,
     /// Of the current collection, as of the last document.
-    tally: Tally,
+    pub(super) tally: Tally,
     /// A document from the write-ahead log.
-    document: Vec<u8>,
+    pub(super) document: Vec<u8>,
 }
 
 impl Writer<'_, '_> {
-    fn write_all(&mut self, context: &mut Context<'_, '_>) -> Result<()> {
+    pub(super) fn write_all(&mut self, context: &mut Context<'_, '_>) -> Result<()> {
         let plan = self.plan;
         for (position, collection) in plan
             .collections
@@ -513,7 +301,11 @@ impl Writer<'_, '_> {
 const WAL_BATCH: usize = 1024;
 
 /// The error for an `_id` that the snapshot has twice; looks up both places.
-pub(super) fn duplicate_id(plan: &Plan, collection: &PlannedCollection, bson: &[u8]) -> Error {
+pub(in crate::coordinator) fn duplicate_id(
+    plan: &Plan,
+    collection: &PlannedCollection,
+    bson: &[u8],
+) -> Error {
     let id = RawDocument::trusted(bson)
         .get(ID_FIELD)
         .map(ejson::display_id)

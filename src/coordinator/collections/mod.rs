@@ -1,0 +1,112 @@
+//! The collections phase: documents of snapshot and write-ahead log to pages, keys to sort runs.
+//!
+//! ```text
+//!            tasks            batches, put in order          closed pages
+//! dispatch ─────────→ workers ──────────────────────→ writer ────────────→ key stage
+//!    ↑                  ↑ empty buffers │                │ ↑ empty buffers │
+//!    └──────────────────└───────────────┴────────────────┘ └───────────────┘
+//! ```
+//!
+//! The writer hands out tasks itself, so that what is between it and the workers stays within a
+//! budget of bytes; a chunk larger than the budget travels alone.
+
+mod start;
+mod writer;
+
+pub(super) use writer::duplicate_id;
+
+use super::context::Context;
+use super::dispatch::Dispatch;
+use super::keys::{KeyStage, SortedKeys};
+use super::parse::Worker;
+use super::plan::Plan;
+use super::state::{CollectionsState, Tally, WrittenCollection};
+use super::work::WorkDir;
+use crate::Result;
+use crate::v2::page_file::PageFileWriter;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use start::{open_data, refill_keys, restore_matched, start_phase, tasks_from};
+use writer::Writer;
+
+/// What the phase leaves behind: staged documents, and their keys sorted into runs.
+pub(super) struct Collected {
+    pub(super) data: PageFileWriter,
+    pub(super) collections: Vec<WrittenCollection>,
+    pub(super) keys: SortedKeys,
+}
+
+/// Bytes of the buffer that data pages are written from.
+pub(super) const WRITE_BUFFER: usize = 1 << 20;
+
+/// Runs the phase from `state` on, which is empty for a new run.
+pub(super) fn run(
+    context: &mut Context<'_, '_>,
+    plan: &mut Plan,
+    work: &WorkDir,
+    mut state: CollectionsState,
+) -> Result<Collected> {
+    let overlay = plan.overlay.take();
+    let plan = &*plan;
+    start_phase(context, plan, &state);
+    let data = open_data(work, &state)?;
+    let matched = restore_matched(work, overlay.as_ref(), state.matched())?;
+    let keys = refill_keys(context, plan, work, &data, &mut state)?;
+    let (task_sender, tasks) = unbounded();
+    let (parsed_sender, parsed) = unbounded();
+    // A few buffers come back to be used again; more would all grow to the largest document.
+    let (buffer_sender, buffers) = bounded(4 * context.options.jobs);
+    std::thread::scope(|scope| {
+        if let Some(file) = &plan.snapshot {
+            let hash_ids = overlay.as_ref().is_some_and(|overlay| !overlay.is_empty());
+            for _ in 0..context.options.jobs {
+                let worker = Worker {
+                    file,
+                    plan,
+                    hash_ids,
+                    batch_size: context.options.batch_size as usize,
+                    buffers: Receiver::clone(&buffers),
+                    results: Sender::clone(&parsed_sender),
+                };
+                let tasks = Receiver::clone(&tasks);
+                scope.spawn(move || worker.run(&tasks));
+            }
+        }
+        drop((parsed_sender, tasks));
+        let (feeder, stage) = KeyStage::start(scope, plan, keys);
+        let dispatch = Dispatch::new(
+            tasks_from(plan, &state),
+            context.options,
+            task_sender,
+            parsed,
+            buffer_sender,
+        );
+        let mut writer = Writer {
+            plan,
+            overlay: overlay.as_ref(),
+            matched,
+            data,
+            feeder,
+            dispatch,
+            state,
+            tally: Tally::default(),
+            document: Vec::new(),
+        };
+        let outcome = writer.write_all(context);
+        let Writer {
+            data,
+            feeder,
+            state,
+            dispatch,
+            ..
+        } = writer;
+        drop(dispatch);
+        // A key stage that has failed is why the writer could not feed it: its error comes first.
+        let keys = stage.finish(feeder)?;
+        outcome?;
+        Ok(Collected {
+            data,
+            collections: state.written,
+            keys,
+        })
+    })
+}
