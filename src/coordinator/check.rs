@@ -130,6 +130,7 @@ pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> R
         snapshot: sources.snapshot,
         wal: sources.wal,
         overlay,
+        overlay_bytes: 0,
         after_lsn: layout.as_ref().and_then(|layout| layout.wal_lsn),
         wal_summary,
         collections,

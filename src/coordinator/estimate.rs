@@ -35,6 +35,9 @@ const SAMPLE_CHUNKS: u64 = 64;
 /// Text after which no further chunk is parsed, bytes.
 const SAMPLE_BYTES: u64 = 8 << 20;
 
+/// Text of a chunk after which the rest of it is passed over.
+const CHUNK_BYTES: u64 = 32 << 10;
+
 /// Added to what is extrapolated from a sample.
 const MARGIN_PERCENT: u64 = 10;
 
@@ -358,6 +361,7 @@ impl Sampler {
             return Ok(());
         };
         let mut rest = text;
+        let enough = costs.text + CHUNK_BYTES;
         for number in 0..u64::from(chunk.documents) {
             let document = rest.trim_start_matches([',', ' ', '\t', '\n', '\r']);
             let context = DocumentContext {
@@ -391,6 +395,9 @@ impl Sampler {
                 }
                 Ok(())
             })?;
+            if costs.text >= enough {
+                break;
+            }
         }
         Ok(())
     }

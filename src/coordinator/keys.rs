@@ -162,9 +162,9 @@ impl SortedKeys {
         let bytes = state.pool.spill_bytes;
         let spill = SpillFile::new(move || runs.append_to(SORT_RUNS, bytes, RUN_BUFFER));
         let mut pool = if state.pool.sorters.is_empty() {
-            SortPool::new(sort_budget(options), spill)
+            SortPool::new(sort_budget(options, plan), spill)
         } else {
-            SortPool::restore(sort_budget(options), spill, state.pool)?
+            SortPool::restore(sort_budget(options, plan), spill, state.pool)?
         };
         let mut number = 0;
         let mut sorters = Vec::with_capacity(plan.collections.len());
@@ -302,9 +302,11 @@ impl<'scope> KeyStage<'scope> {
     }
 }
 
-/// Bytes for keys that wait to be sorted.
-fn sort_budget(options: &Options) -> usize {
-    usize::try_from(options.memory / 2).unwrap_or(usize::MAX)
+/// Bytes for keys that wait to be sorted: what the overlay of the write-ahead log and the batches
+/// between the threads leave.
+fn sort_budget(options: &Options, plan: &Plan) -> usize {
+    let others = options.memory / 8 + plan.overlay_bytes;
+    usize::try_from(options.memory.saturating_sub(others)).unwrap_or(usize::MAX)
 }
 
 struct Sorter<'p> {

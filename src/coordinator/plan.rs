@@ -51,6 +51,8 @@ pub(super) struct Plan {
     pub(super) sources: StoredSources,
     /// What the write-ahead log changes.
     pub(super) overlay: Option<Overlay>,
+    /// Memory that it takes while the collections phase runs.
+    pub(super) overlay_bytes: u64,
     /// Replay starts after this LSN.
     pub(super) after_lsn: Option<u64>,
     pub(super) wal_summary: Option<WalSummary>,
@@ -320,6 +322,7 @@ impl StoredPlan {
             wal,
             sources: self.sources,
             overlay: None,
+            overlay_bytes: 0,
             after_lsn: self.after_lsn,
             wal_summary: self.wal_summary,
             collections: self.collections,

@@ -10,7 +10,12 @@ pub struct AppendWriter {
     buffer: Vec<u8>,
     capacity: usize,
     written: u64,
+    /// Where the next window of write-behind starts, if there is write-behind.
+    window: Option<u64>,
 }
+
+/// Bytes of a window of write-behind.
+const WINDOW: u64 = 8 << 20;
 
 impl AppendWriter {
     /// Appends to `file` from `offset` on, in writes of about `capacity` bytes.
@@ -21,7 +26,18 @@ impl AppendWriter {
             buffer: Vec::with_capacity(capacity),
             capacity,
             written: offset,
+            window: None,
         }
+    }
+
+    /// Lets the kernel write each window as soon as it is complete, and forget it two windows
+    /// later. A file that is not read back soon then takes little of the page cache, whose fresh
+    /// pages cost more than the copy into them where memory is scarce or virtual; and the fsync at
+    /// the end has little left to do.
+    #[must_use]
+    pub fn write_behind(mut self) -> Self {
+        self.window = Some(self.written);
+        self
     }
 
     /// Where the next byte goes.
@@ -41,6 +57,7 @@ impl AppendWriter {
         if bytes.len() >= self.capacity {
             self.file.write_all_at(bytes, self.written)?;
             self.written += bytes.len() as u64;
+            self.pass_windows();
         } else {
             self.buffer.extend_from_slice(bytes);
         }
@@ -56,8 +73,21 @@ impl AppendWriter {
             self.file.write_all_at(&self.buffer, self.written)?;
             self.written += self.buffer.len() as u64;
             self.buffer.clear();
+            self.pass_windows();
         }
         Ok(())
+    }
+
+    fn pass_windows(&mut self) {
+        while let Some(start) = self.window
+            && self.written >= start + WINDOW
+        {
+            self.file.write_behind(start, WINDOW);
+            if let Some(before) = start.checked_sub(2 * WINDOW) {
+                self.file.write_behind(before, WINDOW);
+            }
+            self.window = Some(start + WINDOW);
+        }
     }
 
     /// Hands everything to the kernel and makes it durable.

@@ -1,7 +1,8 @@
 //! Directories, held open, and the names in them.
 
+use super::direct::DirectFile;
 use super::gate::{ChangeKind, Gate};
-use super::input::InputFile;
+use super::input::{FileIdentity, InputFile};
 use super::output::{Access, OutputFile};
 use crate::{Code, Error, Place, Result};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -214,6 +215,26 @@ impl Dir {
             }
         })?;
         InputFile::new(File::from(fd), self.join(name))
+    }
+
+    /// Opens a regular file to be read from the disk itself, see [`DirectFile`].
+    ///
+    /// # Errors
+    /// As [`Self::open_file`].
+    pub fn open_direct(&self, name: impl AsRef<OsStr>) -> Result<DirectFile> {
+        let name = name.as_ref();
+        let file = self.open_file(name)?;
+        #[cfg(target_os = "linux")]
+        let direct = {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::DIRECT;
+            let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty()).ok();
+            // The name could lead to another file by now.
+            fd.map(File::from)
+                .filter(|direct| FileIdentity::of(direct).is_ok_and(|id| id == *file.identity()))
+        };
+        #[cfg(not(target_os = "linux"))]
+        let direct = None;
+        Ok(DirectFile::new(file, direct))
     }
 
     /// Opens a regular file for reading if the name exists.

@@ -6,12 +6,14 @@
 
 mod append;
 mod dir;
+mod direct;
 mod gate;
 mod input;
 mod output;
 
 pub use append::AppendWriter;
 pub use dir::{Dir, Entry, EntryKind};
+pub use direct::{AlignedBuffer, DirectFile};
 pub use gate::{Change, ChangeKind, Gate, Verdict};
 pub use input::{FileIdentity, InputFile};
 pub use output::{Access, OutputFile};

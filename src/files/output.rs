@@ -159,9 +159,18 @@ impl OutputFile {
         InputFile::new(file, self.path.clone())
     }
 
-    /// Asks the kernel to start writing what is dirty in this range; nothing waits for it.
-    pub fn start_writeback(&self, offset: u64, len: u64) {
-        // There is no safe wrapper for sync_file_range; the kernel's own write-back has to do.
+    /// Asks the kernel to write what is dirty in this range without waiting for it, and to forget
+    /// the pages of it that are clean.
+    pub(super) fn write_behind(&self, offset: u64, len: u64) {
+        // DONTNEED does both; its success is no fact that anything relies on.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::fs::fadvise(
+            &self.file,
+            offset,
+            std::num::NonZeroU64::new(len),
+            rustix::fs::Advice::DontNeed,
+        );
+        #[cfg(not(target_os = "linux"))]
         let _ = (offset, len);
     }
 }

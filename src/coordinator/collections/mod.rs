@@ -23,6 +23,7 @@ use super::plan::Plan;
 use super::state::{CollectionsState, Tally, WrittenCollection};
 use super::work::WorkDir;
 use crate::Result;
+use crate::v1::wal::Overlay;
 use crate::v2::page_file::PageFileWriter;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use start::{open_data, refill_keys, restore_matched, start_phase, tasks_from};
@@ -46,6 +47,7 @@ pub(super) fn run(
     mut state: CollectionsState,
 ) -> Result<Collected> {
     let overlay = plan.overlay.take();
+    plan.overlay_bytes = overlay.as_ref().map_or(0, Overlay::memory_bytes);
     let plan = &*plan;
     start_phase(context, plan, &state);
     let data = open_data(work, &state)?;

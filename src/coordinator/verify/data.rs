@@ -7,6 +7,7 @@ use crate::coordinator::keys::extractors;
 use crate::coordinator::plan::Plan;
 use crate::coordinator::state::Digest;
 use crate::document::bson::RawDocument;
+use crate::files::AlignedBuffer;
 use crate::index::extract::ExtractorSet;
 use crate::v2::data_file::DocumentReader;
 use crate::v2::page::{self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageError, PageType};
@@ -146,7 +147,7 @@ impl<'p> DataWorker<'p> {
     pub(super) fn run(
         mut self,
         blocks: &Receiver<Block>,
-        recycle: &Sender<Vec<u8>>,
+        recycle: &Sender<AlignedBuffer>,
     ) -> Result<DataSums> {
         for block in blocks {
             for (number, bytes) in (block.first.0..).zip(block.bytes.as_chunks::<PAGE_SIZE>().0) {

@@ -20,7 +20,7 @@ use super::metadata;
 use super::plan::Plan;
 use super::state::Digest;
 use super::work::{STAGED_DATA, WorkDir};
-use crate::files::InputFile;
+use crate::files::{AlignedBuffer, DirectFile, InputFile};
 use crate::index::key::StoredKeyRef;
 use crate::options::Verification;
 use crate::progress::{Phase, Totals};
@@ -36,12 +36,18 @@ use trees::TreeThread;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128_with_seed};
 
 /// Pages that are read at once.
-const PAGES: u32 = 64;
+const PAGES: u32 = 128;
+
+/// Blocks that wait for a thread that checks them.
+const BLOCKS: usize = 8;
+
+/// More threads than this only wait for the disk.
+const MOST_JOBS: usize = 16;
 
 /// A run of pages as read from the file.
 struct Block {
     first: PageId,
-    bytes: Vec<u8>,
+    bytes: AlignedBuffer,
 }
 
 /// Entries of an index, or the keys that its documents have.
@@ -104,7 +110,8 @@ pub(super) fn run(
     built: &Built,
     mut verified: VerifyProgress,
 ) -> Result<Option<String>> {
-    let file = work.dir.open_file(STAGED_DATA)?;
+    let direct = work.dir.open_direct(STAGED_DATA)?;
+    let file = direct.file();
     let totals = Totals {
         bytes: file.size(),
         ..Totals::default()
@@ -116,11 +123,9 @@ pub(super) fn run(
         return Ok(None);
     }
     metadata::verify(plan, work, built)?;
-    // What the kernel remembers of the file is what was written, not what the disk holds.
-    file.drop_cache();
     if file.size() != u64::from(built.page_count) * PAGE_SIZE as u64 {
         return Err(different(
-            &file,
+            file,
             "the file has not the size that was written",
         ));
     }
@@ -131,8 +136,8 @@ pub(super) fn run(
             ..Default::default()
         };
     }
-    let hash = read_all(context, plan, built, &file, &mut verified)?;
-    compare(plan, built, &file, &verified)?;
+    let hash = read_all(context, plan, built, &direct, &mut verified)?;
+    compare(plan, built, file, &verified)?;
     Ok(Some(hash))
 }
 
@@ -148,7 +153,7 @@ fn read_all(
     context: &mut Context<'_, '_>,
     plan: &Plan,
     built: &Built,
-    file: &InputFile,
+    file: &DirectFile,
     verified: &mut VerifyProgress,
 ) -> Result<String> {
     let mut blocks = BlockReader::new(file);
@@ -212,15 +217,15 @@ fn check_data(
     blocks: &mut BlockReader<'_>,
     end: u32,
 ) -> Result<DataSums> {
-    let jobs = context.options.jobs;
-    let (sender, checked) = bounded::<Block>(4 * jobs);
-    let (recycle, empty) = bounded::<Vec<u8>>(8 * jobs);
+    let jobs = context.options.jobs.min(MOST_JOBS);
+    let (sender, checked) = bounded::<Block>(BLOCKS);
+    let (recycle, empty) = bounded::<AlignedBuffer>(BLOCKS);
     let sample = context.sample;
     let file = blocks.file;
     std::thread::scope(|scope| {
         let mut workers = Vec::with_capacity(jobs);
         for _ in 0..jobs {
-            let pages = PageFileReader::open(file.clone(), ChecksumPolicy::Required)?;
+            let pages = PageFileReader::open(file.file().clone(), ChecksumPolicy::Required)?;
             let worker = DataWorker::new(plan, built, pages, sample);
             let (blocks, recycle) = (Receiver::clone(&checked), Sender::clone(&recycle));
             workers.push(scope.spawn(move || worker.run(&blocks, &recycle)));
@@ -246,10 +251,10 @@ fn check_trees(
     blocks: &mut BlockReader<'_>,
     verified: &mut VerifyProgress,
 ) -> Result<()> {
-    let (sender, checked) = bounded::<Block>(16);
-    let (recycle, empty) = bounded::<Vec<u8>>(16);
+    let (sender, checked) = bounded::<Block>(BLOCKS);
+    let (recycle, empty) = bounded::<AlignedBuffer>(BLOCKS);
     let finished = Arc::new(Mutex::new(std::mem::take(&mut verified.trees)));
-    let trees = TreeThread::new(plan, built, blocks.file, Arc::clone(&finished))?;
+    let trees = TreeThread::new(plan, built, blocks.file.file(), Arc::clone(&finished))?;
     let so_far = || {
         finished
             .lock()
@@ -311,15 +316,14 @@ fn first_tree_page(built: &Built) -> PageId {
 
 /// Reads the file front to back in blocks, and hashes it.
 struct BlockReader<'f> {
-    file: &'f InputFile,
+    file: &'f DirectFile,
     hasher: Xxh3,
     /// The page that comes next.
     next: u32,
 }
 
 impl<'f> BlockReader<'f> {
-    fn new(file: &'f InputFile) -> Self {
-        file.advise_sequential();
+    fn new(file: &'f DirectFile) -> Self {
         Self {
             file,
             hasher: Xxh3::new(),
@@ -328,14 +332,13 @@ impl<'f> BlockReader<'f> {
     }
 
     /// The next block, which ends before page `end`; `None` there.
-    fn block(&mut self, end: u32, mut bytes: Vec<u8>) -> Result<Option<Block>> {
+    fn block(&mut self, end: u32, mut bytes: AlignedBuffer) -> Result<Option<Block>> {
         let pages = end.saturating_sub(self.next).min(PAGES);
         if pages == 0 {
             return Ok(None);
         }
         let first = PageId(self.next);
-        // Buffers come back full, so that making one as long costs nothing.
-        bytes.resize(pages as usize * PAGE_SIZE, 0);
+        bytes.resize(pages as usize * PAGE_SIZE);
         self.file.read_exact_at(&mut bytes, page_offset(first))?;
         self.hasher.update(&bytes);
         self.next += pages;
@@ -344,7 +347,7 @@ impl<'f> BlockReader<'f> {
 
     /// Takes the hash of what lies before page `end` and was checked by an interrupted run.
     fn pass(&mut self, context: &mut Context<'_, '_>, end: u32) -> Result<()> {
-        let mut buffer = Vec::new();
+        let mut buffer = AlignedBuffer::default();
         while let Some(block) = self.block(end, buffer)? {
             buffer = block.bytes;
             context.advance(buffer.len() as u64, 0)?;
@@ -358,7 +361,7 @@ impl<'f> BlockReader<'f> {
         context: &mut Context<'_, '_>,
         end: u32,
         sender: &Sender<Block>,
-        empty: &Receiver<Vec<u8>>,
+        empty: &Receiver<AlignedBuffer>,
         mut pause: impl FnMut(&mut Context<'_, '_>) -> Result<()>,
     ) -> Result<()> {
         while let Some(block) = self.block(end, empty.try_recv().unwrap_or_default())? {

@@ -4,6 +4,7 @@ use super::{Block, EntrySum, different};
 use crate::coordinator::indexes::{Built, BuiltIndex, StagedKeys};
 use crate::coordinator::keys::extractor;
 use crate::coordinator::plan::{Plan, PlannedCollection};
+use crate::files::AlignedBuffer;
 use crate::files::InputFile;
 use crate::index::key::{KeyBuffer, StoredOrder};
 use crate::index::sort::FullKeys;
@@ -91,7 +92,11 @@ impl<'p> TreeThread<'p> {
         })
     }
 
-    pub(super) fn run(mut self, blocks: &Receiver<Block>, recycle: &Sender<Vec<u8>>) -> Result<()> {
+    pub(super) fn run(
+        mut self,
+        blocks: &Receiver<Block>,
+        recycle: &Sender<AlignedBuffer>,
+    ) -> Result<()> {
         for block in blocks {
             for (number, bytes) in (block.first.0..).zip(block.bytes.as_chunks::<PAGE_SIZE>().0) {
                 self.page(PageId(number), bytes)?;

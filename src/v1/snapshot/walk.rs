@@ -81,9 +81,10 @@ impl ChunkWalker {
         chunk: Chunk,
         sink: &mut impl ChunkSink,
     ) -> Result<()> {
-        self.text.clear();
-        self.text.shrink_to(KEPT_BUFFER);
         let length = usize::try_from(chunk.bytes).unwrap_or(usize::MAX);
+        // What is there is overwritten: only growing costs anything.
+        self.text.truncate(length.max(KEPT_BUFFER));
+        self.text.shrink_to(KEPT_BUFFER);
         self.text.resize(length, 0);
         file.read_exact_at(&mut self.text, chunk.offset)?;
         // Which byte is wrong is only asked when one is.

@@ -18,7 +18,7 @@ impl PageFileWriter {
     #[must_use]
     pub fn create(file: OutputFile, buffer_bytes: usize) -> Self {
         Self {
-            out: AppendWriter::new(file, 0, buffer_bytes),
+            out: AppendWriter::new(file, 0, buffer_bytes).write_behind(),
             page_count: 0,
         }
     }
@@ -41,7 +41,7 @@ impl PageFileWriter {
         }
         file.set_len(offset)?;
         Ok(Self {
-            out: AppendWriter::new(file, offset, buffer_bytes),
+            out: AppendWriter::new(file, offset, buffer_bytes).write_behind(),
             page_count,
         })
     }
