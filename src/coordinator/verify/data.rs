@@ -1,13 +1,12 @@
 //! Data pages read back: checksums, slots, documents, and the keys that indexes must have.
 
-use super::{Block, EntrySum};
+use super::Block;
 use crate::coordinator::context::Sample;
+use crate::coordinator::extract::{Extractors, IndexSum};
 use crate::coordinator::indexes::Built;
-use crate::coordinator::keys::extractors;
 use crate::coordinator::plan::Plan;
 use crate::coordinator::state::Digest;
 use crate::document::bson::RawDocument;
-use crate::index::extract::ExtractorSet;
 use crate::v2::data_file::DocumentReader;
 use crate::v2::page::{self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageError, PageType};
 use crate::v2::page_file::PageFileReader;
@@ -28,8 +27,8 @@ pub(super) struct CollectionSums {
     /// Overflow pages that are there, and those that slots point at: counts and sums of hashes.
     pub(super) overflow_pages: PageSum,
     pub(super) chain_pages: PageSum,
-    /// The keys that the documents have, for each index.
-    pub(super) keys: Vec<EntrySum>,
+    /// What the documents have for each index.
+    pub(super) indexes: Vec<IndexSum>,
 }
 
 /// Counts pages, and tells different ones apart.
@@ -56,7 +55,7 @@ pub(super) struct DataSums {
 impl DataSums {
     pub(super) fn new(plan: &Plan, sample: Sample) -> Self {
         let collections = plan.collections.iter().map(|collection| CollectionSums {
-            keys: vec![EntrySum::default(); collection.indexes.len()],
+            indexes: vec![IndexSum::default(); collection.indexes.len()],
             ..CollectionSums::default()
         });
         Self {
@@ -78,7 +77,7 @@ impl DataSums {
                 count: 0,
                 hashes: 0,
             },
-            keys: Vec::new(),
+            indexes: Vec::new(),
         };
         self.collections.get(position).unwrap_or(&NOTHING)
     }
@@ -105,7 +104,7 @@ impl DataSums {
                 sum.count += other.count;
                 sum.hashes = sum.hashes.wrapping_add(other.hashes);
             }
-            for (sum, other) in sum.keys.iter_mut().zip(other.keys) {
+            for (sum, other) in sum.indexes.iter_mut().zip(other.indexes) {
                 sum.merge(other);
             }
         }
@@ -121,7 +120,7 @@ pub(super) struct DataWorker<'p> {
     sums: DataSums,
     /// Position of the collection that `extractors` are for.
     current: Option<usize>,
-    extractors: ExtractorSet,
+    extractors: Extractors,
 }
 
 impl<'p> DataWorker<'p> {
@@ -139,7 +138,7 @@ impl<'p> DataWorker<'p> {
             sample,
             sums,
             current: None,
-            extractors: ExtractorSet::new([]),
+            extractors: Extractors::none(),
         }
     }
 
@@ -213,7 +212,7 @@ impl<'p> DataWorker<'p> {
             let collection = self.plan.collections.get(position);
             let collection = collection
                 .ok_or_else(|| Error::new(Code::Internal, "a collection that is not planned"))?;
-            self.extractors = extractors(collection, self.plan.infer_types)?;
+            self.extractors = Extractors::new(collection, self.plan.infer_types)?;
             self.current = Some(position);
         }
         Ok(())
@@ -258,12 +257,9 @@ impl<'p> DataWorker<'p> {
             if !self.sample.is_partial() || self.sample.chooses(document) {
                 sums.digest += xxh3_128(bson);
             }
-            let keys = &mut sums.keys;
-            self.extractors.extract_stored(document, |index, key| {
-                if let Some(sum) = keys.get_mut(index) {
-                    sum.add(key, address);
-                }
-            });
+            let collection_id = u32::try_from(position + 1).unwrap_or(u32::MAX);
+            self.extractors
+                .sum_up(document, (collection_id, address), &mut sums.indexes);
         }
         Ok(())
     }
