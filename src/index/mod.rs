@@ -8,6 +8,7 @@ pub mod key;
 pub mod listed;
 mod options;
 pub mod portable;
+pub mod published;
 pub mod skip;
 pub mod sort;
 mod sum;

@@ -283,9 +283,9 @@ fn documents_of_many_keys_are_continued_within() {
         expected.push((key.normal().to_vec(), each(number).0));
     }
     expected.sort();
-    for cut in [9_000, 9_999, 12_345, 20_000, 29_999] {
+    for cut in [17_000, 17_777, 20_001, 23_456, 29_999] {
         let directory = tempfile::tempdir().unwrap();
-        let mut pool = SortPool::new(MIB / 2, spill_in(&directory, 0));
+        let mut pool = SortPool::new(MIB / 4, spill_in(&directory, 0));
         let id = pool.add_index();
         for (number, bytes) in keys.iter().enumerate().take(cut) {
             key.set_term(bytes, b"");
@@ -296,7 +296,7 @@ fn documents_of_many_keys_are_continued_within() {
         assert!(!pool.runs(id).is_empty());
         drop(pool);
         let spill = spill_in(&directory, state.spill_bytes);
-        let mut pool = SortPool::restore(MIB / 2, spill, state).unwrap();
+        let mut pool = SortPool::restore(MIB / 4, spill, state).unwrap();
         for (number, bytes) in keys.iter().enumerate() {
             let (address, before) = each(number);
             let is_known = |covered: Covered| covered.has(address, before);
