@@ -130,6 +130,44 @@ fn sort_runs_that_spill_do_not_show() {
     assert_eq!(users.index("age_1").entries.len(), users.documents.len());
 }
 
+/// Sorting terms and points in little memory, killed now and then.
+#[test]
+fn terms_that_spill_and_runs_that_are_cut_do_not_show() {
+    let words = Generated::new(|options| {
+        (options.docs, options.shape, options.collections) = (30_000, Shape::Words, 1);
+        (options.wal_ops, options.wal_transactions) = (300, false);
+    });
+    let whole = words.migrate("whole", |options| options.memory = 1024 * MIB);
+    let database = Database::read(&whole);
+    let users = database.collection("users");
+    assert!(users.index("text_text").entries.len() > 20_000);
+    assert_eq!(users.index("loc_2d").entries.len(), users.documents.len());
+    let mut options = words.options("cut");
+    (options.memory, options.jobs, options.batch_size) = (8 * MIB, 2, 100);
+    options.checkpoint_interval = std::time::Duration::ZERO;
+    let target = options.target.clone().unwrap();
+    let spilled = Arc::new(AtomicU64::new(0));
+    // Each attempt gets a little further; the last one is let be.
+    for changes in [300, 500, 700, 900, 1100, 1300, u64::MAX] {
+        let (counted, count) = (Arc::clone(&spilled), AtomicU64::new(0));
+        let gate = Gate::guarded(move |change| {
+            if count.fetch_add(1, Ordering::Relaxed) >= changes {
+                return Verdict::Fail(std::io::Error::other("the process was killed"));
+            }
+            if change.kind == ChangeKind::Write && change.path.ends_with("sort.runs") {
+                counted.fetch_add(change.len as u64, Ordering::Relaxed);
+            }
+            Verdict::Proceed
+        });
+        let run = Migration::new(options.clone()).with_gate(gate);
+        if run.run(&mut Unwatched).is_ok() {
+            break;
+        }
+    }
+    assert!(spilled.load(Ordering::Relaxed) > MIB, "nothing was spilled");
+    assert_same_files(&whole, &target);
+}
+
 #[test]
 fn only_the_instant_shows_in_another_run() {
     let rich = Generated::new(|options| options.docs = 200);

@@ -131,14 +131,14 @@ fn rich_shape_is_varied_and_sorted_by_name() {
     assert_eq!(emails.len(), 500);
     assert_eq!(
         json["collections"][0]["indexes"].as_array().unwrap().len(),
-        6
+        8
     );
     assert!(text.contains(r"\u003cb\u003e") && !text.contains("<b>"));
 }
 
 #[test]
 fn the_log_is_framed_and_closed_cleanly() {
-    for shape in [Shape::Seed, Shape::Rich] {
+    for shape in [Shape::Seed, Shape::Rich, Shape::Words] {
         let dir = tempfile::tempdir().unwrap();
         let options = Options {
             docs: 300,

@@ -210,6 +210,10 @@ fn a_ttl_index_holds_times() {
         .find(|w| w.code == Code::UnindexableValues);
     let warning = warning.unwrap().to_string();
     assert!(warning.starts_with("3 documents"), "{warning}");
+    assert!(
+        warning.contains(r#": "double", "words", "null" ("#),
+        "{warning}"
+    );
 }
 
 #[test]
@@ -388,32 +392,171 @@ fn generated_ids_do_not_depend_on_the_run() {
 }
 
 #[test]
-fn text_and_geo_indexes_are_refused_with_the_option_that_leaves_them_out() {
+fn skip_index_leaves_out_indexes_of_any_kind() {
     let text = json!({"name": "t", "type": "text", "field_paths": ["a"]});
-    let geo =
-        |kind: &str| json!({"name": "g", "type": "geo", "field_paths": ["a"], "geo_type": kind});
-    for index in [text.clone(), geo("2d"), geo("2dsphere")] {
-        let name = index["name"].as_str().unwrap().to_owned();
-        let directory = collection(&[("a", json!({"a": "x"}))], &[index, btree("b", &["a"])]);
-        let error = directory.refused_both_ways();
-        assert_error(&error, Code::IndexUnsupported, "cannot be built yet");
-        let hint = error.hint_text().unwrap();
-        assert!(hint.contains(&format!("--skip-index c/{name}")), "{hint}");
-        for skip in [name.clone(), format!("c/{name}"), "all".to_owned()] {
-            let directory = collection(
-                &[("a", json!({"a": "x"}))],
-                &[text.clone(), geo("2d"), btree("b", &["a"])],
-            );
-            let mut options = directory.in_place();
-            options.skip_indexes = vec![skip.clone(), "t".to_owned(), "g".to_owned()];
-            let (report, database) = directory.migrated_with(options);
-            let left: &[&str] = match &*skip {
-                "all" => &["_id_"],
-                _ => &["_id_", "b"],
-            };
-            assert_eq!(database.collection("c").index_names(), left);
-            assert_eq!(report.collections[0].skipped_indexes.len(), 4 - left.len());
-        }
+    let geo = json!({"name": "g", "type": "geo", "field_paths": ["a"], "geo_type": "2d"});
+    let cases: [(&[&str], &[&str]); 4] = [
+        (&["t"], &["_id_", "b", "g"]),
+        (&["c/g", "b"], &["_id_", "t"]),
+        (&["t", "c/t", "g"], &["_id_", "b"]),
+        (&["all"], &["_id_"]),
+    ];
+    for (skipped, left) in cases {
+        let indexes = [text.clone(), geo.clone(), btree("b", &["a"])];
+        let directory = collection(&[("a", json!({"a": "x"}))], &indexes);
+        let mut options = directory.in_place();
+        options.skip_indexes = skipped.iter().map(ToString::to_string).collect();
+        let (report, database) = directory.migrated_with(options);
+        assert_eq!(database.collection("c").index_names(), left);
+        assert_eq!(report.collections[0].skipped_indexes.len(), 4 - left.len());
+    }
+}
+
+#[test]
+fn a_text_index_has_the_terms_of_its_string_fields() {
+    let index = json!({"name": "i", "type": "text", "field_paths": ["a", "b.c"]});
+    let documents = [
+        (
+            "both",
+            json!({"a": "Quick foxes", "b": {"c": "FOX and fox"}}),
+        ),
+        ("one", json!({"a": "lazy", "b": {"d": "hidden"}})),
+        ("stop", json!({"a": "the of"})),
+        ("empty", json!({"a": ""})),
+        ("number", json!({"a": 5, "b": {"c": "quickly"}})),
+        ("none", json!({"x": "fox"})),
+        ("array", json!({"a": ["fox"]})),
+    ];
+    let log = Log::new()
+        .update("c", r#"{"_id":"one","a":"dogs"}"#)
+        .insert("c", r#"{"_id":"new","a":"fox dog"}"#);
+    let directory = collection(&documents, &[index]).wal(log.bytes());
+    let (report, database) = directory.migrated();
+    let found = database.collection("c").index("i");
+    let expected = [
+        r#""dog" → "one" "new""#,
+        r#""fox" → "both" "new""#,
+        r#""quick" → "both""#,
+        r#""quickli" → "number""#,
+    ];
+    assert_eq!(found.listed(), expected);
+    let options = found.record.parsed_options().unwrap();
+    assert_eq!(
+        (options.total_docs, options.total_length),
+        (Some(6), Some(8))
+    );
+    assert_eq!(found.statistics.min_key, r#""dog""#);
+    assert_eq!(report.collections[0].indexes[1].entries, 4);
+    let warning = report
+        .warnings
+        .iter()
+        .find(|w| w.code == Code::UnindexableValues);
+    let warning = warning.unwrap().to_string();
+    assert!(
+        warning.starts_with("1 documents") && warning.contains(r#": "array" ("#),
+        "{warning}"
+    );
+}
+
+#[test]
+fn a_partial_text_index_has_and_counts_only_the_documents_of_its_filter() {
+    let index = json!({"name": "i", "type": "text", "field_paths": ["a"], "filter": {"s": "on"}});
+    let documents = [
+        ("a", json!({"a": "fox", "s": "on"})),
+        ("b", json!({"a": "fox dog", "s": "off"})),
+        ("c", json!({"a": 1, "s": "off"})),
+    ];
+    let (report, database) = collection(&documents, &[index]).migrated();
+    let found = database.collection("c").index("i");
+    assert_eq!(found.listed(), [r#""fox" → "a""#]);
+    let options = found.record.parsed_options().unwrap();
+    assert_eq!(
+        (options.total_docs, options.total_length),
+        (Some(1), Some(1))
+    );
+    assert_eq!(report.collections[0].indexes[1].unindexable, 0);
+}
+
+#[test]
+fn a_geo_index_has_the_points_that_are_points() {
+    let geo = |name: &str, kind: &str| json!({"name": name, "type": "geo", "field_paths": ["p"], "geo_type": kind});
+    let point = |x: Value, y: Value| json!({"p": {"coordinates": [x, y]}});
+    let documents = [
+        ("a", point(json!(14.4), json!(50))),
+        ("far", point(json!(181), json!(0))),
+        ("corner", point(json!(-180), json!(90))),
+        ("text", point(json!("1"), json!(2))),
+        ("one", json!({"p": {"coordinates": [1]}})),
+        ("legacy", json!({"p": [1, 2]})),
+        ("missing", json!({"q": 1})),
+    ];
+    let indexes = [geo("earth", "2dsphere"), geo("plane", "2d")];
+    let (report, database) = collection(&documents, &indexes).migrated();
+    let c = database.collection("c");
+    let plane = [
+        r#"[14.4,50] → "a""#,
+        r#"[181,0] → "far""#,
+        r#"[-180,90] → "corner""#,
+    ];
+    assert_eq!(c.index("plane").listed(), plane);
+    assert_eq!(c.index("earth").listed(), [plane[0], plane[2]]);
+    assert_eq!(c.index("plane").statistics.max_key, "[181.0,90.0]");
+    let counts = report.collections[0]
+        .indexes
+        .iter()
+        .map(|index| index.unindexable);
+    assert_eq!(counts.collect::<Vec<_>>(), [0, 4, 3]);
+}
+
+/// Which they are does not depend on how the work was cut up, so they are the first by address.
+#[test]
+fn the_first_documents_that_an_index_cannot_hold_are_named() {
+    let indexes = [
+        btree("b", &["v"]),
+        json!({"name": "g", "type": "geo", "field_paths": ["v"], "geo_type": "2d"}),
+        json!({"name": "ttl", "type": "ttl", "field_paths": ["v"], "ttl_duration": 1}),
+    ];
+    let documents: Vec<(String, Value)> = (0..2000)
+        .map(|n| match n % 100 {
+            7 => (format!("d{n}"), json!({"v": [n]})),
+            // In overflow pages.
+            8 if n < 200 => (format!("d{n}"), json!({"v": ["x".repeat(9000)]})),
+            _ => (format!("d{n}"), json!({"v": n})),
+        })
+        .collect();
+    let documents: Vec<(&str, Value)> =
+        documents.iter().map(|(id, v)| (&**id, v.clone())).collect();
+    let (report, _) = collection(&documents, &indexes).migrated();
+    let warnings: Vec<String> = report
+        .warnings
+        .iter()
+        .filter(|warning| warning.code == Code::UnindexableValues)
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    let named = [
+        (
+            r#"22 documents"#,
+            r#": "d7", "d8", "d107", … ("#,
+            r#"index "b""#,
+        ),
+        (
+            r#"2000 documents"#,
+            r#": "d0", "d1", "d2", … ("#,
+            r#"index "g""#,
+        ),
+        (
+            r#"22 documents"#,
+            r#": "d7", "d8", "d107", … ("#,
+            r#"index "ttl""#,
+        ),
+    ];
+    for (warning, (count, ids, index)) in warnings.iter().zip(named) {
+        assert!(warning.starts_with(count), "{warning}");
+        assert!(
+            warning.contains(ids) && warning.contains(index),
+            "{warning}"
+        );
     }
 }
 

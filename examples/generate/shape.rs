@@ -13,6 +13,8 @@ pub(crate) enum Shape {
     Seed,
     /// Nested objects, arrays, floats, Unicode, dates, nulls: 600 bytes
     Rich,
+    /// Ten words, some far more frequent than others, and a point: 160 bytes
+    Words,
 }
 
 /// An index by what it is for.
@@ -79,6 +81,17 @@ const RICH_INDEXES: &[Index] = &[
     ),
 ];
 
+const WORDS_INDEXES: &[Index] = &[
+    (
+        Text,
+        r#"{"name":"text_text","type":"text","field_paths":["text"],"unique":false}"#,
+    ),
+    (
+        Geo,
+        r#"{"name":"loc_2d","type":"geo","field_paths":["loc"],"unique":false,"geo_type":"2d"}"#,
+    ),
+];
+
 /// The id of a document.
 #[derive(Clone, Debug)]
 pub(crate) enum Id {
@@ -93,8 +106,9 @@ impl Shape {
             Self::Seed => (SEED_INDEXES, &[Unique, Single]),
             Self::Rich => (
                 RICH_INDEXES,
-                &[Unique, Single, Compound, Dotted, Ttl, Partial],
+                &[Unique, Single, Compound, Dotted, Ttl, Partial, Text, Geo],
             ),
+            Self::Words => (WORDS_INDEXES, &[Text, Geo]),
         };
         choice
             .unwrap_or(default)
@@ -113,6 +127,7 @@ impl Shape {
     pub(crate) fn id(self, seed: u64, number: u64) -> Id {
         match self {
             Self::Seed => Id::Text(format!("user_{number}")),
+            Self::Words => Id::Text(format!("text_{number}")),
             Self::Rich => {
                 // Another seed than the fields have, so that they are not alike.
                 let random = Random::of(!seed, number, 0).next();
@@ -126,6 +141,7 @@ impl Shape {
         match self {
             Self::Seed => seed_fields(number, revision, sink),
             Self::Rich => rich_fields(&mut Random::of(seed, number, revision), number, sink),
+            Self::Words => word_fields(&mut Random::of(seed, number, revision), sink),
         }
     }
 }
@@ -156,6 +172,27 @@ fn seed_fields(number: u64, revision: u64, sink: &mut impl Sink) {
         sink.string("", tag);
     }
     sink.close();
+}
+
+/// Words in a text of [`Shape::Words`].
+const WORDS_OF_TEXT: u64 = 10;
+
+/// Each power of two of words is as frequent as the next one, so half of the words make a
+/// seventeenth of the text.
+fn word_fields(random: &mut Random, sink: &mut impl Sink) {
+    sink.open_document("loc");
+    sink.open_array("coordinates");
+    sink.double("", f64::from(random.below_u32(1 << 30)) / 1024.0);
+    sink.double("", f64::from(random.below_u32(1 << 30)) / 1024.0);
+    sink.close();
+    sink.string("type", "Point");
+    sink.close();
+    let mut text = String::with_capacity(96);
+    for _ in 0..WORDS_OF_TEXT {
+        let words = 2 << random.below(17);
+        let _ = write!(text, "w{}x ", random.below(words));
+    }
+    sink.string("text", text.trim_end());
 }
 
 #[rustfmt::skip]

@@ -14,7 +14,6 @@ use crate::layout;
 use crate::options::Options;
 use crate::progress::{Phase, Totals};
 use crate::report::Warning;
-use crate::shell::quoted;
 use crate::v1::discover::{self, FoundSnapshot};
 use crate::v1::snapshot::{self, CollectionLayout, ScanOptions, SnapshotLayout};
 use crate::v1::wal::{Overlay, WalOptions, WalSummary};
@@ -327,7 +326,6 @@ fn plan_collections(
         collections.push(collection);
     }
     skip.finish()?;
-    refuse_unbuildable(&collections)?;
     for (id, collection) in (1..).zip(&mut collections) {
         collection.id = id;
     }
@@ -393,39 +391,4 @@ fn check_indexes(
         }
     }
     Ok(())
-}
-
-/// Text and geo indexes cannot be built yet: one error names them all.
-fn refuse_unbuildable(collections: &[PlannedCollection]) -> Result<()> {
-    let indexes = collections.iter().flat_map(|collection| {
-        let indexes = collection
-            .indexes
-            .iter()
-            .filter(|index| !index.kind.is_btree());
-        indexes.map(move |index| (collection, index))
-    });
-    let found: Vec<_> = indexes.collect();
-    let Some((collection, index)) = found.first() else {
-        return Ok(());
-    };
-    let more = match found.len() - 1 {
-        0 => String::new(),
-        more => format!(", and {more} further text or geo indexes neither"),
-    };
-    let skips = found.iter().map(|(collection, index)| {
-        format!(
-            "--skip-index {}",
-            quoted(&format!("{}/{}", collection.v1_name, index.name))
-        )
-    });
-    let pronoun = if found.len() == 1 { "it" } else { "them" };
-    let skips = skips.collect::<Vec<_>>().join(" ");
-    Err(Error::new(
-        Code::IndexUnsupported,
-        format!("a {} index cannot be built yet{more}", index.kind.name()),
-    )
-    .at(Place::default()
-        .in_collection(&collection.v1_name)
-        .in_index(&index.name))
-    .hint(format!("leave {pronoun} out with {skips}")))
 }

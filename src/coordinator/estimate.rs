@@ -12,22 +12,23 @@
 //! the log is taken for an average one of its log. What is left out is less than a page for each
 //! file, or made up for by the margin.
 
-use super::keys::extractor;
+mod index_costs;
+
+use super::extract::Extractors;
 use super::plan::PlannedCollection;
 use crate::Result;
 use crate::document::bson::RawDocument;
 use crate::document::json::{DocumentContext, JsonConverter};
 use crate::document::{InferTypes, ejson};
 use crate::files::InputFile;
-use crate::index::extract::{Extraction, ExtractorSet};
-use crate::index::sort::KeyBatch;
+use crate::index::IndexKind;
 use crate::v1::snapshot::Chunk;
 use crate::v1::wal::{Overlay, WalSummary};
-use crate::v2::btree::node::expected_pages;
 use crate::v2::metadata::{CollectionPlan, metadata_page_count};
 use crate::v2::page::PAGE_SIZE;
 use crate::v2::slotted::{MAX_SLOT_CONTENT, SlottedBuilder};
-use crate::v2::{DocumentAddress, PageId, overflow};
+use crate::v2::{PageId, overflow};
+use index_costs::{IndexCosts, IndexSampler};
 
 /// Chunks that are parsed, over all collections.
 const SAMPLE_CHUNKS: u64 = 64;
@@ -144,12 +145,14 @@ impl SpaceEstimate {
         self.data += round_up(grown(costs.page_bytes)) + PAGE;
         self.backup += grown(costs.backup);
         for index in &costs.indexes {
-            self.add_index(&index.map(grown), collection.documents);
+            let index = if is_whole { *index } else { index.grown(grown) };
+            self.add_index(&index, collection.documents);
         }
-        if sample.has_unsampled_indexes {
-            // Terms and cells cannot be counted here: a posting takes about what its word does.
-            self.data += grown(costs.bson);
-            self.sort_runs += grown(costs.bson.saturating_mul(3));
+        if sample.costs.text == 0 && sample.has_text_indexes {
+            // Terms that could not be counted: a posting and its term take some thirty bytes, a
+            // sort record some twenty, and a word six.
+            self.data += grown(costs.bson.saturating_mul(5));
+            self.sort_runs += grown(costs.bson.saturating_mul(4));
         }
     }
 
@@ -173,28 +176,26 @@ impl SpaceEstimate {
         if costs.documents == 0 {
             // Nothing to go by: a collection that only the log has, with `_id_` alone.
             let key = bytes.min(64);
-            let id = IndexCosts {
-                entries: documents,
-                key_bytes: documents * key,
-                run_bytes: documents * (key + 16),
-            };
+            let id = IndexCosts::keys(documents, documents * key, documents * (key + 16));
             return self.add_index(&id, documents);
         }
         for index in &costs.indexes {
-            let per_document = |bytes| with_margin(scale(bytes, documents, costs.documents));
-            self.add_index(&index.map(per_document), documents);
+            let per_document = |count| with_margin(scale(count, documents, costs.documents));
+            let added = index.added(|count| match index.is_text() {
+                // Longer documents have more words, but no more keys.
+                true => per_document(count).max(with_margin(scale(count, bson, costs.bson))),
+                false => per_document(count),
+            });
+            self.add_index(&added, documents);
         }
     }
 
     fn add_index(&mut self, index: &IndexCosts, documents: u64) {
-        let entries = index.entries.min(documents);
-        let pages = expected_pages(entries, index.key_bytes.max(entries));
-        // Keys of different lengths fill nodes less evenly than the average ones would.
-        self.data += pages.saturating_add(pages / 32 + 1).saturating_mul(PAGE);
-        self.sort_runs += index.run_bytes;
-        // One key for each leaf, and for one tree at a time.
-        let key = index.key_bytes.checked_div(entries).unwrap_or_default();
-        self.separators = self.separators.max(pages.saturating_mul(key + 16));
+        let space = index.space(documents);
+        self.data = self.data.saturating_add(space.data);
+        self.sort_runs = self.sort_runs.saturating_add(space.sort_runs);
+        // Those of a tree stay until all trees are built.
+        self.separators = self.separators.saturating_add(space.separators);
     }
 }
 
@@ -211,25 +212,6 @@ struct Costs {
     indexes: Vec<IndexCosts>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct IndexCosts {
-    entries: u64,
-    /// Stored keys.
-    key_bytes: u64,
-    /// Records in sort runs.
-    run_bytes: u64,
-}
-
-impl IndexCosts {
-    fn map(&self, grow: impl Fn(u64) -> u64) -> Self {
-        Self {
-            entries: grow(self.entries),
-            key_bytes: grow(self.key_bytes),
-            run_bytes: grow(self.run_bytes),
-        }
-    }
-}
-
 impl Costs {
     /// The sample that takes the most bytes for its text.
     fn costliest(samples: &[Sample]) -> Self {
@@ -237,10 +219,7 @@ impl Costs {
         sampled
             .filter(|costs| costs.text > 0)
             .max_by_key(|costs| {
-                let keys = costs
-                    .indexes
-                    .iter()
-                    .map(|index| index.key_bytes + 40 * index.entries);
+                let keys = costs.indexes.iter().map(IndexCosts::weight);
                 scale(costs.page_bytes + keys.sum::<u64>(), 1 << 20, costs.text)
             })
             .cloned()
@@ -251,18 +230,17 @@ impl Costs {
 #[derive(Debug)]
 struct Sample {
     costs: Costs,
-    /// Text and geo indexes.
-    has_unsampled_indexes: bool,
+    has_text_indexes: bool,
 }
 
 impl Sample {
     fn new(collection: &PlannedCollection) -> Self {
         Self {
             costs: Costs::default(),
-            has_unsampled_indexes: collection
+            has_text_indexes: collection
                 .indexes
                 .iter()
-                .any(|index| !index.kind.is_btree()),
+                .any(|index| index.kind == IndexKind::Text),
         }
     }
 }
@@ -278,7 +256,6 @@ struct Sampler {
     read: u64,
     text: Vec<u8>,
     bson: Vec<u8>,
-    key: Vec<u8>,
     line: Vec<u8>,
 }
 
@@ -292,7 +269,6 @@ impl Sampler {
             read: 0,
             text: Vec::new(),
             bson: Vec::new(),
-            key: Vec::new(),
             line: Vec::new(),
         }
     }
@@ -303,16 +279,10 @@ impl Sampler {
         collection: &PlannedCollection,
         sample: &mut Sample,
     ) -> Result<()> {
-        let btrees = collection
-            .indexes
-            .iter()
-            .filter(|index| index.kind.is_btree());
-        let extractors = btrees.map(|index| extractor(index, self.infer_types));
-        let mut extractors = ExtractorSet::new(extractors.collect::<Result<Vec<_>>>()?);
-        sample
-            .costs
-            .indexes
-            .resize(extractors.len(), IndexCosts::default());
+        let mut indexes = (
+            Extractors::new(collection, self.infer_types)?,
+            IndexSampler::new(collection),
+        );
         let mut pages = PageCounter::new();
         let chunks = collection.chunks.len() as u64;
         let share = scale(self.chunks, collection.text_bytes(), self.total_text);
@@ -331,12 +301,13 @@ impl Sampler {
                     file,
                     collection,
                     *chunk,
-                    &mut extractors,
+                    &mut indexes,
                     &mut pages,
                     &mut sample.costs,
                 )?;
             }
         }
+        sample.costs.indexes = indexes.1.finish();
         sample.costs.page_bytes = pages.bytes();
         Ok(())
     }
@@ -348,7 +319,7 @@ impl Sampler {
         file: &InputFile,
         collection: &PlannedCollection,
         chunk: Chunk,
-        extractors: &mut ExtractorSet,
+        (extractors, indexes): &mut (Extractors, IndexSampler),
         pages: &mut PageCounter,
         costs: &mut Costs,
     ) -> Result<()> {
@@ -382,19 +353,7 @@ impl Sampler {
             self.line.clear();
             ejson::write_document(document, &mut self.line);
             costs.backup += self.line.len() as u64 + 1;
-            extractors.extract(document, |index, extraction, key| {
-                if let (Extraction::Key, Some(index)) = (extraction, costs.indexes.get_mut(index)) {
-                    let mut record = KeyBatch::default();
-                    record.push(key, DocumentAddress::default())?;
-                    let stored = key
-                        .stored(&mut self.key)
-                        .map_or(0, |stored| stored.bytes.len());
-                    index.entries += 1;
-                    index.key_bytes += stored as u64;
-                    index.run_bytes += record.byte_len() as u64;
-                }
-                Ok(())
-            })?;
+            extractors.extract(document, |number, taken| indexes.add(number, taken))?;
             if costs.text >= enough {
                 break;
             }

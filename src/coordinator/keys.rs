@@ -1,25 +1,23 @@
 //! The key stage: a thread of its own that takes closed pages and sorts their documents' keys.
 
+use super::extract::{Extractors, Taken};
 use super::plan::{Plan, PlannedCollection};
-use super::state::{KeyState, WrittenCollection};
+use super::state::{IndexCounts, KeyState, WrittenCollection};
 use super::work::{SORT_RUNS, WorkDir};
 use crate::document::InferTypes;
 use crate::document::bson::RawDocument;
-use crate::document::time::parse_rfc3339;
-use crate::index::IndexDefinition;
-use crate::index::extract::{DocumentFilter, Extraction, ExtractorSet, KeyExtractor};
-use crate::index::filter::Filter;
+use crate::index::TextTotals;
+use crate::index::extract::Extraction;
 use crate::index::key::KeyBuffer;
 use crate::index::sort::{SortPool, SorterId, SpillFile};
 use crate::options::Options;
-use crate::v2::data_file::{ClosedPage, scan_documents};
-use crate::v2::page::{PAGE_SIZE, PageBytes};
-use crate::v2::page_file::PageFileReader;
+use crate::v2::data_file::{ClosedPage, DocumentReader, scan_documents};
+use crate::v2::page::{ChecksumPolicy, PAGE_SIZE, PageBytes};
+use crate::v2::page_file::{PageFileReader, PageFileWriter};
 use crate::v2::slotted::{SlotContent, SlottedPage};
 use crate::v2::{DocumentAddress, PageId, SlotNumber};
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use std::sync::Arc;
 use std::thread::{Scope, ScopedJoinHandle};
 
 /// Pages that go to the stage at once.
@@ -43,6 +41,8 @@ struct Pages {
     bytes: Vec<u8>,
     /// Keys of overflow documents, whose pages only point at them.
     overflow: Vec<OverflowKey>,
+    /// The staged file, if an overflow document has to be read again for its terms.
+    staged: Option<PageFileReader>,
 }
 
 #[derive(Debug)]
@@ -52,8 +52,9 @@ struct OverflowKey {
     slot: SlotNumber,
     /// Position in the collection's indexes.
     index: usize,
-    extraction: Extraction,
-    key: KeyBuffer,
+    /// The key, or why there is none. All keys of a text index's document could be many times its
+    /// size, so they are not among these.
+    key: std::result::Result<KeyBuffer, Extraction>,
 }
 
 /// The writer's end of the stage.
@@ -62,14 +63,14 @@ pub(super) struct KeyFeeder {
     sender: Sender<Feed>,
     empty: Receiver<Pages>,
     /// For overflow documents, whose bytes only the writer has at hand.
-    extractors: ExtractorSet,
+    extractors: Extractors,
     infer_types: InferTypes,
 }
 
 impl KeyFeeder {
     /// A collection starts.
     pub(super) fn begin(&mut self, position: usize, collection: &PlannedCollection) -> Result<()> {
-        self.extractors = extractors(collection, self.infer_types)?;
+        self.extractors = Extractors::new(collection, self.infer_types)?;
         self.pages.collection = position;
         Ok(())
     }
@@ -78,37 +79,64 @@ impl KeyFeeder {
     pub(super) fn page(&mut self, closed: ClosedPage<'_>) -> Result<()> {
         self.pages.ids.push(closed.id);
         self.pages.bytes.extend_from_slice(closed.bytes);
-        if self.pages.ids.len() < PAGES {
+        if self.pages.ids.len() < PAGES || self.is_waiting() {
             Ok(())
         } else {
             self.send()
         }
     }
 
+    /// True when the closed pages should go, but [`Self::flush`] has to send them.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.pages.ids.len() >= PAGES && self.needs_staged()
+    }
+
+    /// The closed pages have overflow documents whose terms are still to be taken.
+    fn needs_staged(&self) -> bool {
+        let first = self.pages.overflow.first();
+        self.extractors.has_texts() && first.is_some_and(|late| late.page < self.pages.ids.len())
+    }
+
+    /// Sends the closed pages, after making sure that they can be read in the staged file.
+    pub(super) fn flush(&mut self, data: &mut PageFileWriter) -> Result<()> {
+        if self.needs_staged() {
+            data.flush()?;
+            let file = data.file().reader()?;
+            self.pages.staged = Some(PageFileReader::open(file, ChecksumPolicy::Required)?);
+        }
+        self.send()
+    }
+
     /// An overflow document got a slot in the open page.
     pub(super) fn overflow(&mut self, slot: SlotNumber, document: RawDocument<'_>) -> Result<()> {
         let page = self.pages.ids.len();
         let overflow = &mut self.pages.overflow;
-        self.extractors.extract(document, |index, extraction, key| {
+        self.extractors.extract_single(document, |index, taken| {
+            let key = match taken {
+                Taken::Key(_, key) => Ok(key.clone()),
+                Taken::End(extraction, _) => Err(extraction),
+            };
             overflow.push(OverflowKey {
                 page,
                 slot,
                 index,
-                extraction,
-                key: key.clone(),
+                key,
             });
             Ok(())
         })
     }
 
     /// The collection ends; all its pages are closed.
-    pub(super) fn end(&mut self) -> Result<()> {
-        self.send()
+    pub(super) fn end(&mut self, data: &mut PageFileWriter) -> Result<()> {
+        self.flush(data)
     }
 
     /// The state of the stage after all closed pages, for a checkpoint; comes when it is ready.
-    pub(super) fn state(&mut self) -> Result<Receiver<Result<KeyState>>> {
-        self.send()?;
+    pub(super) fn state(
+        &mut self,
+        data: &mut PageFileWriter,
+    ) -> Result<Receiver<Result<KeyState>>> {
+        self.flush(data)?;
         let (answer, state) = bounded(1);
         self.sender.send(Feed::State(answer)).map_err(|_| ended())?;
         Ok(state)
@@ -121,6 +149,7 @@ impl KeyFeeder {
         next.ids.clear();
         next.bytes.clear();
         next.overflow.clear();
+        next.staged = None;
         let closed = self.pages.ids.len();
         let open = self
             .pages
@@ -148,11 +177,32 @@ pub(super) struct SortedKeys {
 }
 
 /// The keys of one index.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SortedIndex {
     pub(super) sorter: SorterId,
-    /// Documents whose value cannot be indexed.
-    pub(super) unindexable: u64,
+    pub(super) counts: IndexCounts,
+}
+
+impl SortedIndex {
+    /// Sorts in what a document has for the index.
+    #[inline]
+    fn add(
+        &mut self,
+        pool: &mut SortPool,
+        address: DocumentAddress,
+        taken: Taken<'_>,
+    ) -> Result<()> {
+        match taken {
+            Taken::Key(_, key) => pool.push(self.sorter, key, address),
+            Taken::End(extraction, totals) => {
+                self.counts.totals += totals;
+                if extraction == Extraction::Unindexable {
+                    self.counts.add_unindexable(address);
+                }
+                pool.pass(self.sorter, address)
+            }
+        }
+    }
 }
 
 impl SortedKeys {
@@ -169,16 +219,16 @@ impl SortedKeys {
         let mut number = 0;
         let mut sorters = Vec::with_capacity(plan.collections.len());
         for (position, collection) in plan.collections.iter().enumerate() {
-            let unindexable = state.unindexable.get(position);
+            let counts = state.counts.get(position);
             let mut sorted = Vec::with_capacity(collection.indexes.len());
             for index in 0..collection.indexes.len() {
                 if pool.len() <= number as usize {
                     pool.add_index();
                 }
-                let unindexable = unindexable.and_then(|counts| counts.get(index)).copied();
+                let counts = counts.and_then(|counts| counts.get(index)).cloned();
                 sorted.push(SortedIndex {
                     sorter: SorterId(number),
-                    unindexable: unindexable.unwrap_or_default(),
+                    counts: counts.unwrap_or_default(),
                 });
                 number += 1;
             }
@@ -208,27 +258,20 @@ impl SortedKeys {
                 .map(|index| index.sorter)
                 .filter(|sorter| *sorter >= first);
             let covered = wanted
-                .map(|sorter| keys.pool.covered(sorter).unwrap_or_default())
+                .map(|sorter| keys.pool.covered(sorter).unwrap_or_default().address)
                 .min();
             let Some(covered) = covered else { continue };
             let start = covered.page.0.max(pages.first_page.0);
             if start >= end {
                 continue;
             }
-            let mut extractors = extractors(planned, plan.infer_types)?;
+            let mut extractors = Extractors::new(planned, plan.infer_types)?;
             let pool = &mut keys.pool;
             scan_documents(file, PageId(start), end - start, |address, bson| {
-                extractors.extract(RawDocument::trusted(bson), |index, extraction, key| {
-                    let Some(index) = sorters.get(index) else {
-                        return Ok(());
-                    };
-                    let known = pool
-                        .covered(index.sorter)
-                        .is_some_and(|covered| address <= covered);
-                    match extraction {
-                        _ if known || index.sorter < first => Ok(()),
-                        Extraction::Key => pool.push(index.sorter, key, address),
-                        _ => pool.pass(index.sorter, address),
+                extractors.extract(RawDocument::trusted(bson), |index, taken| {
+                    match sorters.get(index).map(|index| index.sorter) {
+                        Some(sorter) if sorter >= first => again(pool, sorter, address, taken),
+                        _ => Ok(()),
                     }
                 })
             })?;
@@ -239,12 +282,35 @@ impl SortedKeys {
     /// What is in runs, made durable.
     pub(super) fn state(&mut self) -> Result<KeyState> {
         self.pool.sync()?;
-        let counts =
-            |sorters: &Vec<SortedIndex>| sorters.iter().map(|index| index.unindexable).collect();
+        let counts = |sorters: &Vec<SortedIndex>| {
+            let counts = sorters.iter().map(|index| &index.counts);
+            counts.cloned().collect()
+        };
         Ok(KeyState {
             pool: self.pool.state(),
-            unindexable: self.sorters.iter().map(counts).collect(),
+            counts: self.sorters.iter().map(counts).collect(),
         })
+    }
+}
+
+/// Gives a sorter what a document has for it, unless it is in the runs. Everything else that there
+/// is to know of the document, the checkpoint has.
+fn again(
+    pool: &mut SortPool,
+    sorter: SorterId,
+    address: DocumentAddress,
+    taken: Taken<'_>,
+) -> Result<()> {
+    let covered = pool.covered(sorter);
+    match taken {
+        Taken::Key(before, key) => match covered {
+            Some(covered) if covered.has(address, before) => Ok(()),
+            _ => pool.push(sorter, key, address),
+        },
+        Taken::End(..) => match covered {
+            Some(covered) if address <= covered.address => Ok(()),
+            _ => pool.pass(sorter, address),
+        },
     }
 }
 
@@ -265,7 +331,7 @@ impl<'scope> KeyStage<'scope> {
             plan,
             keys,
             collection: None,
-            extractors: ExtractorSet::new([]),
+            extractors: Extractors::none(),
         };
         let thread = scope.spawn(move || {
             for feed in fed {
@@ -287,7 +353,7 @@ impl<'scope> KeyStage<'scope> {
             pages: Pages::default(),
             sender,
             empty,
-            extractors: ExtractorSet::new([]),
+            extractors: Extractors::none(),
             infer_types: plan.infer_types,
         };
         (feeder, Self { thread })
@@ -313,7 +379,7 @@ struct Sorter<'p> {
     plan: &'p Plan,
     keys: SortedKeys,
     collection: Option<usize>,
-    extractors: ExtractorSet,
+    extractors: Extractors,
 }
 
 impl Sorter<'_> {
@@ -325,7 +391,7 @@ impl Sorter<'_> {
                 .collections
                 .get(pages.collection)
                 .ok_or_else(missing)?;
-            self.extractors = extractors(collection, self.plan.infer_types)?;
+            self.extractors = Extractors::new(collection, self.plan.infer_types)?;
             self.collection = Some(pages.collection);
         }
         let sorters = self
@@ -333,7 +399,12 @@ impl Sorter<'_> {
             .sorters
             .get_mut(pages.collection)
             .ok_or_else(missing)?;
-        let pool = &mut self.keys.pool;
+        let mut page_sorter = PageSorter {
+            extractors: &mut self.extractors,
+            sorters,
+            pool: &mut self.keys.pool,
+            reader: pages.staged.as_ref().map(DocumentReader::new),
+        };
         let mut overflow = pages.overflow.iter().peekable();
         let bytes = pages.bytes.as_chunks::<PAGE_SIZE>().0;
         for (number, (&page, bytes)) in pages.ids.iter().zip(bytes).enumerate() {
@@ -341,71 +412,84 @@ impl Sorter<'_> {
             while let Some(key) = overflow.next_if(|late| late.page == number) {
                 late.push(key);
             }
-            sort_page(page, bytes, &late, &mut self.extractors, sorters, pool)?;
+            page_sorter.page(page, bytes, &late)?;
         }
         Ok(())
     }
 }
 
-/// Sorts in the keys of a page's documents, in the order of their slots.
-fn sort_page(
-    page: PageId,
-    bytes: &PageBytes,
-    overflow: &[&OverflowKey],
-    extractors: &mut ExtractorSet,
-    sorters: &mut [SortedIndex],
-    pool: &mut SortPool,
-) -> Result<()> {
-    let broken = |error| Error::new(Code::Internal, "a page was built wrong").because(error);
-    let mut visit = |address, index: usize, extraction, key: &KeyBuffer| {
-        let Some(index) = sorters.get_mut(index) else {
-            return Ok(());
-        };
-        match extraction {
-            Extraction::Key => return pool.push(index.sorter, key, address),
-            Extraction::Unindexable => index.unindexable += 1,
-            Extraction::Missing | Extraction::FilteredOut => {}
-        }
-        pool.pass(index.sorter, address)
-    };
-    for slot in SlottedPage::open(bytes).map_err(broken)?.slots() {
-        let (slot, content) = slot.map_err(broken)?;
-        let address = DocumentAddress { page, slot };
-        match content {
-            SlotContent::Document(bson) => {
-                extractors.extract(RawDocument::trusted(bson), |index, extraction, key| {
-                    visit(address, index, extraction, key)
-                })?;
-            }
-            SlotContent::Overflow(_) => {
-                for late in overflow.iter().filter(|late| late.slot == slot) {
-                    visit(address, late.index, late.extraction, &late.key)?;
+/// Sorts in the keys of pages' documents, in the order of their slots.
+struct PageSorter<'s> {
+    extractors: &'s mut Extractors,
+    sorters: &'s mut [SortedIndex],
+    pool: &'s mut SortPool,
+    /// For the terms of overflow documents.
+    reader: Option<DocumentReader<'s>>,
+}
+
+impl PageSorter<'_> {
+    fn page(&mut self, page: PageId, bytes: &PageBytes, overflow: &[&OverflowKey]) -> Result<()> {
+        let broken = |error| Error::new(Code::Internal, "a page was built wrong").because(error);
+        for slot in SlottedPage::open(bytes).map_err(broken)?.slots() {
+            let (slot, content) = slot.map_err(broken)?;
+            let address = DocumentAddress { page, slot };
+            match content {
+                SlotContent::Document(bson) => {
+                    let (sorters, pool) = (&mut *self.sorters, &mut *self.pool);
+                    let document = RawDocument::trusted(bson);
+                    self.extractors.extract(document, |index, taken| {
+                        add(sorters, pool, (index, address), taken)
+                    })?;
+                }
+                SlotContent::Overflow(_) => {
+                    self.overflow(address, overflow)?;
+                    self.overflow_terms(address, content)?;
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    fn overflow(&mut self, address: DocumentAddress, keys: &[&OverflowKey]) -> Result<()> {
+        let mut keys = keys.iter().filter(|late| late.slot == address.slot);
+        keys.try_for_each(|late| {
+            let taken = match &late.key {
+                Ok(key) => Taken::Key(0, key),
+                Err(extraction) => Taken::End(*extraction, TextTotals::default()),
+            };
+            add(self.sorters, self.pool, (late.index, address), taken)
+        })
+    }
+
+    fn overflow_terms(&mut self, address: DocumentAddress, head: SlotContent<'_>) -> Result<()> {
+        if !self.extractors.has_texts() {
+            return Ok(());
+        }
+        let unread = || {
+            Error::new(
+                Code::Internal,
+                "the document's overflow pages are not at hand",
+            )
+        };
+        let reader = self.reader.as_mut().ok_or_else(unread)?;
+        let bson = reader.resolve(address, head)?;
+        let (sorters, pool) = (&mut *self.sorters, &mut *self.pool);
+        let document = RawDocument::trusted(bson);
+        self.extractors.extract_terms(document, |index, taken| {
+            add(sorters, pool, (index, address), taken)
+        })
+    }
 }
 
-/// Extractors of a collection's indexes, in the order of the plan.
-pub(super) fn extractors(
-    collection: &PlannedCollection,
-    infer_types: InferTypes,
-) -> Result<ExtractorSet> {
-    let extractors = collection
-        .indexes
-        .iter()
-        .map(|index| extractor(index, infer_types));
-    Ok(ExtractorSet::new(extractors.collect::<Result<Vec<_>>>()?))
-}
-
-/// The extractor of one index.
-pub(super) fn extractor(index: &IndexDefinition, infer_types: InferTypes) -> Result<KeyExtractor> {
-    let filter = index
-        .filter
-        .as_ref()
-        .map(|text| Arc::new(Filter::parse(text, infer_types)) as Arc<dyn DocumentFilter>);
-    KeyExtractor::new(index, filter, |text| {
-        parse_rfc3339(text).map(|time| time.seconds)
-    })
+#[inline]
+fn add(
+    sorters: &mut [SortedIndex],
+    pool: &mut SortPool,
+    (index, address): (usize, DocumentAddress),
+    taken: Taken<'_>,
+) -> Result<()> {
+    match sorters.get_mut(index) {
+        Some(index) => index.add(pool, address, taken),
+        None => Ok(()),
+    }
 }

@@ -1,6 +1,6 @@
 //! `metadata.db` and `wal.log` of the staged directory, and reading them back.
 
-use super::indexes::{Built, BuiltCollection, BuiltIndex as BuiltTree};
+use super::indexes::{Built, BuiltCollection, BuiltTree};
 use super::plan::{Plan, PlannedCollection};
 use super::work::{STAGED_METADATA, STAGED_WAL, WorkDir};
 use crate::files::Dir;
@@ -89,27 +89,25 @@ fn records(
     for (index_id, (definition, index)) in (1..).zip(planned.indexes.iter().zip(&built.indexes)) {
         let tree = &index.tree;
         let summary = BuiltIndex {
-            root_page: tree.root,
-            entry_count: tree.entry_count,
-            order: tree.order,
-            text_totals: None,
+            root_page: tree.root(),
+            entry_count: tree.entry_count(),
+            order: tree.order(),
+            text_totals: tree.totals(),
         };
         let ids = (planned.id, index_id);
         indexes.push(IndexMetadata {
             record: IndexRecord::new(definition, ids, plan.instant_ns, plan.infer_types, summary),
-            statistics: statistics(index_id, index, plan.instant_ns),
+            statistics: statistics(index_id, tree, plan.instant_ns),
         });
     }
     (record, indexes)
 }
 
-fn statistics(index_id: u32, index: &BuiltTree, instant_ns: i64) -> StatisticsRecord {
+fn statistics(index_id: u32, tree: &BuiltTree, instant_ns: i64) -> StatisticsRecord {
     StatisticsRecord {
         index_id,
-        min_key: index.min_key.clone(),
-        max_key: index.max_key.clone(),
         last_updated_ns: instant_ns,
-        ..index.tree.statistics()
+        ..tree.statistics()
     }
 }
 

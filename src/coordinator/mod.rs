@@ -9,6 +9,7 @@ mod context;
 mod directories;
 mod dispatch;
 mod estimate;
+mod extract;
 mod indexes;
 mod interrupt;
 mod journal;

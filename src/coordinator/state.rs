@@ -4,11 +4,12 @@ use super::indexes::{Built, BuiltIndex};
 use super::plan::PlannedCollection;
 use super::status::Reached;
 use super::verify::VerifyProgress;
+use crate::index::TextTotals;
 use crate::index::sort::{MergePosition, PoolState};
 use crate::progress::Phase;
-use crate::v2::PageId;
 use crate::v2::btree::BulkPosition;
 use crate::v2::data_file::CollectionPages;
+use crate::v2::{DocumentAddress, PageId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::ops::AddAssign;
@@ -107,8 +108,40 @@ pub(super) struct CurrentCollection {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct KeyState {
     pub(super) pool: PoolState,
-    /// Documents whose value cannot be indexed, by collection and index, in plan order.
-    pub(super) unindexable: Vec<Vec<u64>>,
+    /// By collection and index, in plan order.
+    pub(super) counts: Vec<Vec<IndexCounts>>,
+}
+
+/// What is known of an index beside its keys. Absent in a checkpoint is what is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct IndexCounts {
+    /// Documents whose value cannot be indexed.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(super) unindexable: u64,
+    /// The first few of them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(super) first_unindexable: Vec<DocumentAddress>,
+    /// Of a text index.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(super) totals: TextTotals,
+}
+
+/// Documents that are named where many cannot be indexed.
+const NAMED_UNINDEXABLE: usize = 3;
+
+impl IndexCounts {
+    /// The value of the document at `address` cannot be indexed. Documents come in their order.
+    pub(super) fn add_unindexable(&mut self, address: DocumentAddress) {
+        self.unindexable += 1;
+        if self.first_unindexable.len() < NAMED_UNINDEXABLE {
+            self.first_unindexable.push(address);
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// The collections phase.
@@ -201,22 +234,18 @@ impl State {
                 }
             }
             Self::Indexes(state) => {
-                let entries = state
-                    .finished
-                    .iter()
-                    .map(|index| index.tree.entry_count)
-                    .sum::<u64>();
+                // An index counts as much as its collection has documents.
+                let collections = state.written.iter().zip(planned);
+                let indexes = collections.flat_map(|(written, planned)| {
+                    std::iter::repeat_n(written.tally.documents, planned.indexes.len())
+                });
+                let finished = indexes.clone().take(state.finished.len()).sum::<u64>();
                 let current = state.current.as_ref().map_or(0, |current| current.merged);
-                let indexes = state.written.iter().zip(planned);
                 Reached {
                     phase: Some(Phase::Indexes),
-                    documents: entries + current,
-                    bytes: entries + current,
-                    bytes_total: indexes
-                        .map(|(written, planned)| {
-                            written.tally.documents * planned.indexes.len() as u64
-                        })
-                        .sum(),
+                    documents: finished + current,
+                    bytes: finished + current,
+                    bytes_total: indexes.sum(),
                 }
             }
             Self::Verify { .. } => Reached {

@@ -19,7 +19,7 @@ pub(super) fn collections(plan: &Plan, built: &Built) -> Vec<CollectionReport> {
                 .zip(&built.indexes)
                 .map(|(definition, index)| IndexReport {
                     name: definition.name.clone(),
-                    entries: index.tree.entry_count,
+                    entries: index.tree.entry_count(),
                     unindexable: index.unindexable,
                 })
                 .collect(),
@@ -56,9 +56,12 @@ pub(super) fn warnings(planned: &[PlannedCollection], built: &Built) -> Vec<Warn
         );
         for (definition, index) in planned.indexes.iter().zip(&built.indexes) {
             if index.unindexable > 0 {
+                let more = index.unindexable > index.first_unindexable.len() as u64;
                 let sentence = format!(
-                    "{} documents have a value that the index cannot hold and are not in it",
-                    index.unindexable
+                    "{} documents have a value that the index cannot hold and are not in it: {}{}",
+                    index.unindexable,
+                    index.first_unindexable.join(", "),
+                    if more { ", …" } else { "" }
                 );
                 let place = place().in_index(&definition.name);
                 warnings.push(Warning::new(Code::UnindexableValues, sentence).at(place));

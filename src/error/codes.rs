@@ -104,10 +104,10 @@ codes! {
     402 DuplicateId Source "two documents of a collection have the same _id";
     // 05xx: indexes
     501 IndexDefinition Source "an index definition cannot be carried over";
-    502 IndexUnsupported Source "an index of a kind that is not built yet";
     503 DuplicateKey Source "two documents have the same key in a unique index";
     504 IndexTooLarge Source "an index definition does not fit its metadata page";
     505 SkipIndexUnknown Source "--skip-index names no index";
+    520 IndexMissing Usage "a v2 directory has no such index";
     // 06xx: version marker and format v2
     601 MarkerInvalid Source "the version marker does not parse";
     602 VersionUnknown Source "the version marker names an unknown version";

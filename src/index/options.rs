@@ -11,7 +11,9 @@
 
 use super::definition::{IndexDefinition, IndexKind};
 use crate::document::InferTypes;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::ops::AddAssign;
 
 /// Keys of the options that mean something to this tool, so that no `config` may hold them.
 pub const OWN_OPTIONS: [&str; 4] = [
@@ -22,12 +24,19 @@ pub const OWN_OPTIONS: [&str; 4] = [
 ];
 
 /// What ranking by BM25 needs to know of a whole text index.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextTotals {
     /// Documents with at least one of the fields as a string.
     pub documents: u64,
     /// Kept words of these documents.
     pub length: u64,
+}
+
+impl AddAssign for TextTotals {
+    fn add_assign(&mut self, other: Self) {
+        self.documents += other.documents;
+        self.length += other.length;
+    }
 }
 
 /// The values of `inferTypes`, as `--infer-types` takes them.

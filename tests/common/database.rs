@@ -3,6 +3,7 @@
 //! What an index must hold is worked out here from the documents, by plain loops, so that it does
 //! not depend on how entries were extracted, sorted and loaded.
 
+use super::special::{read_points, read_terms};
 use super::{bson as parse_ejson, ejson, names};
 use laura_migrate::document::bson::{self, RawDocument, RawValue};
 use laura_migrate::document::ejson::display_id;
@@ -14,7 +15,7 @@ use laura_migrate::index::key::{KeyBuffer, KeyValue, compare_stored, key_json};
 use laura_migrate::v1::wal::fresh_wal;
 use laura_migrate::v2::btree::{StoredKey, StoredKeyRef, TreeIds, TreeReader};
 use laura_migrate::v2::data_file::scan_documents;
-use laura_migrate::v2::metadata::{CollectionRecord, IndexRecord, MetadataReader};
+use laura_migrate::v2::metadata::{CollectionRecord, IndexRecord, IndexType, MetadataReader};
 use laura_migrate::v2::page_file::PageFileReader;
 use laura_migrate::v2::statistics::StatisticsRecord;
 use laura_migrate::v2::{ChecksumPolicy, DocumentAddress, PageId};
@@ -45,7 +46,8 @@ pub(crate) struct Collection {
 pub(crate) struct Index {
     pub(crate) record: IndexRecord,
     pub(crate) statistics: StatisticsRecord,
-    /// Key as JSON, and the document's `_id` as Extended JSON, in order.
+    /// Key as JSON, and the document's `_id` as Extended JSON, in order. Of a text index the term
+    /// and the `_id`s of its documents, of a geo index the point and the `_id`, by address.
     pub(crate) entries: Vec<(String, String)>,
 }
 
@@ -73,7 +75,20 @@ impl Database {
             let (documents, page_count) = read_documents(&data, &loaded.record, &mut pages);
             let indexes = loaded.indexes.into_iter().map(|index| {
                 let (record, statistics) = (index.record, index.statistics);
-                let entries = read_entries(&data, &record, &statistics, &documents);
+                let entries = match record.index_type {
+                    IndexType::Text => {
+                        let (entries, postings) =
+                            read_terms(&data, &record, &statistics, &documents);
+                        postings.into_iter().for_each(|page| pages.take(page, 1));
+                        entries
+                    }
+                    IndexType::Geo2d | IndexType::Geo2dSphere => {
+                        read_points(&data, &record, &statistics, &documents)
+                    }
+                    IndexType::Btree | IndexType::Hash => {
+                        read_entries(&data, &record, &statistics, &documents)
+                    }
+                };
                 pages.take_tree(&record, &statistics);
                 Index {
                     record,
@@ -150,7 +165,7 @@ impl Index {
     }
 }
 
-fn id_of(bson: &[u8]) -> String {
+pub(super) fn id_of(bson: &[u8]) -> String {
     let id = RawDocument::trusted(bson).get("_id");
     display_id(id.expect("a document without _id"))
 }
@@ -189,7 +204,7 @@ impl Pages {
     }
 }
 
-type Documents = BTreeMap<DocumentAddress, Vec<u8>>;
+pub(super) type Documents = BTreeMap<DocumentAddress, Vec<u8>>;
 
 fn read_documents(
     data: &PageFileReader,
@@ -315,19 +330,8 @@ fn expected_entries<'d>(
     documents: &'d Documents,
 ) -> BTreeMap<DocumentAddress, Vec<RawValue<'d>>> {
     let options = index.parsed_options().unwrap();
-    let filter = index.filter.as_ref().map(|text| {
-        let infer = infer_types_of(options.infer_types.as_deref().unwrap());
-        Filter::parse(text, infer.unwrap())
-    });
     let is_ttl = options.expire_after_seconds.is_some();
-    let entries = documents.iter().filter_map(|(address, bson)| {
-        let document = RawDocument::trusted(bson);
-        if !filter
-            .as_ref()
-            .is_none_or(|filter| filter.matches(document))
-        {
-            return None;
-        }
+    let entries = taken_by_filter(index, documents).filter_map(|(address, document)| {
         let values = index.fields.iter().map(|path| {
             let value = value_at(document, path)?;
             if is_ttl {
@@ -336,13 +340,33 @@ fn expected_entries<'d>(
             let is_scalar = !matches!(value, RawValue::Array(_) | RawValue::Document(_));
             is_scalar.then_some(value)
         });
-        Some((*address, values.collect::<Option<Vec<_>>>()?))
+        Some((address, values.collect::<Option<Vec<_>>>()?))
     });
     entries.collect()
 }
 
+/// The documents that a partial index may have; all for another.
+pub(super) fn taken_by_filter<'d>(
+    index: &IndexRecord,
+    documents: &'d Documents,
+) -> impl Iterator<Item = (DocumentAddress, RawDocument<'d>)> {
+    let options = index.parsed_options().unwrap();
+    let filter = index.filter.as_ref().map(|text| {
+        let infer = infer_types_of(options.infer_types.as_deref().unwrap());
+        Filter::parse(text, infer.unwrap())
+    });
+    let documents = documents.iter();
+    documents
+        .map(|(address, bson)| (*address, RawDocument::trusted(bson)))
+        .filter(move |(_, document)| {
+            filter
+                .as_ref()
+                .is_none_or(|filter| filter.matches(*document))
+        })
+}
+
 /// The literal top-level name first, then dotted traversal into nested documents.
-fn value_at<'d>(document: RawDocument<'d>, path: &str) -> Option<RawValue<'d>> {
+pub(super) fn value_at<'d>(document: RawDocument<'d>, path: &str) -> Option<RawValue<'d>> {
     if let Some(value) = document.get(path) {
         return Some(value);
     }

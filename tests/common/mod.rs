@@ -5,6 +5,7 @@
 
 mod database;
 mod log;
+mod special;
 
 pub(crate) use database::{Collection, Database};
 pub(crate) use log::Log;

@@ -362,7 +362,8 @@ impl Case {
     }
 }
 
-/// A directory with a write-ahead log, overflow documents, several indexes, and a user's own file.
+/// A directory with a write-ahead log, overflow documents, indexes of each kind, and a user's own
+/// file.
 fn prepare(directory: &Path) {
     let index = |name: &str, field: &str, unique: bool| {
         format!(r#"{{"name":"{name}","type":"btree","field_paths":["{field}"],"unique":{unique}}}"#)
@@ -372,19 +373,32 @@ fn prepare(directory: &Path) {
             .map(|number| {
                 let size = if number % 90 == 7 { 9_000 } else { number % 40 };
                 let text = "x".repeat(size);
-                format!(r#"{{"_id":"{name}{number}","fields":{{"n":{number},"t":"{text}"}}}}"#)
+                let words = format!("w{} w{} {text}", number % 7, number % 31);
+                let point = format!(r#"{{"coordinates":[{number},{}.5]}}"#, number % 50);
+                let fields = format!(r#""n":{number},"p":{point},"t":"{text}","w":"{words}""#);
+                format!(r#"{{"_id":"{name}{number}","fields":{{{fields}}}}}"#)
             })
             .collect();
         let (documents, indexes) = (documents.join(","), indexes.join(","));
         format!(r#"{{"name":"{name}","documents":[{documents}],"indexes":[{indexes}]}}"#)
     };
+    let points = r#"{"name":"p_2d","type":"geo","field_paths":["p"],"geo_type":"2d"}"#;
+    let words = r#"{"name":"w_text","type":"text","field_paths":["w","p"]}"#;
     let collections = [
         collection(
             "a",
             400,
             &[index("n_1", "n", true), index("t_1", "t", false)],
         ),
-        collection("b", 60, &[index("n_1", "n", false)]),
+        collection(
+            "b",
+            60,
+            &[
+                index("n_1", "n", false),
+                points.to_owned(),
+                words.to_owned(),
+            ],
+        ),
         collection("empty", 0, &[]),
     ];
     let snapshot = format!(

@@ -51,7 +51,7 @@ impl Writer<'_, '_> {
             self.write_wal_only(context, collection, &mut pages, next)?;
             let feeder = &mut self.feeder;
             let pages = pages.finish(&mut self.data, &mut |closed| feeder.page(closed))?;
-            self.feeder.end()?;
+            self.feeder.end(&mut self.data)?;
             self.state.written.push(WrittenCollection {
                 pages,
                 tally: self.tally,
@@ -84,7 +84,7 @@ impl Writer<'_, '_> {
 
     /// Makes everything up to the last closed page durable, and a checkpoint of it.
     fn checkpoint(&mut self, context: &mut Context<'_, '_>) -> Result<()> {
-        let keys = self.feeder.state()?;
+        let keys = self.feeder.state(&mut self.data)?;
         self.data.sync()?;
         if let Some(matched) = &mut self.matched {
             matched.sync()?;
@@ -283,6 +283,9 @@ impl Writer<'_, '_> {
                 tally: self.tally,
             };
             self.state.current = Some(CurrentCollection { written, next: at });
+            if self.feeder.is_waiting() {
+                self.feeder.flush(&mut self.data)?;
+            }
         }
         if bson.len() > MAX_SLOT_CONTENT {
             self.feeder.overflow(slot, RawDocument::trusted(bson))?;

@@ -1,14 +1,13 @@
 //! Data pages read back: checksums, slots, documents, and the keys that indexes must have.
 
-use super::{Block, EntrySum};
+use super::Block;
 use crate::coordinator::context::Sample;
+use crate::coordinator::extract::{Extractors, IndexSum};
 use crate::coordinator::indexes::Built;
-use crate::coordinator::keys::extractors;
 use crate::coordinator::plan::Plan;
 use crate::coordinator::state::Digest;
 use crate::document::bson::RawDocument;
 use crate::files::AlignedBuffer;
-use crate::index::extract::ExtractorSet;
 use crate::v2::data_file::DocumentReader;
 use crate::v2::page::{self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageError, PageType};
 use crate::v2::page_file::PageFileReader;
@@ -29,8 +28,8 @@ pub(super) struct CollectionSums {
     /// Overflow pages that are there, and those that slots point at: counts and sums of hashes.
     pub(super) overflow_pages: PageSum,
     pub(super) chain_pages: PageSum,
-    /// The keys that the documents have, for each index.
-    pub(super) keys: Vec<EntrySum>,
+    /// What the documents have for each index.
+    pub(super) indexes: Vec<IndexSum>,
 }
 
 /// Counts pages, and tells different ones apart.
@@ -57,7 +56,7 @@ pub(super) struct DataSums {
 impl DataSums {
     pub(super) fn new(plan: &Plan, sample: Sample) -> Self {
         let collections = plan.collections.iter().map(|collection| CollectionSums {
-            keys: vec![EntrySum::default(); collection.indexes.len()],
+            indexes: vec![IndexSum::default(); collection.indexes.len()],
             ..CollectionSums::default()
         });
         Self {
@@ -79,7 +78,7 @@ impl DataSums {
                 count: 0,
                 hashes: 0,
             },
-            keys: Vec::new(),
+            indexes: Vec::new(),
         };
         self.collections.get(position).unwrap_or(&NOTHING)
     }
@@ -106,7 +105,7 @@ impl DataSums {
                 sum.count += other.count;
                 sum.hashes = sum.hashes.wrapping_add(other.hashes);
             }
-            for (sum, other) in sum.keys.iter_mut().zip(other.keys) {
+            for (sum, other) in sum.indexes.iter_mut().zip(other.indexes) {
                 sum.merge(other);
             }
         }
@@ -122,7 +121,7 @@ pub(super) struct DataWorker<'p> {
     sums: DataSums,
     /// Position of the collection that `extractors` are for.
     current: Option<usize>,
-    extractors: ExtractorSet,
+    extractors: Extractors,
 }
 
 impl<'p> DataWorker<'p> {
@@ -140,7 +139,7 @@ impl<'p> DataWorker<'p> {
             sample,
             sums,
             current: None,
-            extractors: ExtractorSet::new([]),
+            extractors: Extractors::none(),
         }
     }
 
@@ -214,7 +213,7 @@ impl<'p> DataWorker<'p> {
             let collection = self.plan.collections.get(position);
             let collection = collection
                 .ok_or_else(|| Error::new(Code::Internal, "a collection that is not planned"))?;
-            self.extractors = extractors(collection, self.plan.infer_types)?;
+            self.extractors = Extractors::new(collection, self.plan.infer_types)?;
             self.current = Some(position);
         }
         Ok(())
@@ -259,12 +258,9 @@ impl<'p> DataWorker<'p> {
             if !self.sample.is_partial() || self.sample.chooses(document) {
                 sums.digest += xxh3_128(bson);
             }
-            let keys = &mut sums.keys;
-            self.extractors.extract_stored(document, |index, key| {
-                if let Some(sum) = keys.get_mut(index) {
-                    sum.add(key, address);
-                }
-            });
+            let collection_id = u32::try_from(position + 1).unwrap_or(u32::MAX);
+            self.extractors
+                .sum_up(document, (collection_id, address), &mut sums.indexes);
         }
         Ok(())
     }

@@ -18,22 +18,21 @@ use super::context::Context;
 use super::indexes::Built;
 use super::metadata;
 use super::plan::Plan;
-use super::state::Digest;
 use super::work::{STAGED_DATA, WorkDir};
 use crate::files::{AlignedBuffer, DirectFile, InputFile};
-use crate::index::key::StoredKeyRef;
+use crate::index::EntrySum;
 use crate::options::Verification;
 use crate::progress::{Phase, Totals};
+use crate::v2::PageId;
 use crate::v2::page::{ChecksumPolicy, PAGE_SIZE};
 use crate::v2::page_file::{PageFileReader, page_offset};
-use crate::v2::{DocumentAddress, PageId};
 use crate::{Code, Error, Place, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use data::{DataSums, DataWorker};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
-use trees::TreeThread;
-use xxhash_rust::xxh3::{Xxh3, xxh3_128_with_seed};
+use trees::{TreeSources, TreeThread};
+use xxhash_rust::xxh3::Xxh3;
 
 /// Pages that are read at once.
 const PAGES: u32 = 128;
@@ -48,32 +47,6 @@ const MOST_JOBS: usize = 16;
 struct Block {
     first: PageId,
     bytes: AlignedBuffer,
-}
-
-/// Entries of an index, or the keys that its documents have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct EntrySum {
-    count: u64,
-    hashes: Digest,
-}
-
-impl EntrySum {
-    /// Adds an entry. The seed has everything but the key's bytes, so that no two entries are
-    /// hashed alike: page 32 bits, slot 16, key type 8, and whether the key was cut.
-    #[inline]
-    fn add(&mut self, key: StoredKeyRef<'_>, address: DocumentAddress) {
-        let seed = u64::from(address.page.0)
-            | u64::from(address.slot.0) << 32
-            | u64::from(key.key_type) << 48
-            | u64::from(key.truncated) << 56;
-        self.hashes += xxh3_128_with_seed(key.bytes, seed);
-        self.count += 1;
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.count += other.count;
-        self.hashes += other.hashes;
-    }
 }
 
 /// How far the phase has got, for a checkpoint.
@@ -204,7 +177,7 @@ fn tree_ends(built: &Built) -> impl Iterator<Item = u32> {
         .iter()
         .flat_map(|collection| &collection.indexes);
     indexes.scan(first_tree_page(built).0, |end, index| {
-        *end = end.saturating_add(index.tree.page_count);
+        *end = end.saturating_add(index.tree.page_count());
         Some(*end)
     })
 }
@@ -254,7 +227,8 @@ fn check_trees(
     let (sender, checked) = bounded::<Block>(BLOCKS);
     let (recycle, empty) = bounded::<AlignedBuffer>(BLOCKS);
     let finished = Arc::new(Mutex::new(std::mem::take(&mut verified.trees)));
-    let trees = TreeThread::new(plan, built, blocks.file.file(), Arc::clone(&finished))?;
+    let sources = TreeSources::new(plan, blocks.file.file())?;
+    let trees = TreeThread::new(plan, built, &sources, Arc::clone(&finished))?;
     let so_far = || {
         finished
             .lock()
@@ -414,16 +388,24 @@ fn compare(plan: &Plan, built: &Built, file: &InputFile, verified: &VerifyProgre
             let sentence = "overflow pages and the documents that need them do not match";
             return Err(in_collection(different(file, sentence)));
         }
-        for ((index, keys), entries) in planned.indexes.iter().zip(&found.keys).zip(trees.by_ref())
-        {
-            if keys != entries {
-                let sentence = format!(
+        let indexes = planned.indexes.iter().zip(&built.indexes);
+        for (((index, built), sum), entries) in indexes.zip(&found.indexes).zip(trees.by_ref()) {
+            let sentence = if sum.entries != *entries {
+                format!(
                     "the index has {} entries, its documents have {} keys, and they do not match",
-                    entries.count, keys.count
-                );
-                let error = in_collection(different(file, sentence));
-                return Err(error.map_place(|place| place.in_index(&index.name)));
-            }
+                    entries.count, sum.entries.count
+                )
+            } else if built
+                .tree
+                .totals()
+                .is_some_and(|totals| totals != sum.totals)
+            {
+                "the index's totalDocs and totalLength are not those of its documents".to_owned()
+            } else {
+                continue;
+            };
+            let error = in_collection(different(file, sentence));
+            return Err(error.map_place(|place| place.in_index(&index.name)));
         }
     }
     Ok(())

@@ -1,13 +1,16 @@
 //! Index pages read back: structure, order, uniqueness, and all entries.
 
-use super::{Block, EntrySum, different};
-use crate::coordinator::indexes::{Built, BuiltIndex, StagedKeys};
-use crate::coordinator::keys::extractor;
+use super::{Block, different};
+use crate::coordinator::extract::{key_extractor, text_extractor};
+use crate::coordinator::indexes::{Built, BuiltIndex, BuiltTree, StagedKeys};
 use crate::coordinator::plan::{Plan, PlannedCollection};
 use crate::files::AlignedBuffer;
 use crate::files::InputFile;
+use crate::index::geo::GeoIndexChecker;
 use crate::index::key::{KeyBuffer, StoredOrder};
 use crate::index::sort::FullKeys;
+use crate::index::text::{StoredLongTerms, TextIndexChecker};
+use crate::index::{EntrySum, IndexKind, key_hash};
 use crate::v2::btree::{LeafEntry, StoredKeyRef, TreeChecker, TreeIds, TreeVisitor, Values};
 use crate::v2::page::{self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageType};
 use crate::v2::page_file::PageFileReader;
@@ -16,6 +19,42 @@ use crate::{Code, Error, Place, Result};
 use crossbeam_channel::{Receiver, Sender};
 use std::cmp::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// What text indexes are checked against beside their own pages as they come: the staged file
+/// again, for the postings of each term and for long terms.
+pub(super) struct TreeSources<'p> {
+    file: &'p InputFile,
+    pages: PageFileReader,
+    /// By collection and index, in plan order; `None` for other indexes.
+    long_terms: Vec<Vec<Option<StoredLongTerms>>>,
+}
+
+impl<'p> TreeSources<'p> {
+    pub(super) fn new(plan: &Plan, file: &'p InputFile) -> Result<Self> {
+        let pages = PageFileReader::open(file.clone(), ChecksumPolicy::Required)?;
+        let long_terms = plan.collections.iter().map(|collection| {
+            let indexes = collection.indexes.iter().map(|index| match index.kind {
+                IndexKind::Text => {
+                    let extractor = text_extractor(index, plan.infer_types)?;
+                    Ok(Some(StoredLongTerms::new(pages.clone(), extractor)))
+                }
+                _ => Ok(None),
+            });
+            indexes.collect()
+        });
+        Ok(Self {
+            file,
+            long_terms: long_terms.collect::<Result<_>>()?,
+            pages,
+        })
+    }
+
+    fn long_terms(&self, collection: usize, index: usize) -> Result<&StoredLongTerms> {
+        let found = self.long_terms.get(collection);
+        let found = found.and_then(|indexes| indexes.get(index)?.as_ref());
+        found.ok_or_else(|| Error::new(Code::Internal, "a text index that is not planned"))
+    }
+}
 
 /// Checks all trees, one after the other, on a thread of its own.
 pub(super) struct TreeThread<'p> {
@@ -34,9 +73,14 @@ struct Tree<'p> {
     /// Position in the collection's indexes.
     number: usize,
     end: PageId,
-    checker: TreeChecker,
-    entries: Entries,
+    checker: Checker<'p>,
     built: &'p BuiltIndex,
+}
+
+enum Checker<'p> {
+    Keys(Box<(TreeChecker, Entries)>),
+    Terms(Box<TextIndexChecker<'p, PageFileReader>>),
+    Points(Box<GeoIndexChecker>),
 }
 
 impl<'p> TreeThread<'p> {
@@ -44,35 +88,21 @@ impl<'p> TreeThread<'p> {
     pub(super) fn new(
         plan: &'p Plan,
         built: &'p Built,
-        file: &'p InputFile,
+        sources: &'p TreeSources<'p>,
         finished: Arc<Mutex<Vec<EntrySum>>>,
     ) -> Result<Self> {
         let mut trees = Vec::new();
         let mut next = super::first_tree_page(built);
-        for (planned, built) in plan.collections.iter().zip(&built.collections) {
-            for (number, (definition, index)) in
-                planned.indexes.iter().zip(&built.indexes).enumerate()
-            {
-                let ids = TreeIds {
-                    index_id: u32::try_from(number + 1).unwrap_or(u32::MAX),
-                    collection_id: planned.id,
-                };
-                next = PageId(next.0 + index.tree.page_count);
-                let reader = PageFileReader::open(file.clone(), ChecksumPolicy::Required)?;
+        let collections = plan.collections.iter().zip(&built.collections);
+        for (position, (planned, built)) in collections.enumerate() {
+            for (number, index) in built.indexes.iter().enumerate() {
+                let place = (position, number, next);
+                next = PageId(next.0.saturating_add(index.tree.page_count()));
                 trees.push(Tree {
                     collection: planned,
                     number,
                     end: next,
-                    checker: TreeChecker::new(index.tree.shape(), ids, Values::Addresses)?,
-                    entries: Entries {
-                        collection_id: planned.id,
-                        keys: StagedKeys {
-                            reader,
-                            extractor: extractor(definition, plan.infer_types)?,
-                        },
-                        sum: EntrySum::default(),
-                        order: StoredOrder::default(),
-                    },
+                    checker: Checker::new(plan, planned, index, sources, place)?,
                     built: index,
                 });
             }
@@ -84,7 +114,7 @@ impl<'p> TreeThread<'p> {
         let passed = trees.drain(..passed.min(trees.len())).next_back();
         let next = passed.map_or(super::first_tree_page(built), |tree| tree.end);
         Ok(Self {
-            file,
+            file: sources.file,
             trees: trees.into_iter(),
             current: None,
             finished,
@@ -121,9 +151,12 @@ impl<'p> TreeThread<'p> {
         };
         page::verify(bytes, id, PageType::Index, ChecksumPolicy::Required)
             .map_err(|error| error.at(self.file.path(), id))?;
-        tree.checker
-            .page(id, bytes, &mut tree.entries)
-            .map_err(|error| error.map_place(|place| tree.place(place, self.file)))
+        let checked = match &mut tree.checker {
+            Checker::Keys(keys) => keys.0.page(id, bytes, &mut keys.1),
+            Checker::Terms(terms) => terms.page(id, bytes),
+            Checker::Points(points) => points.page(id, bytes),
+        };
+        checked.map_err(|error| error.map_place(|place| tree.place(place, self.file)))
     }
 
     /// Ends trees whose pages have all come, until the one that has page `id`; without it, all.
@@ -134,8 +167,7 @@ impl<'p> TreeThread<'p> {
                 _ => {}
             }
             if let Some(tree) = self.current.take() {
-                let sum = tree.entries.sum;
-                tree.finish(self.file)?;
+                let sum = tree.finish(self.file)?;
                 self.finished
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -161,20 +193,76 @@ impl Tree<'_> {
             .in_index(index.map_or("", |index| index.name.as_str()))
     }
 
-    fn finish(self, file: &InputFile) -> Result<()> {
+    /// Gives the sum of its entries.
+    fn finish(self, file: &InputFile) -> Result<EntrySum> {
         let place = self.place(Place::default(), file);
-        let found = self
+        let (is_equal, sum) = self
             .checker
-            .finish()
+            .finish(&self.built.tree)
             .map_err(|error| error.at(place.clone()))?;
-        // The checker has compared what metadata holds; here is the rest of what was built.
-        let built = &self.built.tree;
-        if (found.key_bytes_total, &found.min_key, &found.max_key)
-            != (built.key_bytes_total, &built.min_key, &built.max_key)
-        {
-            return Err(different(file, "the tree is not the one that was built").at(place));
+        if is_equal {
+            return Ok(sum);
         }
-        Ok(())
+        Err(different(file, "the tree is not the one that was built").at(place))
+    }
+}
+
+impl<'p> Checker<'p> {
+    /// For the index at a position of a collection at a position, whose pages begin at the last
+    /// part of `place`.
+    fn new(
+        plan: &Plan,
+        planned: &PlannedCollection,
+        index: &BuiltIndex,
+        sources: &'p TreeSources<'p>,
+        (collection, number, first_page): (usize, usize, PageId),
+    ) -> Result<Self> {
+        let ids = TreeIds {
+            index_id: u32::try_from(number + 1).unwrap_or(u32::MAX),
+            collection_id: planned.id,
+        };
+        let missing = || Error::new(Code::Internal, "an index that is not planned");
+        Ok(match &index.tree {
+            BuiltTree::Keys { tree, .. } => {
+                let definition = planned.indexes.get(number).ok_or_else(missing)?;
+                let checker = TreeChecker::new(tree.shape(), ids, Values::Addresses)?;
+                let keys = StagedKeys {
+                    reader: sources.pages.clone(),
+                    extractor: key_extractor(definition, plan.infer_types)?,
+                };
+                Self::Keys(Box::new((checker, Entries::new(planned.id, keys))))
+            }
+            BuiltTree::Terms { index, .. } => {
+                let (pages, shape) = (&sources.pages, index.tree.shape());
+                let long_terms = sources.long_terms(collection, number)?;
+                let checker = TextIndexChecker::new(first_page, shape, ids, pages, long_terms)?;
+                Self::Terms(Box::new(checker))
+            }
+            BuiltTree::Points(tree) => Self::Points(Box::new(GeoIndexChecker::new(*tree, ids))),
+        })
+    }
+
+    /// Ends the check: whether what was found is what was built, and the sum of the entries.
+    fn finish(self, built: &BuiltTree) -> Result<(bool, EntrySum)> {
+        Ok(match (self, built) {
+            (Self::Keys(keys), BuiltTree::Keys { tree, .. }) => {
+                let (checker, entries) = *keys;
+                // The checker has compared what metadata holds; here is the rest.
+                let found = checker.finish()?;
+                let is_equal = (found.key_bytes_total, &found.min_key, &found.max_key)
+                    == (tree.key_bytes_total, &tree.min_key, &tree.max_key);
+                (is_equal, entries.sum)
+            }
+            (Self::Terms(checker), BuiltTree::Terms { index, .. }) => {
+                let (found, sum) = checker.finish()?;
+                (found == *index, sum)
+            }
+            (Self::Points(checker), BuiltTree::Points(tree)) => {
+                let (found, sum) = checker.finish()?;
+                (found == *tree, sum)
+            }
+            _ => (false, EntrySum::default()),
+        })
     }
 }
 
@@ -187,6 +275,15 @@ struct Entries {
 }
 
 impl Entries {
+    fn new(collection_id: u32, keys: StagedKeys) -> Self {
+        Self {
+            collection_id,
+            keys,
+            sum: EntrySum::default(),
+            order: StoredOrder::default(),
+        }
+    }
+
     #[inline]
     fn address(&self, entry: LeafEntry<'_>) -> Result<DocumentAddress> {
         match DocumentAddress::decode(entry.value) {
@@ -221,7 +318,7 @@ impl TreeVisitor for Entries {
     #[inline]
     fn entry(&mut self, entry: LeafEntry<'_>) -> Result<()> {
         let address = self.address(entry)?;
-        self.sum.add(entry.key, address);
+        self.sum.add(key_hash(entry.key, address));
         Ok(())
     }
 }

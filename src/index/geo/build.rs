@@ -9,12 +9,16 @@
 //! output. Only the sort by x of the points is the caller's.
 
 use super::record::{Item, Items, PointKey, node_address};
-use crate::index::key::KeyBuffer;
-use crate::index::sort::{FullKeys, Merge, SortPool, SorterId};
-use crate::v2::DocumentAddress;
+use crate::index::sort::{Merge, NoFullKeys, SortPool, SorterId};
 use crate::v2::btree::{PageSink, TreeIds};
 use crate::v2::rtree::{NodeWriter, RTreeSummary, WrittenNode, capacity};
 use crate::{Code, Error, Result};
+
+/// Points or nodes between two pauses.
+const ITEMS_AT_ONCE: u64 = 4096;
+
+/// Takes how many points or nodes were passed on.
+type Pause<'p> = dyn FnMut(u64) -> Result<()> + 'p;
 
 /// Writes a geo index.
 pub struct GeoIndexBuilder<S> {
@@ -39,15 +43,19 @@ impl<S: PageSink> GeoIndexBuilder<S> {
     }
 
     /// Writes the tree of the points in a sorter, all of whose keys were made by [`PointKey`];
-    /// `count` is how many were pushed. The pool gets further sorters, which are empty afterwards.
+    /// `count` is how many were pushed. The pool gets further sorters, which are empty afterwards:
+    /// [`SortPool::truncate`] removes them. `pause` is called every now and then, with how many
+    /// points or nodes were passed on since; each is twice.
     ///
     /// # Errors
-    /// Sorting fails or a page cannot be written; [`Code::Internal`] if the count is wrong.
+    /// Sorting fails or a page cannot be written; [`Code::Internal`] if the count is wrong; those
+    /// of `pause`, which end the build.
     pub fn finish(
         mut self,
         pool: &mut SortPool,
         points: SorterId,
         count: u64,
+        mut pause: impl FnMut(u64) -> Result<()>,
     ) -> Result<RTreeSummary> {
         let first_page = self.sink.next_page();
         let (mut sorter, mut count) = (points, count);
@@ -55,9 +63,9 @@ impl<S: PageSink> GeoIndexBuilder<S> {
         let mut items = Items::Points;
         let mut level = 0;
         while count > 0 {
-            let tiled = self.tile(pool, sorter, count, (items, level))?;
+            let tiled = self.tile(pool, sorter, count, (items, level), &mut pause)?;
             sorter = pool.add_index();
-            let nodes = self.write_level(pool, (tiled, sorter), (items, level))?;
+            let nodes = self.write_level(pool, (tiled, sorter), (items, level), &mut pause)?;
             self.count_level(level, nodes.count)?;
             if let (1, Some(root)) = (nodes.count, nodes.last) {
                 self.summary.first_page = first_page;
@@ -80,13 +88,14 @@ impl<S: PageSink> GeoIndexBuilder<S> {
         by_x: SorterId,
         count: u64,
         (items, level): (Items, u8),
+        pause: &mut Pause<'_>,
     ) -> Result<SorterId> {
         let most = capacity(level) as u64;
         let per_slice = square_root(count.div_ceil(most)) * most;
         let tiled = pool.add_index();
         let mut merge = pool.merge(by_x, &NoFullKeys)?;
         let mut seen = 0;
-        for_each(&mut merge, items, |item| {
+        for_each(&mut merge, items, pause, |item| {
             let slice = u32::try_from(seen / per_slice).unwrap_or(u32::MAX);
             seen += 1;
             pool.push(tiled, self.key.set_slice(slice, item), item.address)
@@ -104,6 +113,7 @@ impl<S: PageSink> GeoIndexBuilder<S> {
         pool: &mut SortPool,
         (tiled, above): (SorterId, SorterId),
         (items, level): (Items, u8),
+        pause: &mut Pause<'_>,
     ) -> Result<Nodes> {
         let mut merge = pool.merge(tiled, &NoFullKeys)?;
         let mut writer = NodeWriter::new(&mut self.sink, self.ids, level);
@@ -115,7 +125,7 @@ impl<S: PageSink> GeoIndexBuilder<S> {
             nodes.last = Some(node);
             pool.push(above, key.set_node(node.bounds), node_address(node.page))
         };
-        for_each(&mut merge, items, |item| {
+        for_each(&mut merge, items, pause, |item| {
             let full = writer.push(&item.entry(items, self.ids.collection_id))?;
             full.map_or(Ok(()), &mut written)
         })?;
@@ -146,29 +156,26 @@ struct Nodes {
 fn for_each(
     merge: &mut Merge<'_>,
     items: Items,
+    pause: &mut Pause<'_>,
     mut each: impl FnMut(&Item<'_>) -> Result<()>,
 ) -> Result<()> {
+    let mut count = 0_u64;
     while let Some(entry) = merge.next()? {
         let item = Item::parse(&entry, items).ok_or_else(|| {
             let sentence = "a sorted entry of a geo index is no point";
             Error::new(Code::Internal, sentence)
         })?;
         each(&item)?;
+        count += 1;
+        if count.is_multiple_of(ITEMS_AT_ONCE) {
+            pause(ITEMS_AT_ONCE)?;
+        }
     }
-    Ok(())
+    pause(count % ITEMS_AT_ONCE)
 }
 
 /// Rounded up.
 fn square_root(value: u64) -> u64 {
     let root = value.isqrt();
     root + u64::from(root * root < value)
-}
-
-/// Keys of a few bytes are never cut.
-struct NoFullKeys;
-
-impl FullKeys for NoFullKeys {
-    fn full_key(&self, _: DocumentAddress, _: &mut KeyBuffer) -> Result<()> {
-        Err(Error::new(Code::Internal, "the key of a point was cut"))
-    }
 }

@@ -243,7 +243,9 @@ impl Scatter {
         let mut pages = Pages::starting_at(3);
         let builder = GeoIndexBuilder::new(&mut pages, IDS);
         let count = self.0.len() as u64;
-        let summary = builder.finish(&mut pool, sorter, count).unwrap();
+        let summary = builder
+            .finish(&mut pool, sorter, count, |_| Ok(()))
+            .unwrap();
         (pages, summary)
     }
 

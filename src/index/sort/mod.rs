@@ -22,7 +22,7 @@ mod tests;
 
 pub use batch::KeyBatch;
 pub use merge::{Merge, MergePosition, SortedEntry};
-pub use pool::{PoolState, SortPool, SorterId, SorterState};
+pub use pool::{Covered, PoolState, SortPool, SorterId, SorterState};
 pub use run::Run;
 pub use spill::SpillFile;
 
@@ -38,6 +38,17 @@ pub trait FullKeys {
     /// # Errors
     /// The document cannot be read, or has no key any more.
     fn full_key(&self, address: DocumentAddress, key: &mut KeyBuffer) -> Result<()>;
+}
+
+/// For sorters none of whose keys is ever cut: those of terms and points.
+#[derive(Clone, Copy, Debug)]
+pub struct NoFullKeys;
+
+impl FullKeys for NoFullKeys {
+    fn full_key(&self, _: DocumentAddress, _: &mut KeyBuffer) -> Result<()> {
+        let sentence = "a key was cut that never is so long";
+        Err(Error::new(Code::Internal, sentence))
+    }
 }
 
 fn damaged_record(error: KeyError) -> Error {

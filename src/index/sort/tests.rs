@@ -251,7 +251,11 @@ fn an_interrupted_sort_continues_after_what_its_runs_cover() {
         pool.push(ids[0], &key, address(number)).unwrap();
         pool.pass(ids[1], address(number)).unwrap();
     }
-    assert_eq!(pool.covered(ids[1]), Some(address(22_221)));
+    let passed = Covered {
+        address: address(22_221),
+        keys: 0,
+    };
+    assert_eq!(pool.covered(ids[1]), Some(passed));
     pool.sync().unwrap();
     let state = pool.state();
     // What comes after the state was taken is lost.
@@ -260,11 +264,55 @@ fn an_interrupted_sort_continues_after_what_its_runs_cover() {
     drop(pool);
     let spill = spill_in(&directory, state.spill_bytes);
     let mut pool = SortPool::restore(MIB / 2, spill, state).unwrap();
-    let covered = number(pool.covered(ids[0]).unwrap());
+    let covered = number(pool.covered(ids[0]).unwrap().address);
     assert!((5_000..22_222).contains(&covered));
     documents.push(&mut pool, ids[0], covered + 1);
     let mut merge = pool.merge(ids[0], &documents).unwrap();
     assert!(documents.drain(&mut merge) == documents.expected());
+}
+
+/// A spill can come in the middle of a document's keys, and then a state be taken.
+#[test]
+fn documents_of_many_keys_are_continued_within() {
+    let keys = emails(30_000, 9);
+    let mut expected: Vec<(Vec<u8>, DocumentAddress)> = Vec::new();
+    let each = |number: usize| (address(number / 70), u32::try_from(number % 70).unwrap());
+    let mut key = KeyBuffer::new();
+    for (number, bytes) in keys.iter().enumerate() {
+        key.set_term(bytes, b"");
+        expected.push((key.normal().to_vec(), each(number).0));
+    }
+    expected.sort();
+    for cut in [17_000, 17_777, 20_001, 23_456, 29_999] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut pool = SortPool::new(MIB / 4, spill_in(&directory, 0));
+        let id = pool.add_index();
+        for (number, bytes) in keys.iter().enumerate().take(cut) {
+            key.set_term(bytes, b"");
+            pool.push(id, &key, each(number).0).unwrap();
+        }
+        pool.sync().unwrap();
+        let state = pool.state();
+        assert!(!pool.runs(id).is_empty());
+        drop(pool);
+        let spill = spill_in(&directory, state.spill_bytes);
+        let mut pool = SortPool::restore(MIB / 4, spill, state).unwrap();
+        for (number, bytes) in keys.iter().enumerate() {
+            let (address, before) = each(number);
+            let is_known = |covered: Covered| covered.has(address, before);
+            if !pool.covered(id).is_some_and(is_known) {
+                key.set_term(bytes, b"");
+                pool.push(id, &key, address).unwrap();
+            }
+        }
+        assert_eq!(pool.entries(id), 30_000);
+        let mut merge = pool.merge(id, &NoFullKeys).unwrap();
+        let mut found = Vec::new();
+        while let Some(entry) = merge.next().unwrap() {
+            found.push((entry.normal.to_vec(), entry.address));
+        }
+        assert!(found == expected, "cut at {cut}");
+    }
 }
 
 #[test]

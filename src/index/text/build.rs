@@ -17,10 +17,14 @@ use crate::v2::PageId;
 use crate::v2::btree::{BulkLoader, PageSink, StoredKey, TreeIds, TreeSummary};
 use crate::v2::postings::{PostingBuilder, PostingRun, TermHead};
 use crate::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
+/// Terms of the tree between two pauses.
+const TERMS_AT_ONCE: u64 = 4096;
+
 /// A text index that was built.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextIndexSummary {
     /// The posting pages, which come first.
     pub postings: PostingRun,
@@ -153,11 +157,11 @@ impl<'a, S: PageSink> TextIndexBuilder<'a, S> {
         })
     }
 
-    /// Writes the last posting page and the tree.
+    /// Writes the last posting page and the tree. `pause` is called every now and then.
     ///
     /// # Errors
-    /// A page or a spill cannot be written or read back.
-    pub fn finish(mut self) -> Result<TextIndexSummary> {
+    /// A page or a spill cannot be written or read back; those of `pause`, which end the build.
+    pub fn finish(mut self, mut pause: impl FnMut() -> Result<()>) -> Result<TextIndexSummary> {
         self.end_term()?;
         self.settle()?;
         let (sink, postings) = self.postings.finish()?;
@@ -165,8 +169,13 @@ impl<'a, S: PageSink> TextIndexBuilder<'a, S> {
         let mut loader = BulkLoader::new(sink, self.ids, self.spill_limit, files);
         let mut terms = self.terms.into_reader()?;
         let mut key = StoredKey::default();
+        let mut count = 0_u64;
         while let Some(head) = terms.next(&mut key)? {
             loader.push(key.borrow(), &head.encode(), false)?;
+            count += 1;
+            if count.is_multiple_of(TERMS_AT_ONCE) {
+                pause()?;
+            }
         }
         let tree = loader.finish()?;
         Ok(TextIndexSummary { postings, tree })

@@ -16,6 +16,7 @@ mod record;
 mod search;
 mod spill;
 mod stemmer;
+mod stored;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -29,5 +30,6 @@ pub use extract::TextExtractor;
 pub use record::TermKey;
 pub use search::TextReader;
 pub use stemmer::stem;
+pub use stored::StoredLongTerms;
 pub use terms::{DocumentTerms, Term};
 pub use whole::{LongTerms, NoLongTerms};

@@ -12,7 +12,7 @@ use crate::{Code, Error, Result};
 use std::collections::HashMap;
 
 /// Reads the long terms of documents again.
-pub trait LongTerms {
+pub trait LongTerms: Sync {
     /// Puts all terms over 990 bytes of the document at `address` into `terms`, each once, in the
     /// order of their bytes: [`TextExtractor::long_terms`](super::TextExtractor::long_terms).
     ///

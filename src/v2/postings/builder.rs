@@ -10,7 +10,7 @@ use crate::v2::{PageId, SlotNumber};
 use crate::{Code, Error, Result};
 
 /// The posting pages of one index.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PostingRun {
     /// The first page, 0 if there is none.
     pub first_page: PageId,

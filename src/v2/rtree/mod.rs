@@ -69,7 +69,7 @@ const fn entry_bytes(level: u8) -> usize {
 }
 
 /// What a build has written, the metadata says, or a check has found.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RTreeSummary {
     /// The root's page, 0 for an empty tree; the last page of the tree.
     pub root: PageId,

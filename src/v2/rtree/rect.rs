@@ -4,7 +4,8 @@ use super::RECT_BYTES;
 use crate::bytes::get_f32;
 
 /// A rectangle with its border; of finite or infinite bounds, never NaN.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(into = "[u8; RECT_BYTES]", try_from = "[u8; RECT_BYTES]")]
 pub struct Rect {
     /// Least x.
     pub min_x: f32,
@@ -14,6 +15,21 @@ pub struct Rect {
     pub max_x: f32,
     /// Greatest y.
     pub max_y: f32,
+}
+
+// As bytes, since JSON has no infinity.
+impl From<Rect> for [u8; RECT_BYTES] {
+    fn from(rect: Rect) -> Self {
+        rect.encode()
+    }
+}
+
+impl TryFrom<[u8; RECT_BYTES]> for Rect {
+    type Error = &'static str;
+
+    fn try_from(bytes: [u8; RECT_BYTES]) -> Result<Self, Self::Error> {
+        Self::decode(&bytes).ok_or("bounds that no node has")
+    }
 }
 
 /// The nearest 32-bit floats at or below, and at or above.

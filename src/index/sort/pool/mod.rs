@@ -19,13 +19,41 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[serde(transparent)]
 pub struct SorterId(pub u32);
 
+/// A place in the sequence of keys that a sorter is given. A spill can come between two keys of
+/// one document, of which a text index takes many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Covered {
+    /// All keys of the documents before this one.
+    pub address: DocumentAddress,
+    /// And so many of this one's.
+    pub keys: u32,
+}
+
+impl Covered {
+    /// True if the key of a document that has `before` keys before it lies within.
+    #[must_use]
+    pub fn has(self, address: DocumentAddress, before: u32) -> bool {
+        address < self.address || (address == self.address && before < self.keys)
+    }
+
+    /// The place behind one more key of the document at `address`.
+    #[inline]
+    fn after(last: Option<Self>, address: DocumentAddress) -> Self {
+        let keys = match last {
+            Some(last) if last.address == address => last.keys.saturating_add(1),
+            _ => 1,
+        };
+        Self { address, keys }
+    }
+}
+
 /// What of a sorter is in the spill file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SorterState {
     /// Its runs.
     pub runs: Vec<Run>,
-    /// The keys of all documents up to here, inclusive, are in the runs; `None` if nothing is.
-    pub covered: Option<DocumentAddress>,
+    /// The keys up to here are in the runs; `None` if nothing is.
+    pub covered: Option<Covered>,
 }
 
 /// What of a pool is in the spill file: enough to continue, once the keys of later documents have
@@ -42,8 +70,8 @@ pub struct PoolState {
 struct Sorter {
     arena: Arena,
     stored: SorterState,
-    /// The last document that was pushed or passed over.
-    last: Option<DocumentAddress>,
+    /// The last key that was pushed, or document that was passed over.
+    last: Option<Covered>,
 }
 
 /// Memory of the budget that is with a merge; it comes back when the merge ends.
@@ -93,8 +121,8 @@ impl SortPool {
         }
     }
 
-    /// A pool as it was when `state` was taken. Of each sorter, the keys of the documents after
-    /// [`Self::covered`] have to be pushed again, and only those.
+    /// A pool as it was when `state` was taken. Of each sorter, the keys behind [`Self::covered`]
+    /// have to be pushed again, and only those.
     ///
     /// # Errors
     /// [`Code::Internal`] if the runs do not lie in the spill file.
@@ -172,10 +200,27 @@ impl SortPool {
         }
     }
 
-    /// The address up to which, inclusive, the runs hold every key of the sorter.
+    /// Up to where the runs hold every key of the sorter.
     #[must_use]
-    pub fn covered(&self, id: SorterId) -> Option<DocumentAddress> {
+    pub fn covered(&self, id: SorterId) -> Option<Covered> {
         self.sorters.get(position(id))?.covered()
+    }
+
+    /// Keys that a sorter was given: those in memory and in its runs.
+    #[must_use]
+    pub fn entries(&self, id: SorterId) -> u64 {
+        let in_memory = self.sorters.get(position(id));
+        let in_memory = in_memory.map_or(0, |sorter| sorter.arena.entries() as u64);
+        let runs = self.runs(id).iter().map(|run| run.entries);
+        runs.fold(in_memory, u64::saturating_add)
+    }
+
+    /// Removes all sorters but the first `count`: those that building an index has added.
+    pub fn truncate(&mut self, count: usize) {
+        for sorter in self.sorters.drain(count.min(self.sorters.len())..) {
+            self.arena_bytes -= sorter.arena.capacity();
+        }
+        self.count_entries();
     }
 
     fn sorter(&mut self, id: SorterId) -> Result<&mut Sorter> {
@@ -209,7 +254,10 @@ impl SortPool {
     /// # Errors
     /// No such sorter.
     pub fn pass(&mut self, id: SorterId, address: DocumentAddress) -> Result<()> {
-        self.sorter(id)?.last = Some(address);
+        let last = &mut self.sorter(id)?.last;
+        if last.is_none_or(|last| last.address != address) {
+            *last = Some(Covered { address, keys: 0 });
+        }
         Ok(())
     }
 
@@ -224,7 +272,7 @@ impl SortPool {
         let sorter = self.sorter(id)?;
         let entries = sorter.arena.entries() + 1;
         if sorter.arena.push(header, rest, address) {
-            sorter.last = Some(address);
+            sorter.last = Some(Covered::after(sorter.last, address));
             // The array that sorts them has to fit as well, but not more than one at a time.
             if entries > self.most_entries {
                 self.most_entries = entries;
@@ -236,8 +284,8 @@ impl SortPool {
         }
         self.add_block(id)?;
         let sorter = self.sorter(id)?;
-        sorter.last = Some(address);
         if sorter.arena.push(header, rest, address) {
+            sorter.last = Some(Covered::after(sorter.last, address));
             Ok(())
         } else {
             Err(unsortable())
@@ -349,7 +397,7 @@ impl SortPool {
 }
 
 impl Sorter {
-    fn covered(&self) -> Option<DocumentAddress> {
+    fn covered(&self) -> Option<Covered> {
         if self.arena.entries() == 0 {
             self.last
         } else {

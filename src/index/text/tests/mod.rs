@@ -5,8 +5,7 @@ mod analyzer;
 use super::*;
 use crate::document::bson::RawDocument;
 use crate::index::extract::Extraction;
-use crate::index::key::KeyBuffer;
-use crate::index::sort::{FullKeys, SortPool, SpillFile};
+use crate::index::sort::{NoFullKeys, SortPool, SpillFile};
 use crate::index::{EntrySum, IndexDefinition, IndexKind, TextTotals};
 use crate::v2::btree::TreeIds;
 use crate::v2::btree::testing::{Pages, SpillDir};
@@ -96,14 +95,6 @@ fn address(n: usize) -> DocumentAddress {
     }
 }
 
-struct NoFullKeys;
-
-impl FullKeys for NoFullKeys {
-    fn full_key(&self, _: DocumentAddress, _: &mut KeyBuffer) -> Result<()> {
-        Err(Error::new(Code::Internal, "terms are never cut"))
-    }
-}
-
 /// Documents of one field.
 struct Corpus(Vec<String>);
 
@@ -160,7 +151,7 @@ impl Corpus {
         while let Some(entry) = merge.next().unwrap() {
             builder.push(&entry).unwrap();
         }
-        let summary = builder.finish().unwrap();
+        let summary = builder.finish(|| Ok(())).unwrap();
         Built {
             pages,
             summary,

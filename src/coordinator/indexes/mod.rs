@@ -1,0 +1,277 @@
+//! The indexes phase: sorted keys to trees, one after the other, behind the documents.
+
+mod built;
+mod points;
+mod share;
+mod terms;
+mod tree;
+
+pub(super) use built::{Built, BuiltCollection, BuiltIndex, BuiltTree};
+pub(super) use tree::StagedKeys;
+
+use super::collections::{Collected, WRITE_BUFFER};
+use super::context::Context;
+use super::extract::{key_extractor, text_extractor};
+use super::keys::{SortedIndex, SortedKeys};
+use super::plan::{Plan, PlannedCollection};
+use super::state::{CurrentTree, IndexesState, State, WrittenCollection};
+use super::work::{SEPARATORS, STAGED_DATA, WorkDir};
+use crate::document::bson::RawDocument;
+use crate::document::{ID_FIELD, ejson};
+use crate::index::sort::SorterId;
+use crate::index::text::StoredLongTerms;
+use crate::index::{IndexDefinition, IndexKind};
+use crate::progress::{Phase, Totals};
+use crate::v2::DocumentAddress;
+use crate::v2::btree::TreeIds;
+use crate::v2::data_file::DocumentReader;
+use crate::v2::page::ChecksumPolicy;
+use crate::v2::page_file::{PageFileReader, PageFileWriter};
+use crate::{Code, Error, Result};
+use share::Share;
+use std::sync::atomic::Ordering;
+use tree::TreeBuild;
+
+/// Entries after which progress is reported and a checkpoint may be made. More than a leaf holds.
+const ENTRIES_AT_ONCE: u64 = 4096;
+
+/// Builds all indexes, or those that an interrupted run has not finished.
+pub(super) struct IndexBuilder<'b, 'a, 's> {
+    context: &'b mut Context<'a, 's>,
+    plan: &'b Plan,
+    work: &'b WorkDir,
+    data: PageFileWriter,
+    keys: SortedKeys,
+    written: Vec<WrittenCollection>,
+    finished: Vec<BuiltIndex>,
+    current: Option<CurrentTree>,
+}
+
+impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
+    /// Starts where the collections phase has ended.
+    pub(super) fn new(
+        context: &'b mut Context<'a, 's>,
+        plan: &'b Plan,
+        work: &'b WorkDir,
+        collected: Collected,
+    ) -> Self {
+        Self {
+            context,
+            plan,
+            work,
+            data: collected.data,
+            keys: collected.keys,
+            written: collected.collections,
+            finished: Vec::new(),
+            current: None,
+        }
+    }
+
+    /// Goes on where an interrupted run's checkpoint stands.
+    pub(super) fn resume(
+        context: &'b mut Context<'a, 's>,
+        plan: &'b Plan,
+        work: &'b WorkDir,
+        state: IndexesState,
+    ) -> Result<Self> {
+        let page_count = match &state.current {
+            Some(current) => current.next_page().0,
+            None => state.page_count,
+        };
+        let data = PageFileWriter::resume(work.dir.reopen(STAGED_DATA)?, page_count, WRITE_BUFFER)?;
+        let file = PageFileReader::open(data.file().reader()?, ChecksumPolicy::Required)?;
+        let first = SorterId(u32::try_from(state.finished.len()).unwrap_or(u32::MAX));
+        let keys = SortedKeys::refill(
+            plan,
+            context.options,
+            work,
+            state.keys,
+            &file,
+            &state.written,
+            first,
+        )?;
+        Ok(Self {
+            context,
+            plan,
+            work,
+            data,
+            keys,
+            written: state.written,
+            finished: state.finished,
+            current: state.current,
+        })
+    }
+
+    /// Runs the phase.
+    pub(super) fn run(mut self) -> Result<Built> {
+        self.start_phase();
+        let mut number = 0;
+        for (position, planned) in self.plan.collections.iter().enumerate() {
+            for index in 0..planned.indexes.len() {
+                if number >= self.finished.len() {
+                    let built = self.index(position, index)?;
+                    self.finished.push(built);
+                    self.context
+                        .counters()
+                        .indexes
+                        .fetch_add(1, Ordering::Relaxed);
+                    self.pause()?;
+                }
+                number += 1;
+            }
+        }
+        self.data.sync()?;
+        self.finish()
+    }
+
+    fn start_phase(&mut self) {
+        let count = |done: usize| {
+            let sorters = self.written.iter().zip(&self.keys.sorters);
+            let documents = sorters.flat_map(|(written, sorters)| {
+                std::iter::repeat_n(written.tally.documents, sorters.len())
+            });
+            documents.take(done).sum::<u64>()
+        };
+        let totals = |indexes: usize| Totals {
+            documents: count(indexes),
+            bytes: count(indexes),
+            indexes: indexes as u64,
+            ..Totals::default()
+        };
+        let all = usize::try_from(self.plan.indexes()).unwrap_or(usize::MAX);
+        let (all, done) = (totals(all), totals(self.finished.len()));
+        self.context.tracker.start_phase(Phase::Indexes, all, done);
+    }
+
+    fn finish(self) -> Result<Built> {
+        let page_count = self.data.page_count();
+        let mut finished = self.finished.into_iter();
+        let collections = self
+            .plan
+            .collections
+            .iter()
+            .zip(self.written)
+            .map(|(planned, written)| BuiltCollection {
+                written,
+                indexes: finished.by_ref().take(planned.indexes.len()).collect(),
+            })
+            .collect();
+        Ok(Built {
+            collections,
+            page_count,
+        })
+    }
+
+    /// Between indexes: a checkpoint if one is due, and the end if that is asked for.
+    fn pause(&mut self) -> Result<()> {
+        if self.context.wants_checkpoint() {
+            self.data.sync()?;
+            let state = IndexesState {
+                written: self.written.clone(),
+                finished: self.finished.clone(),
+                page_count: self.data.page_count(),
+                keys: self.keys.state()?,
+                current: None,
+            };
+            self.context.save(&State::Indexes(state))?;
+        }
+        self.context.interrupt.check()
+    }
+
+    fn index(&mut self, position: usize, index: usize) -> Result<BuiltIndex> {
+        let missing = || Error::new(Code::Internal, "an index that is not planned");
+        let planned = self.plan.collections.get(position).ok_or_else(missing)?;
+        let definition = planned.indexes.get(index).ok_or_else(missing)?;
+        let sorters = self.keys.sorters.get(position);
+        let sorted = sorters
+            .and_then(|sorters| sorters.get(index))
+            .ok_or_else(missing)?
+            .clone();
+        self.data.flush()?;
+        let reader = PageFileReader::open(self.data.file().reader()?, ChecksumPolicy::Required)?;
+        let first_unindexable = ids_of(&reader, &sorted.counts.first_unindexable)?;
+        let ids = TreeIds {
+            index_id: u32::try_from(index + 1).unwrap_or(u32::MAX),
+            collection_id: planned.id,
+        };
+        let documents = self
+            .written
+            .get(position)
+            .map(|written| written.tally.documents);
+        let share = Share {
+            documents: documents.unwrap_or_default(),
+            all: self.keys.pool.entries(sorted.sorter),
+            ..Share::default()
+        };
+        let tree = match definition.kind {
+            IndexKind::Btree | IndexKind::Ttl { .. } => {
+                self.keys_index((planned, definition), &sorted, ids, reader)?
+            }
+            IndexKind::Text => {
+                let extractor = text_extractor(definition, self.plan.infer_types)?;
+                let terms = StoredLongTerms::new(reader, extractor);
+                self.text_index(&sorted, ids, &terms, share)?
+            }
+            IndexKind::Geo2d | IndexKind::Geo2dSphere => self.geo_index(&sorted, ids, share)?,
+        };
+        Ok(BuiltIndex {
+            tree,
+            unindexable: sorted.counts.unindexable,
+            first_unindexable,
+        })
+    }
+
+    fn keys_index(
+        &mut self,
+        (planned, definition): (&PlannedCollection, &IndexDefinition),
+        sorted: &SortedIndex,
+        ids: TreeIds,
+        reader: PageFileReader,
+    ) -> Result<BuiltTree> {
+        let staged = StagedKeys {
+            reader,
+            extractor: key_extractor(definition, self.plan.infer_types)?,
+        };
+        let pool = &mut self.keys.pool;
+        if !pool.runs(sorted.sorter).is_empty() {
+            // What is in memory joins the runs, so that a checkpoint can tell where the merge is.
+            pool.seal(sorted.sorter)?;
+        }
+        let current = self.current.take();
+        let mut merge = match &current {
+            None => pool.merge(sorted.sorter, &staged)?,
+            Some(current) => pool.resume_merge(sorted.sorter, &staged, &current.merge)?,
+        };
+        let build = TreeBuild {
+            context: self.context,
+            plan: self.plan,
+            planned,
+            definition,
+            staged: &staged,
+            ids,
+            work: self.work,
+            keys: &mut self.keys,
+            written: &self.written,
+            finished: &self.finished,
+            first_page: self.data.page_count(),
+        };
+        build.run(&mut self.data, &mut merge, current)
+    }
+}
+
+/// The `_id`s of documents, as people read them.
+fn ids_of(file: &PageFileReader, addresses: &[DocumentAddress]) -> Result<Vec<String>> {
+    let mut reader = DocumentReader::new(file);
+    let ids = addresses.iter().map(|address| {
+        let document = reader.read(*address)?.map(RawDocument::trusted);
+        let id = document.and_then(|document| document.get(ID_FIELD));
+        Ok(id.map(ejson::display_id).unwrap_or_default())
+    });
+    ids.collect()
+}
+
+/// Where what waits for a level of a tree goes. Each tree has its own files, since the last
+/// checkpoint may still be one in the middle of the tree before.
+fn separators(tree: usize, level: usize) -> String {
+    format!("{SEPARATORS}{tree}.{level}")
+}
