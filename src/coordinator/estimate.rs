@@ -12,6 +12,8 @@
 //! the log is taken for an average one of its log. What is left out is less than a page for each
 //! file, or made up for by the margin.
 
+mod front;
+
 use super::keys::extractor;
 use super::plan::PlannedCollection;
 use crate::Result;
@@ -105,14 +107,22 @@ impl SpaceEstimate {
                 sampler.collection(file, collection, sample)?;
             }
         }
-        let costliest = Costs::costliest(&sampled);
+        Self::of_samples(collections, &sampled, wal)
+    }
+
+    fn of_samples(
+        collections: &[PlannedCollection],
+        sampled: &[Sample],
+        wal: Option<(&Overlay, &WalSummary)>,
+    ) -> Result<Self> {
+        let costliest = Costs::costliest(sampled);
         let wal_document = wal.map_or(0, |(_, summary)| average_record(summary));
         let mut estimate = Self {
             metadata: PAGE * u64::from(metadata_page_count(&metadata_plan(collections))?),
             other: SMALL_FILES,
             ..Self::default()
         };
-        for (collection, sample) in collections.iter().zip(&sampled) {
+        for (collection, sample) in collections.iter().zip(sampled) {
             estimate.add_snapshot(collection, sample, &costliest);
             if let Some((overlay, _)) = wal {
                 let documents = overlay.touched(collection.overlay_number).documents;
@@ -294,18 +304,24 @@ impl Sampler {
         }
     }
 
+    /// Of the indexes that are sampled.
+    fn extractors(&self, collection: &PlannedCollection) -> Result<ExtractorSet> {
+        let btrees = collection
+            .indexes
+            .iter()
+            .filter(|index| index.kind.is_btree());
+        let extractors = btrees
+            .map(|index| extractor(index, collection.infer_types_of(index, self.infer_types)));
+        Ok(ExtractorSet::new(extractors.collect::<Result<Vec<_>>>()?))
+    }
+
     fn collection(
         &mut self,
         file: &InputFile,
         collection: &PlannedCollection,
         sample: &mut Sample,
     ) -> Result<()> {
-        let btrees = collection
-            .indexes
-            .iter()
-            .filter(|index| index.kind.is_btree());
-        let extractors = btrees.map(|index| extractor(index, self.infer_types));
-        let mut extractors = ExtractorSet::new(extractors.collect::<Result<Vec<_>>>()?);
+        let mut extractors = self.extractors(collection)?;
         sample
             .costs
             .indexes
@@ -350,11 +366,10 @@ impl Sampler {
         costs: &mut Costs,
     ) -> Result<()> {
         self.read += chunk.bytes;
-        self.text.clear();
-        self.text
-            .resize(usize::try_from(chunk.bytes).unwrap_or(usize::MAX), 0);
-        file.read_exact_at(&mut self.text, chunk.offset)?;
-        let Ok(text) = simdutf8::basic::from_utf8(&self.text) else {
+        let mut bytes = std::mem::take(&mut self.text);
+        bytes.resize(usize::try_from(chunk.bytes).unwrap_or(usize::MAX), 0);
+        file.read_exact_at(&mut bytes, chunk.offset)?;
+        let Ok(text) = simdutf8::basic::from_utf8(&bytes) else {
             return Ok(());
         };
         let mut rest = text;
@@ -370,29 +385,43 @@ impl Sampler {
             };
             let after = document.get(converted.text_bytes..).unwrap_or_default();
             costs.text += (rest.len() - after.len()) as u64;
-            costs.documents += 1;
-            costs.bson += self.bson.len() as u64;
             rest = after;
-            pages.insert(&self.bson);
-            let document = RawDocument::trusted(&self.bson);
-            self.line.clear();
-            ejson::write_document(document, &mut self.line);
-            costs.backup += self.line.len() as u64 + 1;
-            extractors.extract(document, |index, extraction, key| {
-                if let (Extraction::Key, Some(index)) = (extraction, costs.indexes.get_mut(index)) {
-                    let mut record = KeyBatch::default();
-                    record.push(key, DocumentAddress::default())?;
-                    let stored = key
-                        .stored(&mut self.key)
-                        .map_or(0, |stored| stored.bytes.len());
-                    index.entries += 1;
-                    index.key_bytes += stored as u64;
-                    index.run_bytes += record.byte_len() as u64;
-                }
-                Ok(())
-            })?;
+            let bson = std::mem::take(&mut self.bson);
+            let counted = self.document(RawDocument::trusted(&bson), extractors, pages, costs);
+            self.bson = bson;
+            counted?;
         }
+        self.text = bytes;
         Ok(())
+    }
+
+    /// Counts what a document comes to.
+    fn document(
+        &mut self,
+        document: RawDocument<'_>,
+        extractors: &mut ExtractorSet,
+        pages: &mut PageCounter,
+        costs: &mut Costs,
+    ) -> Result<()> {
+        costs.documents += 1;
+        costs.bson += document.as_bytes().len() as u64;
+        pages.insert(document.as_bytes());
+        self.line.clear();
+        ejson::write_document(document, &mut self.line);
+        costs.backup += self.line.len() as u64 + 1;
+        extractors.extract(document, |index, extraction, key| {
+            if let (Extraction::Key, Some(index)) = (extraction, costs.indexes.get_mut(index)) {
+                let mut record = KeyBatch::default();
+                record.push(key, DocumentAddress::default())?;
+                let stored = key
+                    .stored(&mut self.key)
+                    .map_or(0, |stored| stored.bytes.len());
+                index.entries += 1;
+                index.key_bytes += stored as u64;
+                index.run_bytes += record.byte_len() as u64;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -212,7 +212,10 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
         let reader = PageFileReader::open(self.data.file().reader()?, ChecksumPolicy::Required)?;
         let staged = StagedKeys {
             reader,
-            extractor: extractor(definition, self.plan.infer_types)?,
+            extractor: extractor(
+                definition,
+                planned.infer_types_of(definition, self.plan.infer_types),
+            )?,
         };
         let pool = &mut self.keys.pool;
         if !pool.runs(sorted.sorter).is_empty() {

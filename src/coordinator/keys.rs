@@ -393,7 +393,7 @@ pub(super) fn extractors(
     let extractors = collection
         .indexes
         .iter()
-        .map(|index| extractor(index, infer_types));
+        .map(|index| extractor(index, collection.infer_types_of(index, infer_types)));
     Ok(ExtractorSet::new(extractors.collect::<Result<Vec<_>>>()?))
 }
 

@@ -9,6 +9,8 @@ mod context;
 mod directories;
 mod dispatch;
 mod estimate;
+mod feed;
+mod import;
 mod indexes;
 mod interrupt;
 mod journal;
@@ -83,11 +85,8 @@ impl Migration {
     pub fn run(&self, sink: &mut dyn ProgressSink) -> Result<Report> {
         match self.options.mode {
             Mode::Auto => self.migrate(sink),
-            mode @ (Mode::DryRun
-            | Mode::Export
-            | Mode::Import
-            | Mode::Validate
-            | Mode::Rollback) => {
+            Mode::Import => self.import(sink),
+            mode @ (Mode::DryRun | Mode::Export | Mode::Validate | Mode::Rollback) => {
                 let sentence = format!("--mode {} is not there", mode.name());
                 Err(Error::new(Code::Usage, sentence))
             }

@@ -256,7 +256,7 @@ fn set_aside(target: &Dir, journal: &Journal, aside: &Aside) -> Result<()> {
 }
 
 /// Renames `name` from one directory to another unless an earlier run did.
-fn rename_once(from: &Dir, name: &str, to: &Dir) -> Result<()> {
+pub(super) fn rename_once(from: &Dir, name: &str, to: &Dir) -> Result<()> {
     match (from.entry(name)?, to.entry(name)?) {
         (Some(_), None) => from.rename(name, to, name),
         (None, Some(_)) => Ok(()),
@@ -278,7 +278,7 @@ fn rename_once(from: &Dir, name: &str, to: &Dir) -> Result<()> {
     }
 }
 
-fn check_hash(work: &Dir, target: &Dir, published: &FileFacts) -> Result<()> {
+pub(super) fn check_hash(work: &Dir, target: &Dir, published: &FileFacts) -> Result<()> {
     let file = match work.open_file_if_exists(&published.name)? {
         Some(staged) => staged,
         None => target.open_file(&published.name)?,

@@ -67,7 +67,10 @@ impl<'p> TreeThread<'p> {
                         collection_id: planned.id,
                         keys: StagedKeys {
                             reader,
-                            extractor: extractor(definition, plan.infer_types)?,
+                            extractor: extractor(
+                                definition,
+                                planned.infer_types_of(definition, plan.infer_types),
+                            )?,
                         },
                         sum: EntrySum::default(),
                         order: StoredOrder::default(),
