@@ -172,6 +172,11 @@ pub(super) fn undo(target: &Dir) -> Result<()> {
 }
 
 fn restore_marker(target: &Dir, journal: &Journal) -> Result<()> {
+    // A cut in the middle of writing a marker leaves this.
+    let temporary = format!("{MARKER_FILE}.tmp");
+    if target.entry(&temporary)?.is_some() {
+        target.remove_file(&temporary)?;
+    }
     let before = journal.copies.iter().find(|copy| copy.name == MARKER_FILE);
     match before {
         Some(copy) => target.replace(MARKER_FILE, copy.text.as_bytes(), access(target, journal)?),
