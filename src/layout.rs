@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 pub const DATA_FILE: &str = "data.db";
 /// Catalog, collection and index metadata of v2.
 pub const METADATA_FILE: &str = "metadata.db";
+/// The snapshot of v1 that is looked for first.
+pub const SNAPSHOT_FILE: &str = "snapshot.json";
 /// The write-ahead log, in both formats.
 pub const WAL_FILE: &str = "wal.log";
 /// The version marker.
@@ -43,7 +45,7 @@ pub fn is_laura_file(name: &OsStr) -> bool {
         MARKER_FILE,
         RECEIPT_FILE,
         QUARANTINE_FILE,
-        "snapshot.json",
+        SNAPSHOT_FILE,
         "backup.json",
     ];
     FIXED.iter().any(|fixed| name == *fixed) || is_backup_file(name)

@@ -56,6 +56,31 @@ impl Mode {
     }
 }
 
+/// What an import writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+pub enum ImportFormat {
+    /// A snapshot that LauraDB 0.9 can restore, and a fresh write-ahead log
+    #[serde(rename = "1.0")]
+    #[value(name = "1.0")]
+    V1,
+    /// Slotted pages
+    #[default]
+    #[serde(rename = "2.0")]
+    #[value(name = "2.0")]
+    V2,
+}
+
+impl ImportFormat {
+    /// The format as typed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "1.0",
+            Self::V2 => "2.0",
+        }
+    }
+}
+
 /// How much of the staged files is verified before they are published.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Verification {
@@ -72,7 +97,7 @@ pub enum Verification {
 pub struct Options {
     /// What to do.
     pub mode: Mode,
-    /// The v1 directory.
+    /// The v1 directory; of an import, the backup.
     pub source: PathBuf,
     /// Where v2 goes; `None` migrates in place.
     pub target: Option<PathBuf>,
@@ -84,6 +109,8 @@ pub struct Options {
     pub renames: Vec<String>,
     /// Indexes that are not built: `NAME`, `COLLECTION/NAME` or `all`.
     pub skip_indexes: Vec<String>,
+    /// What an import writes.
+    pub to: ImportFormat,
     /// Allow a target with LauraDB files in it.
     pub force: bool,
     /// How much is verified.
@@ -120,6 +147,7 @@ impl Options {
             infer_types: InferTypes::default(),
             renames: Vec::new(),
             skip_indexes: Vec::new(),
+            to: ImportFormat::default(),
             force: false,
             verification: Verification::All,
             batch_size: DEFAULT_BATCH_SIZE,

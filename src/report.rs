@@ -3,6 +3,7 @@
 use crate::options::Mode;
 use crate::progress::Phase;
 use crate::v1::wal::WalSummary;
+use crate::version::FormatVersion;
 use crate::{Code, ExitCode, Place};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -108,8 +109,10 @@ pub struct Report {
     pub mode: Mode,
     /// How it ended.
     pub outcome: Outcome,
-    /// Where v2 is.
+    /// Where the database is.
     pub target: PathBuf,
+    /// The format that it is in.
+    pub format: FormatVersion,
     /// Where the v1 files of an in-place migration are.
     pub originals: Option<PathBuf>,
     /// The backup that was written.
@@ -138,6 +141,7 @@ impl Report {
             mode: Mode::Auto,
             outcome,
             target,
+            format: FormatVersion::V2_0,
             originals: None,
             backup: None,
             quarantined: 0,

@@ -388,3 +388,45 @@ fn errors_of_documents_are_safe_for_the_terminal_too() {
         .stdout(is_empty())
         .stderr(contains("\x1b").not().and(contains("\r").not()));
 }
+
+#[test]
+fn an_import_says_what_it_did_on_stderr_and_refuses_what_means_nothing() {
+    let directory = two_documents();
+    let backups = directory.home().join("backups");
+    fs::create_dir(&backups).unwrap();
+    common::back_up(&directory.source(), &backups);
+    let import = |arguments: &[&str]| {
+        let mut command = program(&directory);
+        command
+            .args(["--mode", "import", "backups"])
+            .args(arguments);
+        command.assert().stdout(is_empty())
+    };
+    import(&["v2", "--skip-index", "n_text"])
+        .code(0)
+        .stderr(contains(
+            "imported 2 documents in 1 collections with 2 indexes to v2\n",
+        ));
+    import(&["v2", "--skip-index", "n_text"])
+        .code(0)
+        .stderr(contains("nothing to do: v2 is in format 2.0\n"));
+    import(&["v1", "--to", "1.0"])
+        .code(0)
+        .stderr(contains("imported 2 documents in 1 collections"));
+    import(&["v1", "--to", "1.0"])
+        .code(0)
+        .stderr(contains("nothing to do: v1 is in format 1.0\n"));
+    for (arguments, option) in [
+        (&[][..], "needs a directory"),
+        (&["x", "--snapshot", "s.json"], "--snapshot"),
+        (&["x", "--infer-types", "timestamp"], "--infer-types"),
+        (&["x", "--to", "1.0", "--force"], "--force"),
+        (&["x", "--to", "1.0", "--sample", "0.5"], "--sample"),
+        (&["x", "--to", "3.0"], "3.0"),
+    ] {
+        import(arguments).code(2).stderr(contains(option));
+    }
+    let mut command = program(&directory);
+    let assert = command.args(["source", "--to", "1.0"]).assert();
+    assert.code(2).stderr(contains("add --mode import"));
+}

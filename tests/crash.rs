@@ -56,3 +56,29 @@ fn a_resume_that_cannot_begin_keeps_the_work() {
 fn a_target_that_has_lost_a_file_is_not_taken_for_migrated() {
     Case::new(Layout::SideBySide).misses_published_files();
 }
+
+#[test]
+fn an_import_survives_a_kill_at_every_change() {
+    Case::new(Layout::Import).survives_every(Fault::Kill);
+    Case::new(Layout::ImportToV1).survives_every(Fault::Kill);
+}
+
+#[test]
+fn an_import_survives_torn_writes_full_disks_and_io_errors() {
+    for fault in [Fault::Torn, Fault::DiskFull, Fault::IoError] {
+        Case::new(Layout::Import).survives_every(fault);
+        Case::new(Layout::ImportToV1).survives_every(fault);
+    }
+}
+
+#[test]
+fn restart_discards_an_import_that_was_cut_at_any_change() {
+    Case::new(Layout::Import).restarts_after_every_kill();
+    Case::new(Layout::ImportToV1).restarts_after_every_kill();
+}
+
+#[test]
+fn an_import_resumes_only_where_it_can_begin() {
+    Case::new(Layout::Import).resumes_with_other_verification();
+    Case::new(Layout::Import).misses_published_files();
+}

@@ -167,6 +167,20 @@ impl BackupReader {
         &self.manifest_file
     }
 
+    /// Opens the file of the collection at `position` in the manifest.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] if there is no such collection; the open fails.
+    pub fn file(&self, position: usize) -> Result<InputFile> {
+        match self.manifest.collections.get(position) {
+            Some(collection) => self.dir.open_file(collection.file()),
+            None => Err(Error::new(
+                Code::Internal,
+                "a backup has no such collection",
+            )),
+        }
+    }
+
     /// Visits the documents of the collection at `position` in the manifest, in order. Its counts
     /// and hashes are known to be right only when this returns.
     ///

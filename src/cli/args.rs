@@ -1,6 +1,6 @@
 //! The arguments exactly as typed.
 
-use crate::options::Mode;
+use crate::options::{ImportFormat, Mode};
 use clap::{ArgAction, Parser};
 use std::path::PathBuf;
 
@@ -13,10 +13,11 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "laura-migrate", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Arguments {
-    /// The v1 directory; with --mode status, the directory to look at
+    /// The v1 directory; with --mode import, the backup; with --mode status, the directory to look at
     pub source_dir: PathBuf,
 
-    /// Where v2 goes: an empty or new directory (without it, the migration is in place)
+    /// Where v2 goes: an empty or new directory (without it, the migration is in place; an import
+    /// needs it)
     pub target_dir: Option<PathBuf>,
 
     /// What to do
@@ -43,6 +44,16 @@ pub struct Arguments {
     /// `=NEW` renames the collection whose name is empty.
     #[arg(long, value_name = "OLD=NEW", help_heading = "Reading v1")]
     pub rename: Vec<String>,
+
+    /// What to import into: 2.0, or 1.0 for LauraDB up to 0.9 [default: 2.0]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        help_heading = "Importing"
+    )]
+    pub to: Option<ImportFormat>,
 
     /// Do not build this index: NAME, COLLECTION/NAME or all; may be repeated
     #[arg(long, value_name = "INDEX", help_heading = "Writing v2")]

@@ -1,6 +1,7 @@
 //! What people read: errors and the closing report.
 
 use crate::Error;
+use crate::options::Mode;
 use crate::report::{Outcome, Report, Verified, Warning};
 use crate::shell::quoted;
 use bytesize::ByteSize;
@@ -31,13 +32,19 @@ pub fn render_warnings(report: &Report) -> String {
 /// The report of a run as shown on stderr.
 #[must_use]
 pub fn render_report(report: &Report) -> String {
-    let target = report.target.display();
+    let (target, format) = (report.target.display(), report.format.as_str());
+    let (noun, verb) = match report.mode {
+        Mode::Import => ("import", "imported"),
+        _ => ("migration", "migrated"),
+    };
     match report.outcome {
         Outcome::Empty => return format!("nothing to migrate: {target} is empty\n"),
-        Outcome::AlreadyMigrated => return format!("nothing to do: {target} is in format 2.0\n"),
+        Outcome::AlreadyMigrated => {
+            return format!("nothing to do: {target} is in format {format}\n");
+        }
         Outcome::Finished => {
             return format!(
-                "finished the migration that was interrupted: {target} is in format 2.0\n"
+                "finished the {noun} that was interrupted: {target} is in format {format}\n"
             );
         }
         Outcome::Migrated => {}
@@ -59,7 +66,7 @@ pub fn render_report(report: &Report) -> String {
     }
     let _ = writeln!(
         text,
-        "migrated {} documents in {} collections with {} indexes to {target}",
+        "{verb} {} documents in {} collections with {} indexes to {target}",
         report.documents(),
         report.collections.len(),
         report.indexes(),

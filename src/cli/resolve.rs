@@ -2,7 +2,7 @@
 
 use super::{Arguments, parse_duration};
 use crate::document::InferTypes;
-use crate::options::{LEAST_MEMORY, Mode, Options, Verification};
+use crate::options::{ImportFormat, LEAST_MEMORY, Mode, Options, Verification};
 use crate::v1::names::Renames;
 use crate::{Code, Error, Result};
 
@@ -17,6 +17,14 @@ pub fn resolve(
     if arguments.mode == Mode::Status {
         refuse_with_status(arguments)?;
     }
+    match arguments.mode {
+        Mode::Import => refuse_with_import(arguments)?,
+        _ if arguments.to.is_some() => {
+            return Err(usage("--to says what an import writes")
+                .hint("add --mode import, or leave --to out"));
+        }
+        _ => {}
+    }
     let mut options = Options::new(&arguments.source_dir);
     options.mode = arguments.mode;
     options.target.clone_from(&arguments.target_dir);
@@ -27,6 +35,7 @@ pub fn resolve(
     Renames::parse(&arguments.rename)?;
     options.renames.clone_from(&arguments.rename);
     options.skip_indexes.clone_from(&arguments.skip_index);
+    options.to = arguments.to.unwrap_or_default();
     options.force = arguments.force;
     options.verification = verification(arguments)?;
     options.batch_size = arguments.batch_size;
@@ -75,6 +84,51 @@ fn refuse_with_status(arguments: &Arguments) -> Result<()> {
         None => Ok(()),
         Some((name, _)) => Err(usage(format!("{name} means nothing with --mode status"))
             .hint("leave it out: status only looks at the directory")),
+    }
+}
+
+/// Options that mean something for a migration mean nothing for an import.
+fn refuse_with_import(arguments: &Arguments) -> Result<()> {
+    if arguments.target_dir.is_none() {
+        return Err(
+            usage("an import needs a directory to write to, and none is named")
+                .hint("name an empty or new directory after the backup"),
+        );
+    }
+    if arguments.snapshot.is_some() {
+        return Err(usage("--snapshot means nothing with --mode import")
+            .hint("to import a LauraDB backup file, name it as the source"));
+    }
+    if arguments.to != Some(ImportFormat::V1) {
+        return Ok(());
+    }
+    let typed = [
+        (
+            "--infer-types",
+            arguments.infer_types.is_some(),
+            "leave it out: the documents of a backup have their types",
+        ),
+        (
+            "--force",
+            arguments.force,
+            "leave it out, and name an empty or new directory",
+        ),
+        (
+            "--sample",
+            arguments.sample.is_some(),
+            "leave it out: everything is read back in one pass",
+        ),
+        (
+            "--jobs",
+            arguments.jobs.is_some(),
+            "leave it out: the snapshot is written front to back",
+        ),
+    ];
+    match typed.iter().find(|(_, is_typed, _)| *is_typed) {
+        None => Ok(()),
+        Some((name, _, hint)) => {
+            Err(usage(format!("{name} means nothing with --to 1.0")).hint(*hint))
+        }
     }
 }
 

@@ -80,7 +80,7 @@ impl Migration {
     }
 
     /// Locks both directories until their descriptors are closed.
-    fn lock(&self, directories: &Directories) -> Result<()> {
+    pub(super) fn lock(&self, directories: &Directories) -> Result<()> {
         if !self.options.lock {
             return Ok(());
         }
@@ -114,15 +114,14 @@ impl Migration {
         if publish::marker_is_set(target, journal)? {
             return Ok(());
         }
-        let sources = check::Sources::open(&directories.source, &self.options)?;
-        let (snapshot, wal) = (sources.snapshot.as_ref(), sources.wal.as_ref());
+        let sources = check::Sources::of(directories, &self.options)?;
         let staged = Receipt::read(&target.open_dir(layout::WORK_DIR)?)?;
-        let now = StoredSources::of(snapshot, wal)?;
+        let now = StoredSources::of(&sources)?;
         if staged.is_none_or(|receipt| receipt.is_of(&now, &self.options)) {
             return Ok(());
         }
         if let Some(interrupted) = checkpoint::find(target, &self.options)? {
-            interrupted.plan.check_same(&self.options, snapshot, wal)?;
+            interrupted.plan.check_same(&self.options, &sources)?;
         }
         Err(Error::new(
             Code::ResumeRefused,
@@ -138,8 +137,8 @@ impl Migration {
         let Some(receipt) = Receipt::read(target)?.filter(|_| is_v2) else {
             return Ok(false);
         };
-        let sources = check::Sources::open(&directories.source, &self.options)?;
-        let stored = StoredSources::of(sources.snapshot.as_ref(), sources.wal.as_ref())?;
+        let sources = check::Sources::of(directories, &self.options)?;
+        let stored = StoredSources::of(&sources)?;
         if !receipt.is_of(&stored, &self.options) {
             return Ok(false);
         }
@@ -153,6 +152,9 @@ impl Migration {
     fn nothing_to_do(&self, directories: &Directories) -> Result<Option<Report>> {
         let source = &directories.source;
         let path = directories.target().path().to_path_buf();
+        if !directories.origin.is_directory() {
+            return self.nothing_to_do_in_target(directories);
+        }
         match version::detect(source)? {
             DirectoryVersion::V1 { .. } => {}
             DirectoryVersion::V2(_) | DirectoryVersion::V21(_) if directories.in_place() => {
@@ -188,15 +190,21 @@ impl Migration {
                 .at(Place::file(source.join(layout::V1_DIR)))
                 .hint("move that directory away if you no longer need it"));
             }
-        } else {
-            let target = directories.target();
-            if self.is_migrated(directories)? {
-                // What a publish that was cut off at its very end has left.
-                WorkDir::remove(target)?;
-                return Ok(Some(Report::nothing(Outcome::AlreadyMigrated, path)));
-            }
-            Contents::of(target)?.check_target(target, self.options.force)?;
+            return Ok(None);
         }
+        self.nothing_to_do_in_target(directories)
+    }
+
+    /// The same for a target that is not the source.
+    fn nothing_to_do_in_target(&self, directories: &Directories) -> Result<Option<Report>> {
+        let target = directories.target();
+        if self.is_migrated(directories)? {
+            // What a publish that was cut off at its very end has left.
+            WorkDir::remove(target)?;
+            let path = target.path().to_path_buf();
+            return Ok(Some(Report::nothing(Outcome::AlreadyMigrated, path)));
+        }
+        Contents::of(target)?.check_target(target, self.options.force)?;
         Ok(None)
     }
 }
@@ -290,15 +298,15 @@ impl Run<'_, '_> {
             work,
             checkpointer,
         } = interrupted;
-        let sources = check::Sources::open(&self.directories.source, options)?;
-        plan.check_same(options, sources.snapshot.as_ref(), sources.wal.as_ref())?;
+        let sources = check::Sources::of(self.directories, options)?;
+        plan.check_same(options, &sources)?;
         sources.refuse_writers()?;
         if plan.sample != self.context.sample {
             // The digest of another share was taken so far; that of everything always is.
             self.context.sample = Sample::default();
         }
         tracing::info!("going on with the migration that was interrupted");
-        let mut plan = plan.restore(sources.snapshot, sources.wal);
+        let mut plan = plan.restore(sources);
         if matches!(state, State::Collections(_)) {
             plan.overlay = check::restore_overlay(options, &plan)?;
         }
@@ -351,6 +359,7 @@ impl Run<'_, '_> {
             Outcome::Migrated,
             self.directories.target().path().to_path_buf(),
         );
+        report.mode = self.context.options.mode;
         report.originals = self
             .directories
             .in_place()

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::directories::Directories;
 use super::estimate::SpaceEstimate;
+use super::import::{self, OpenBackup, Origin};
 use super::names::NameTable;
 use super::plan::{Plan, PlannedCollection, StoredSources};
 use super::space::{self, Need};
@@ -20,22 +21,41 @@ use crate::v1::wal::{Overlay, WalOptions, WalSummary};
 use crate::v2::metadata::IndexRecord;
 use crate::version::{self, DirectoryVersion};
 use crate::{Code, Error, Place, Result};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// Largest share of `--memory` that the overlay of the write-ahead log may take.
 const OVERLAY_SHARE: u64 = 2;
 
 /// What the source directory holds.
+#[derive(Default)]
 pub(super) struct Sources {
     pub(super) snapshot: Option<InputFile>,
     pub(super) wal: Option<InputFile>,
     pages: Option<InputFile>,
     v1_files: Vec<String>,
+    /// What an import reads instead of all these.
+    pub(super) backup: Option<Arc<OpenBackup>>,
 }
 
 impl Sources {
+    /// What a run reads: the files of a v1 directory, or what an import was given.
+    pub(super) fn of(directories: &Directories, options: &Options) -> Result<Self> {
+        match &directories.origin {
+            Origin::Directory => Self::open(&directories.source, options),
+            Origin::File(file) => Ok(Self {
+                snapshot: Some(file.hashing()),
+                ..Self::default()
+            }),
+            Origin::Backup(backup) => Ok(Self {
+                backup: Some(Arc::clone(backup)),
+                ..Self::default()
+            }),
+        }
+    }
+
     /// Finds and opens all of it. Snapshot and log are hashed while they are read.
-    pub(super) fn open(source: &Dir, options: &Options) -> Result<Self> {
+    fn open(source: &Dir, options: &Options) -> Result<Self> {
         let found = discover::find_snapshot(source, options.snapshot.as_deref())?;
         let wal = source.open_file_if_exists(layout::WAL_FILE)?;
         Ok(Self {
@@ -43,11 +63,15 @@ impl Sources {
             snapshot: found.map(|found| found.file.hashing()),
             wal: wal.map(|wal| wal.hashing()),
             pages: source.open_file_if_exists(layout::DATA_FILE)?,
+            backup: None,
         })
     }
 
     /// Fails if another process has one of the files open for writing.
     pub(super) fn refuse_writers(&self) -> Result<Option<Warning>> {
+        if let Some(backup) = &self.backup {
+            return backup.refuse_writers();
+        }
         let files: Vec<_> = [&self.snapshot, &self.wal, &self.pages]
             .into_iter()
             .flatten()
@@ -79,8 +103,11 @@ pub(super) fn restore_overlay(options: &Options, plan: &Plan) -> Result<Option<O
 pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> Result<Plan> {
     let options = context.options;
     let source = &directories.source;
-    let sources = Sources::open(source, options)?;
+    let sources = Sources::of(directories, options)?;
     let hidden = sources.refuse_writers()?;
+    if let Some(backup) = sources.backup {
+        return import::check(context, directories, &backup, hidden);
+    }
     let total = sources.snapshot.as_ref().map_or(0, InputFile::size);
     context.tracker.start_phase(
         Phase::Check,
@@ -121,11 +148,15 @@ pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> R
             .collect::<Result<Vec<_>>>()?
             .into_iter(),
     );
-    let stored = StoredSources::of(sources.snapshot.as_ref(), sources.wal.as_ref())?;
+    let stored = StoredSources::of(&sources)?;
     Ok(Plan {
         sources: stored,
         v1_files: sources.v1_files,
-        v1_marker: v1_marker(source)?,
+        v1_marker: match directories.in_place() {
+            true => v1_marker(source)?,
+            false => None,
+        },
+        backup: None,
         snapshot: sources.snapshot,
         wal: sources.wal,
         overlay,
@@ -252,7 +283,7 @@ fn v1_marker(source: &Dir) -> Result<Option<String>> {
 }
 
 /// The one instant of all timestamps written, nanoseconds since 1970.
-fn instant(options: &Options) -> i64 {
+pub(super) fn instant(options: &Options) -> i64 {
     let seconds = options
         .source_date_epoch
         .unwrap_or_else(|| jiff::Timestamp::now().as_second());
@@ -318,11 +349,12 @@ fn plan_collections(
                 .unwrap_or_default(),
             indexes: vec![IndexDefinition::id_index()],
             skipped_indexes: Vec::new(),
+            infer_types: BTreeMap::new(),
         };
         if let (Some(listed), Some(file)) = (listed, &sources.snapshot) {
             add_indexes(&mut collection, listed, file, &skip, warnings)?;
         }
-        check_indexes(options, &mut collection, warnings)?;
+        check_indexes(options, &collection, warnings)?;
         collections.push(collection);
     }
     skip.finish()?;
@@ -369,9 +401,9 @@ fn add_indexes(
 }
 
 /// Indexes must fit their metadata pages.
-fn check_indexes(
+pub(super) fn check_indexes(
     options: &Options,
-    collection: &mut PlannedCollection,
+    collection: &PlannedCollection,
     warnings: &mut Vec<Warning>,
 ) -> Result<()> {
     for index in &collection.indexes {
@@ -380,11 +412,12 @@ fn check_indexes(
                 .in_collection(&collection.v1_name)
                 .in_index(&index.name)
         };
-        IndexRecord::check_fits(index, options.infer_types).map_err(|error| error.at(place()))?;
+        let infer_types = collection.infer_types_of(index, options.infer_types);
+        IndexRecord::check_fits(index, infer_types).map_err(|error| error.at(place()))?;
         let filter = index
             .filter
             .as_ref()
-            .map(|text| Filter::parse(text, options.infer_types));
+            .map(|text| Filter::parse(text, infer_types));
         if let Some(problem) = filter.as_ref().and_then(Filter::problem) {
             let sentence = format!("the filter of a partial index matches nothing: {problem}");
             warnings.push(Warning::new(Code::FilterProblem, sentence).at(place()));

@@ -1,9 +1,10 @@
 //! The directories of a run: opened once, checked against each other, and judged by what is in
 //! them.
 
+use super::import::{self, Origin};
 use crate::files::{Access, Dir, Entry, EntryKind, Gate};
 use crate::layout;
-use crate::options::Options;
+use crate::options::{Mode as RunMode, Options};
 use crate::{Code, Error, Place, Result};
 use rustix::fs::{Mode, OFlags};
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,6 +14,8 @@ use std::path::Path;
 #[derive(Debug)]
 pub(super) struct Directories {
     pub(super) source: Dir,
+    /// What of the source is read.
+    pub(super) origin: Origin,
     /// `None` when the migration is in place.
     target: Option<Dir>,
     /// This run made the target directory, and removes it if it fails.
@@ -22,10 +25,14 @@ pub(super) struct Directories {
 impl Directories {
     /// Opens both, and makes the target if its last component is missing.
     pub(super) fn open(options: &Options, gate: &Gate) -> Result<Self> {
-        let source = Dir::open(&options.source, gate.clone())?;
+        let (source, origin) = match options.mode {
+            RunMode::Import => import::open(options, gate)?,
+            _ => (Dir::open(&options.source, gate.clone())?, Origin::Directory),
+        };
         let Some(path) = &options.target else {
             return Ok(Self {
                 source,
+                origin,
                 target: None,
                 target_is_new: false,
             });
@@ -39,6 +46,7 @@ impl Directories {
         };
         let directories = Self {
             source,
+            origin,
             target: Some(target),
             target_is_new,
         };
@@ -76,7 +84,7 @@ impl Directories {
         };
         let overlap = if same(&self.source.metadata()?, &target.metadata()?) {
             "source and target are the same directory"
-        } else if lies_inside(target, &self.source)? {
+        } else if !self.origin.is_file() && lies_inside(target, &self.source)? {
             "the target lies inside the source"
         } else if lies_inside(&self.source, target)? {
             "the source lies inside the target"

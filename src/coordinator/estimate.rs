@@ -12,6 +12,7 @@
 //! the log is taken for an average one of its log. What is left out is less than a page for each
 //! file, or made up for by the margin.
 
+mod front;
 mod index_costs;
 
 use super::extract::Extractors;
@@ -109,14 +110,22 @@ impl SpaceEstimate {
                 sampler.collection(file, collection, sample)?;
             }
         }
-        let costliest = Costs::costliest(&sampled);
+        Self::of_samples(collections, &sampled, wal)
+    }
+
+    fn of_samples(
+        collections: &[PlannedCollection],
+        sampled: &[Sample],
+        wal: Option<(&Overlay, &WalSummary)>,
+    ) -> Result<Self> {
+        let costliest = Costs::costliest(sampled);
         let wal_document = wal.map_or(0, |(_, summary)| average_record(summary));
         let mut estimate = Self {
             metadata: PAGE * u64::from(metadata_page_count(&metadata_plan(collections))?),
             other: SMALL_FILES,
             ..Self::default()
         };
-        for (collection, sample) in collections.iter().zip(&sampled) {
+        for (collection, sample) in collections.iter().zip(sampled) {
             estimate.add_snapshot(collection, sample, &costliest);
             if let Some((overlay, _)) = wal {
                 let documents = overlay.touched(collection.overlay_number).documents;
@@ -319,16 +328,15 @@ impl Sampler {
         file: &InputFile,
         collection: &PlannedCollection,
         chunk: Chunk,
-        (extractors, indexes): &mut (Extractors, IndexSampler),
+        indexes: &mut (Extractors, IndexSampler),
         pages: &mut PageCounter,
         costs: &mut Costs,
     ) -> Result<()> {
         self.read += chunk.bytes;
-        self.text.clear();
-        self.text
-            .resize(usize::try_from(chunk.bytes).unwrap_or(usize::MAX), 0);
-        file.read_exact_at(&mut self.text, chunk.offset)?;
-        let Ok(text) = simdutf8::basic::from_utf8(&self.text) else {
+        let mut bytes = std::mem::take(&mut self.text);
+        bytes.resize(usize::try_from(chunk.bytes).unwrap_or(usize::MAX), 0);
+        file.read_exact_at(&mut bytes, chunk.offset)?;
+        let Ok(text) = simdutf8::basic::from_utf8(&bytes) else {
             return Ok(());
         };
         let mut rest = text;
@@ -345,20 +353,34 @@ impl Sampler {
             };
             let after = document.get(converted.text_bytes..).unwrap_or_default();
             costs.text += (rest.len() - after.len()) as u64;
-            costs.documents += 1;
-            costs.bson += self.bson.len() as u64;
             rest = after;
-            pages.insert(&self.bson);
-            let document = RawDocument::trusted(&self.bson);
-            self.line.clear();
-            ejson::write_document(document, &mut self.line);
-            costs.backup += self.line.len() as u64 + 1;
-            extractors.extract(document, |number, taken| indexes.add(number, taken))?;
+            let bson = std::mem::take(&mut self.bson);
+            let counted = self.document(RawDocument::trusted(&bson), indexes, pages, costs);
+            self.bson = bson;
+            counted?;
             if costs.text >= enough {
                 break;
             }
         }
+        self.text = bytes;
         Ok(())
+    }
+
+    /// Counts what a document comes to.
+    fn document(
+        &mut self,
+        document: RawDocument<'_>,
+        (extractors, indexes): &mut (Extractors, IndexSampler),
+        pages: &mut PageCounter,
+        costs: &mut Costs,
+    ) -> Result<()> {
+        costs.documents += 1;
+        costs.bson += document.as_bytes().len() as u64;
+        pages.insert(document.as_bytes());
+        self.line.clear();
+        ejson::write_document(document, &mut self.line);
+        costs.backup += self.line.len() as u64 + 1;
+        extractors.extract(document, |number, taken| indexes.add(number, taken))
     }
 }
 

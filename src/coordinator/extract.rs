@@ -57,15 +57,16 @@ impl Extractors {
         for (number, index) in collection.indexes.iter().enumerate() {
             match index.kind {
                 IndexKind::Btree | IndexKind::Ttl { .. } => {
-                    keys.push(key_extractor(index, infer_types)?);
+                    keys.push(key_extractor(collection, index, infer_types)?);
                     extractors.key_numbers.push(number);
                 }
                 IndexKind::Text => {
-                    let extractor = text_extractor(index, infer_types)?;
+                    let extractor = text_extractor(collection, index, infer_types)?;
                     extractors.texts.push((number, extractor));
                 }
                 IndexKind::Geo2d | IndexKind::Geo2dSphere => {
-                    let extractor = PointExtractor::new(index, filter(index, infer_types))?;
+                    let extractor =
+                        PointExtractor::new(index, filter(collection, index, infer_types))?;
                     extractors.points.push((number, extractor));
                 }
             }
@@ -202,23 +203,30 @@ impl IndexSum {
 
 /// The extractor of a B+tree index.
 pub(super) fn key_extractor(
+    collection: &PlannedCollection,
     index: &IndexDefinition,
     infer_types: InferTypes,
 ) -> Result<KeyExtractor> {
-    KeyExtractor::new(index, filter(index, infer_types), |text| {
+    KeyExtractor::new(index, filter(collection, index, infer_types), |text| {
         parse_rfc3339(text).map(|time| time.seconds)
     })
 }
 
 /// The extractor of a text index.
 pub(super) fn text_extractor(
+    collection: &PlannedCollection,
     index: &IndexDefinition,
     infer_types: InferTypes,
 ) -> Result<TextExtractor> {
-    TextExtractor::new(index, filter(index, infer_types))
+    TextExtractor::new(index, filter(collection, index, infer_types))
 }
 
-fn filter(index: &IndexDefinition, infer_types: InferTypes) -> Option<Arc<dyn DocumentFilter>> {
+fn filter(
+    collection: &PlannedCollection,
+    index: &IndexDefinition,
+    infer_types: InferTypes,
+) -> Option<Arc<dyn DocumentFilter>> {
     let text = index.filter.as_ref()?;
+    let infer_types = collection.infer_types_of(index, infer_types);
     Some(Arc::new(Filter::parse(text, infer_types)))
 }

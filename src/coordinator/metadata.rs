@@ -95,8 +95,9 @@ fn records(
             text_totals: tree.totals(),
         };
         let ids = (planned.id, index_id);
+        let infer_types = planned.infer_types_of(definition, plan.infer_types);
         indexes.push(IndexMetadata {
-            record: IndexRecord::new(definition, ids, plan.instant_ns, plan.infer_types, summary),
+            record: IndexRecord::new(definition, ids, plan.instant_ns, infer_types, summary),
             statistics: statistics(index_id, tree, plan.instant_ns),
         });
     }

@@ -10,6 +10,8 @@ mod directories;
 mod dispatch;
 mod estimate;
 mod extract;
+mod feed;
+mod import;
 mod indexes;
 mod interrupt;
 mod journal;
@@ -84,11 +86,8 @@ impl Migration {
     pub fn run(&self, sink: &mut dyn ProgressSink) -> Result<Report> {
         match self.options.mode {
             Mode::Auto => self.migrate(sink),
-            mode @ (Mode::DryRun
-            | Mode::Export
-            | Mode::Import
-            | Mode::Validate
-            | Mode::Rollback) => {
+            Mode::Import => self.import(sink),
+            mode @ (Mode::DryRun | Mode::Export | Mode::Validate | Mode::Rollback) => {
                 let sentence = format!("--mode {} is not there", mode.name());
                 Err(Error::new(Code::Usage, sentence))
             }

@@ -1,16 +1,21 @@
 //! The plan: what the check phase found out and all later phases follow.
 
+use super::check::Sources;
 use super::context::Sample;
+use super::import::{OpenBackup, StoredBackup};
 use super::journal::FileFacts;
 use crate::document::InferTypes;
 use crate::files::{Access, FileIdentity, InputFile};
 use crate::index::{IndexDefinition, infer_types_names};
-use crate::options::Options;
+use crate::options::{ImportFormat, Options};
 use crate::report::Warning;
 use crate::v1::snapshot::Chunk;
 use crate::v1::wal::{Overlay, WalSummary};
+use crate::version::FormatVersion;
 use crate::{Code, Error, Place, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A collection that will be in v2.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,7 +26,7 @@ pub(super) struct PlannedCollection {
     pub(super) name: String,
     /// The name in snapshot and WAL; generated `_id`s depend on it.
     pub(super) v1_name: String,
-    /// The number that the WAL overlay knows it by.
+    /// The number that the WAL overlay knows it by; of an import, its position in the backup.
     pub(super) overlay_number: u32,
     /// Documents in the snapshot.
     pub(super) documents: u64,
@@ -31,9 +36,17 @@ pub(super) struct PlannedCollection {
     pub(super) indexes: Vec<IndexDefinition>,
     /// What will not be built, by the operator's wish.
     pub(super) skipped_indexes: Vec<String>,
+    /// How the constants of filters are typed, by index, where a backup says it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) infer_types: BTreeMap<String, InferTypes>,
 }
 
 impl PlannedCollection {
+    /// How the constants of an index's filter are typed.
+    pub(super) fn infer_types_of(&self, index: &IndexDefinition, or: InferTypes) -> InferTypes {
+        self.infer_types.get(&index.name).copied().unwrap_or(or)
+    }
+
     /// Bytes of JSON text of its documents.
     pub(super) fn text_bytes(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.bytes).sum()
@@ -47,7 +60,9 @@ pub(super) struct Plan {
     pub(super) snapshot: Option<InputFile>,
     /// The write-ahead log, if there is one.
     pub(super) wal: Option<InputFile>,
-    /// What both were when the run started.
+    /// What an import reads instead of both.
+    pub(super) backup: Option<Arc<OpenBackup>>,
+    /// What they were when the run started.
     pub(super) sources: StoredSources,
     /// What the write-ahead log changes.
     pub(super) overlay: Option<Overlay>,
@@ -77,6 +92,18 @@ impl Plan {
             .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 
+    /// The format that the documents come from.
+    pub(super) fn previous_version(&self) -> FormatVersion {
+        let backup = self.backup.as_ref();
+        backup.map_or(FormatVersion::V1_0, |backup| backup.version())
+    }
+
+    /// The position in an import's backup of the collection at this position in the plan.
+    pub(super) fn source_position(&self, collection: usize) -> Option<usize> {
+        let collection = self.collections.get(collection)?;
+        usize::try_from(collection.overlay_number).ok()
+    }
+
     pub(super) fn documents(&self) -> u64 {
         self.collections
             .iter()
@@ -100,6 +127,9 @@ impl Plan {
 
     /// Fails if a source file is no longer what it was when it was opened.
     pub(super) fn check_source_unchanged(&self) -> crate::Result<()> {
+        if let Some(backup) = &self.backup {
+            backup.check_unchanged()?;
+        }
         self.snapshot
             .iter()
             .chain(&self.wal)
@@ -113,6 +143,9 @@ pub(super) struct ShapeOptions {
     infer_types: InferTypes,
     renames: Vec<String>,
     skip_indexes: Vec<String>,
+    /// Of an import.
+    #[serde(default)]
+    to: ImportFormat,
     source_date_epoch: Option<i64>,
 }
 
@@ -128,6 +161,7 @@ impl ShapeOptions {
             infer_types: options.infer_types,
             renames: sorted(&options.renames),
             skip_indexes: sorted(&options.skip_indexes),
+            to: options.to,
             source_date_epoch: options.source_date_epoch,
         }
     }
@@ -156,6 +190,7 @@ impl ShapeOptions {
                 list(&self.skip_indexes),
                 list(&now.skip_indexes),
             ),
+            ("--to", self.to.name().to_owned(), now.to.name().to_owned()),
             (
                 "SOURCE_DATE_EPOCH",
                 epoch(self.source_date_epoch),
@@ -177,7 +212,7 @@ pub(super) struct StoredSource {
 }
 
 impl StoredSource {
-    fn of(file: &InputFile) -> Result<Self> {
+    pub(super) fn of(file: &InputFile) -> Result<Self> {
         Ok(Self {
             name: display_name(file),
             identity: file.identity().clone(),
@@ -187,7 +222,7 @@ impl StoredSource {
 
     /// What has changed since, in words. A file that was copied or restored in between, and so has
     /// another inode or change time, is compared by its bytes.
-    fn difference(&self, now: &InputFile) -> Result<Option<String>> {
+    pub(super) fn difference(&self, now: &InputFile) -> Result<Option<String>> {
         let (then, identity) = (&self.identity, now.identity());
         if then == identity {
             return Ok(None);
@@ -213,20 +248,31 @@ fn display_name(file: &InputFile) -> String {
 pub(super) struct StoredSources {
     snapshot: Option<StoredSource>,
     wal: Option<StoredSource>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    backup: Option<StoredBackup>,
 }
 
 impl StoredSources {
     /// Hashes what has not been read of them yet.
-    pub(super) fn of(snapshot: Option<&InputFile>, wal: Option<&InputFile>) -> Result<Self> {
+    pub(super) fn of(sources: &Sources) -> Result<Self> {
+        let Sources {
+            snapshot,
+            wal,
+            backup,
+            ..
+        } = sources;
         Ok(Self {
-            snapshot: snapshot.map(StoredSource::of).transpose()?,
-            wal: wal.map(StoredSource::of).transpose()?,
+            snapshot: snapshot.as_ref().map(StoredSource::of).transpose()?,
+            wal: wal.as_ref().map(StoredSource::of).transpose()?,
+            backup: backup.as_deref().map(StoredBackup::of).transpose()?,
         })
     }
 
-    /// Name, size and hash of each.
+    /// Name, size and hash of each. A backup's manifest stands for all of its files, whose hashes
+    /// it holds.
     pub(super) fn facts(&self) -> Vec<FileFacts> {
-        let sources = self.snapshot.iter().chain(&self.wal);
+        let manifest = self.backup.as_ref().map(StoredBackup::manifest);
+        let sources = self.snapshot.iter().chain(&self.wal).chain(manifest);
         sources
             .map(|source| FileFacts {
                 name: source.name.clone(),
@@ -278,12 +324,7 @@ impl StoredPlan {
     ///
     /// # Errors
     /// [`Code::ResumeRefused`], naming what was and what is.
-    pub(super) fn check_same(
-        &self,
-        options: &Options,
-        snapshot: Option<&InputFile>,
-        wal: Option<&InputFile>,
-    ) -> Result<()> {
+    pub(super) fn check_same(&self, options: &Options, sources: &Sources) -> Result<()> {
         let refused = |sentence: String| {
             Error::new(Code::ResumeRefused, sentence)
                 .hint("add --restart to discard the interrupted migration and begin anew")
@@ -294,8 +335,12 @@ impl StoredPlan {
             )));
         }
         for (then, now, what) in [
-            (&self.sources.snapshot, snapshot, "snapshot"),
-            (&self.sources.wal, wal, "wal.log"),
+            (
+                &self.sources.snapshot,
+                sources.snapshot.as_ref(),
+                "snapshot",
+            ),
+            (&self.sources.wal, sources.wal.as_ref(), "wal.log"),
         ] {
             let change = match (then, now) {
                 (None, None) => None,
@@ -312,14 +357,21 @@ impl StoredPlan {
                 return Err(refused(sentence).at(place));
             }
         }
-        Ok(())
+        match (&self.sources.backup, &sources.backup) {
+            (None, None) => Ok(()),
+            (Some(then), Some(now)) => then.check_same(now, refused),
+            (Some(_), None) | (None, Some(_)) => Err(refused(
+                "the interrupted run read another kind of source".to_owned(),
+            )),
+        }
     }
 
     /// The plan again, without the overlay.
-    pub(super) fn restore(self, snapshot: Option<InputFile>, wal: Option<InputFile>) -> Plan {
+    pub(super) fn restore(self, sources: Sources) -> Plan {
         Plan {
-            snapshot,
-            wal,
+            snapshot: sources.snapshot,
+            wal: sources.wal,
+            backup: sources.backup,
             sources: self.sources,
             overlay: None,
             overlay_bytes: 0,

@@ -172,6 +172,11 @@ pub(super) fn undo(target: &Dir) -> Result<()> {
 }
 
 fn restore_marker(target: &Dir, journal: &Journal) -> Result<()> {
+    // A cut in the middle of writing a marker leaves this.
+    let temporary = format!("{MARKER_FILE}.tmp");
+    if target.entry(&temporary)?.is_some() {
+        target.remove_file(&temporary)?;
+    }
     let before = journal.copies.iter().find(|copy| copy.name == MARKER_FILE);
     match before {
         Some(copy) => target.replace(MARKER_FILE, copy.text.as_bytes(), access(target, journal)?),
@@ -256,7 +261,7 @@ fn set_aside(target: &Dir, journal: &Journal, aside: &Aside) -> Result<()> {
 }
 
 /// Renames `name` from one directory to another unless an earlier run did.
-fn rename_once(from: &Dir, name: &str, to: &Dir) -> Result<()> {
+pub(super) fn rename_once(from: &Dir, name: &str, to: &Dir) -> Result<()> {
     match (from.entry(name)?, to.entry(name)?) {
         (Some(_), None) => from.rename(name, to, name),
         (None, Some(_)) => Ok(()),
@@ -278,7 +283,7 @@ fn rename_once(from: &Dir, name: &str, to: &Dir) -> Result<()> {
     }
 }
 
-fn check_hash(work: &Dir, target: &Dir, published: &FileFacts) -> Result<()> {
+pub(super) fn check_hash(work: &Dir, target: &Dir, published: &FileFacts) -> Result<()> {
     let file = match work.open_file_if_exists(&published.name)? {
         Some(staged) => staged,
         None => target.open_file(&published.name)?,

@@ -26,6 +26,12 @@ pub(super) struct Receipt {
     in_place: bool,
     options: ShapeOptions,
     sources: Vec<FileFacts>,
+    /// Of an imported backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    database_name: Option<String>,
+    /// Of an imported backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metadata: Option<serde_json::Value>,
     published: Vec<FileFacts>,
     run: Run,
 }
@@ -39,12 +45,16 @@ struct Run {
 
 impl Receipt {
     pub(super) fn new(plan: &Plan, options: &Options, published: &[FileFacts]) -> Self {
+        let described = plan.backup.as_ref().map(|backup| backup.source().info());
+        let metadata = described.and_then(|info| info.metadata.as_deref());
         Self {
             schema: SCHEMA,
             tool: concat!("laura-migrate ", env!("CARGO_PKG_VERSION")).to_owned(),
             in_place: options.target.is_none(),
             options: ShapeOptions::of(options),
             sources: plan.sources.facts(),
+            database_name: described.and_then(|info| info.database_name.clone()),
+            metadata: metadata.and_then(|text| serde_json::from_str(text).ok()),
             published: published.to_vec(),
             run: Run {
                 published_at: jiff::Timestamp::now().to_string(),

@@ -13,7 +13,8 @@ use crate::{Code, Error, Place, Result};
 pub(super) fn plan(directories: &Directories, plan: &Plan) -> Result<Journal> {
     let target = directories.target();
     let instant = plan.instant();
-    let published = Marker::migrated(FormatVersion::V2_0, "1.0", &instant.to_string());
+    let previous = plan.previous_version().as_str();
+    let published = Marker::migrated(FormatVersion::V2_0, previous, &instant.to_string());
     let mut journal = Journal::new(
         Marker::publishing().encode(),
         published.encode(),

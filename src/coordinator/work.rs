@@ -23,6 +23,8 @@ pub(super) const CHECKPOINT: &str = "checkpoint.json";
 pub(super) const MATCHED: &str = "matched.log";
 /// What publishing does; its presence means that publishing has begun.
 pub(super) const JOURNAL: &str = "journal.json";
+/// What an import to format 1.0 puts in place; from its presence on the same command finishes.
+pub(super) const IMPORT: &str = "import.json";
 /// The journal of a publish that is being undone; from its presence on there is only backward.
 pub(super) const UNDO: &str = "undo.json";
 /// The same when everything is back in its place and only the work directory is left to remove.
@@ -92,7 +94,7 @@ impl WorkDir {
         let dir = target.open_dir(WORK_DIR)?;
         let entries = dir.entries()?;
         let is_last = |entry: &&Entry| {
-            [JOURNAL, UNDO, UNDONE]
+            [JOURNAL, UNDO, UNDONE, IMPORT]
                 .iter()
                 .any(|name| entry.name == *name)
         };

@@ -153,6 +153,20 @@ codes! {
     1103 BackupAltered Source "a backup is not what its manifest says";
     1104 BackupManifest Source "the manifest of a backup does not parse";
     1105 BackupVersion Source "a backup has another format version";
+    // 112x: imports
+    1120 PrintedIds Source "two documents would have the same _id in format 1.0";
+    1121 LostIds Done "_ids that format 1.0 keeps as text";
+    1122 LostFieldOrder Done "field orders that format 1.0 does not keep";
+    1123 LostWholeDoubles Done "whole doubles that format 1.0 takes for integers";
+    1124 LostNonFinite Done "NaN and infinite doubles, which format 1.0 does not have";
+    1125 LostInt32 Done "int32 values, which format 1.0 does not have";
+    1126 LostTimestamps Done "timestamps, which format 1.0 does not have";
+    1127 LostBinary Done "binary values, which format 1.0 does not have";
+    1128 LostHexStrings Done "strings that format 1.0 takes for ObjectIDs";
+    1129 LostPointIntegers Done "integers inside Points that format 1.0 takes for doubles";
+    1130 LostPointObjectIds Done "ObjectIDs inside Points that format 1.0 takes for strings";
+    1131 TimeStrings Done "RFC 3339 strings, on which LauraDB panics when it restores them";
+    1132 LostInferTypes Done "filters whose constants format 1.0 types otherwise";
 }
 
 #[cfg(test)]

@@ -54,10 +54,15 @@ pub(crate) struct Index {
 impl Database {
     /// Reads a directory whole.
     pub(crate) fn read(directory: &Path) -> Self {
+        Self::read_from(directory, "1.0")
+    }
+
+    /// Reads a directory whole that was made of that format.
+    pub(crate) fn read_from(directory: &Path, previous: &str) -> Self {
         let open = |name: &str| InputFile::open(&directory.join(name)).unwrap();
         let marker = Marker::read(&open(".lauradb-version")).unwrap();
         assert_eq!(marker.format_version, "2.0");
-        assert_eq!(marker.previous_version.as_deref(), Some("1.0"));
+        assert_eq!(marker.previous_version.as_deref(), Some(previous));
         assert_eq!(
             std::fs::read(directory.join("wal.log")).unwrap(),
             fresh_wal()

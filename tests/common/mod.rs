@@ -3,10 +3,12 @@
 
 #![allow(dead_code, unused_imports, reason = "each file uses its own part")]
 
+mod backup;
 mod database;
 mod log;
 mod special;
 
+pub(crate) use backup::back_up;
 pub(crate) use database::{Collection, Database};
 pub(crate) use log::Log;
 

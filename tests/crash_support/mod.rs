@@ -9,8 +9,12 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../common/backup.rs"]
+mod backup;
+
 use laura_migrate::document::bson::{OwnedDocument, RawValue};
 use laura_migrate::files::{ChangeKind, Gate, Verdict};
+use laura_migrate::options::{ImportFormat, Mode};
 use laura_migrate::progress::Unwatched;
 use laura_migrate::v1::wal::{RecordKind, RecordWriter};
 use laura_migrate::{ExitCode, Migration, Options, Result, Verification};
@@ -26,6 +30,8 @@ use tempfile::TempDir;
 pub(crate) enum Layout {
     InPlace,
     SideBySide,
+    Import,
+    ImportToV1,
 }
 
 /// What happens to the n-th change.
@@ -140,8 +146,14 @@ impl Attempt<'_> {
 
     fn options(&self) -> Options {
         let mut options = Options::new(self.source());
-        if self.case.layout == Layout::SideBySide {
+        if self.case.layout != Layout::InPlace {
             options.target = Some(self.directory.path().join("target"));
+        }
+        if matches!(self.case.layout, Layout::Import | Layout::ImportToV1) {
+            options.mode = Mode::Import;
+        }
+        if self.case.layout == Layout::ImportToV1 {
+            options.to = ImportFormat::V1;
         }
         options.jobs = 2;
         options.batch_size = 50;
@@ -175,7 +187,14 @@ impl Attempt<'_> {
 impl Case {
     pub(crate) fn new(layout: Layout) -> Self {
         let pristine = scratch();
-        prepare(pristine.path());
+        match layout {
+            Layout::InPlace | Layout::SideBySide => prepare(pristine.path()),
+            Layout::Import | Layout::ImportToV1 => {
+                let (v1, backups) = (scratch(), scratch());
+                prepare(v1.path());
+                copy(&backup::back_up(v1.path(), backups.path()), pristine.path());
+            }
+        }
         let mut case = Self {
             layout,
             pristine,
@@ -209,7 +228,11 @@ impl Case {
 
     pub(crate) fn survives_every(&self, fault: Fault) {
         let changes = self.changes();
-        assert!(changes > 40, "only {changes} changes");
+        let least = match self.layout {
+            Layout::ImportToV1 => 20,
+            _ => 40,
+        };
+        assert!(changes > least, "only {changes} changes");
         for at in 0..changes {
             let attempt = self.attempt();
             let broken = attempt.migrate(breaking(fault, at, &Arc::default()), false);
@@ -236,7 +259,9 @@ impl Case {
             .target
             .unwrap_or(attempt.source())
             .join(".laura-migrate");
-        let begun = begun.join("journal.json").exists();
+        let begun = ["journal.json", "import.json"]
+            .iter()
+            .any(|name| begun.join(name).exists());
         if !begun && fault != Fault::Torn {
             assert!(
                 self.layout == Layout::InPlace || attempt.is_untouched(),

@@ -17,6 +17,7 @@ pub(super) use writer::duplicate_id;
 
 use super::context::Context;
 use super::dispatch::Dispatch;
+use super::feed::{Feed, SourceFeed};
 use super::keys::{KeyStage, SortedKeys};
 use super::parse::Worker;
 use super::plan::Plan;
@@ -75,13 +76,21 @@ pub(super) fn run(
         }
         drop((parsed_sender, tasks));
         let (feeder, stage) = KeyStage::start(scope, plan, keys);
-        let dispatch = Dispatch::new(
-            tasks_from(plan, &state),
-            context.options,
-            task_sender,
-            parsed,
-            buffer_sender,
-        );
+        let dispatch = match &plan.backup {
+            Some(backup) => Feed::Source(SourceFeed::start(
+                scope,
+                backup.source(),
+                tasks_from(plan, &state).filter_map(|task| plan.source_position(task.collection)),
+                context.options,
+            )),
+            None => Feed::Chunks(Dispatch::new(
+                tasks_from(plan, &state),
+                context.options,
+                task_sender,
+                parsed,
+                buffer_sender,
+            )),
+        };
         let mut writer = Writer {
             plan,
             overlay: overlay.as_ref(),

@@ -1,7 +1,8 @@
 //! The writer: documents to pages, in the order that the format fixes.
 
 use crate::coordinator::context::Context;
-use crate::coordinator::dispatch::{Dispatch, LARGEST_KEPT_BUFFER};
+use crate::coordinator::dispatch::LARGEST_KEPT_BUFFER;
+use crate::coordinator::feed::Feed;
 use crate::coordinator::keys::{KeyFeeder, ended};
 use crate::coordinator::parse::{Batch, places_of_id};
 use crate::coordinator::plan::{Plan, PlannedCollection};
@@ -27,7 +28,7 @@ pub(super) struct Writer<'p, 'o> {
     pub(super) matched: Option<AppendWriter>,
     pub(super) data: PageFileWriter,
     pub(super) feeder: KeyFeeder,
-    pub(super) dispatch: Dispatch<'p>,
+    pub(super) dispatch: Feed<'p>,
     /// As of the last closed page.
     pub(super) state: CollectionsState,
     /// Of the current collection, as of the last document.
@@ -309,6 +310,9 @@ pub(in crate::coordinator) fn duplicate_id(
     collection: &PlannedCollection,
     bson: &[u8],
 ) -> Error {
+    if let Some(backup) = &plan.backup {
+        return backup.duplicate_id(collection.overlay_number as usize, bson);
+    }
     let id = RawDocument::trusted(bson)
         .get(ID_FIELD)
         .map(ejson::display_id)

@@ -208,7 +208,7 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
                 self.keys_index((planned, definition), &sorted, ids, reader)?
             }
             IndexKind::Text => {
-                let extractor = text_extractor(definition, self.plan.infer_types)?;
+                let extractor = text_extractor(planned, definition, self.plan.infer_types)?;
                 let terms = StoredLongTerms::new(reader, extractor);
                 self.text_index(&sorted, ids, &terms, share)?
             }
@@ -230,7 +230,7 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
     ) -> Result<BuiltTree> {
         let staged = StagedKeys {
             reader,
-            extractor: key_extractor(definition, self.plan.infer_types)?,
+            extractor: key_extractor(planned, definition, self.plan.infer_types)?,
         };
         let pool = &mut self.keys.pool;
         if !pool.runs(sorted.sorter).is_empty() {

@@ -35,7 +35,7 @@ impl<'p> TreeSources<'p> {
         let long_terms = plan.collections.iter().map(|collection| {
             let indexes = collection.indexes.iter().map(|index| match index.kind {
                 IndexKind::Text => {
-                    let extractor = text_extractor(index, plan.infer_types)?;
+                    let extractor = text_extractor(collection, index, plan.infer_types)?;
                     Ok(Some(StoredLongTerms::new(pages.clone(), extractor)))
                 }
                 _ => Ok(None),
@@ -228,7 +228,7 @@ impl<'p> Checker<'p> {
                 let checker = TreeChecker::new(tree.shape(), ids, Values::Addresses)?;
                 let keys = StagedKeys {
                     reader: sources.pages.clone(),
-                    extractor: key_extractor(definition, plan.infer_types)?,
+                    extractor: key_extractor(planned, definition, plan.infer_types)?,
                 };
                 Self::Keys(Box::new((checker, Entries::new(planned.id, keys))))
             }

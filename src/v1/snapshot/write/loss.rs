@@ -252,11 +252,11 @@ impl Finder<'_> {
     }
 }
 
-fn names_point(document: RawDocument<'_>) -> bool {
+pub(super) fn names_point(document: RawDocument<'_>) -> bool {
     document.get("type") == Some(RawValue::String("Point"))
 }
 
-fn is_hex(text: &str) -> bool {
+pub(super) fn is_hex(text: &str) -> bool {
     ObjectId::from_hex(text.as_bytes()).is_some()
 }
 

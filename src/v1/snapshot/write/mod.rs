@@ -14,12 +14,14 @@
 //!
 //! What does not come back from this as it was is counted, see [`LossKind`].
 
+mod back;
 mod go;
 mod loss;
 #[cfg(test)]
 mod tests;
 mod text;
 
+pub use back::{comes_back_as, printed_id};
 pub use loss::{Loss, LossKind, lossless};
 
 use crate::document::ID_FIELD;
