@@ -20,6 +20,12 @@ pub enum Outcome {
     AlreadyMigrated,
     /// The directory is empty.
     Empty,
+    /// A backup was written.
+    Exported,
+    /// The directory is v1 again.
+    RolledBack,
+    /// The directory is v1, and there is nothing to roll back.
+    NotMigrated,
 }
 
 /// Something that the operator should know and that did not stop the run.
@@ -108,10 +114,12 @@ pub struct Report {
     pub mode: Mode,
     /// How it ended.
     pub outcome: Outcome,
-    /// Where v2 is.
+    /// Where v2 is; of an export the backup, of a rollback the directory.
     pub target: PathBuf,
     /// Where the v1 files of an in-place migration are.
     pub originals: Option<PathBuf>,
+    /// Where v2 files are that a rollback has kept, since they were written to.
+    pub kept_v2: Option<PathBuf>,
     /// The backup that was written.
     pub backup: Option<PathBuf>,
     /// Records that were put into quarantine.
@@ -139,6 +147,7 @@ impl Report {
             outcome,
             target,
             originals: None,
+            kept_v2: None,
             backup: None,
             quarantined: 0,
             collections: Vec::new(),

@@ -2,6 +2,9 @@
 //! one; each of the others has a file of its own name.
 
 mod auto;
+mod backup;
+mod backup_phase;
+mod backup_place;
 mod check;
 mod checkpoint;
 mod collections;
@@ -9,6 +12,7 @@ mod context;
 mod directories;
 mod dispatch;
 mod estimate;
+mod export;
 mod indexes;
 mod interrupt;
 mod journal;
@@ -22,6 +26,7 @@ mod plan;
 mod process;
 mod publish;
 mod receipt;
+mod rollback;
 mod room;
 mod run_info;
 mod space;
@@ -83,11 +88,9 @@ impl Migration {
     pub fn run(&self, sink: &mut dyn ProgressSink) -> Result<Report> {
         match self.options.mode {
             Mode::Auto => self.migrate(sink),
-            mode @ (Mode::DryRun
-            | Mode::Export
-            | Mode::Import
-            | Mode::Validate
-            | Mode::Rollback) => {
+            Mode::Export => self.export(sink),
+            Mode::Rollback => self.roll_back(sink),
+            mode @ (Mode::DryRun | Mode::Import | Mode::Validate) => {
                 let sentence = format!("--mode {} is not there", mode.name());
                 Err(Error::new(Code::Usage, sentence))
             }

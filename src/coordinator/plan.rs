@@ -6,6 +6,7 @@ use crate::document::InferTypes;
 use crate::files::{Access, FileIdentity, InputFile};
 use crate::index::{IndexDefinition, infer_types_names};
 use crate::options::Options;
+use crate::receipt::SnapshotFacts;
 use crate::report::Warning;
 use crate::v1::snapshot::Chunk;
 use crate::v1::wal::{Overlay, WalSummary};
@@ -54,6 +55,8 @@ pub(super) struct Plan {
     /// Replay starts after this LSN.
     pub(super) after_lsn: Option<u64>,
     pub(super) wal_summary: Option<WalSummary>,
+    /// How the snapshot describes its database.
+    pub(super) described: Option<SnapshotFacts>,
     /// In id order.
     pub(super) collections: Vec<PlannedCollection>,
     pub(super) infer_types: InferTypes,
@@ -111,6 +114,8 @@ pub(super) struct ShapeOptions {
     infer_types: InferTypes,
     renames: Vec<String>,
     skip_indexes: Vec<String>,
+    collections: Vec<String>,
+    excluded: Vec<String>,
     source_date_epoch: Option<i64>,
 }
 
@@ -126,6 +131,8 @@ impl ShapeOptions {
             infer_types: options.infer_types,
             renames: sorted(&options.renames),
             skip_indexes: sorted(&options.skip_indexes),
+            collections: sorted(&options.collections),
+            excluded: sorted(&options.excluded),
             source_date_epoch: options.source_date_epoch,
         }
     }
@@ -154,6 +161,12 @@ impl ShapeOptions {
                 list(&self.skip_indexes),
                 list(&now.skip_indexes),
             ),
+            (
+                "--collection",
+                list(&self.collections),
+                list(&now.collections),
+            ),
+            ("--exclude", list(&self.excluded), list(&now.excluded)),
             (
                 "SOURCE_DATE_EPOCH",
                 epoch(self.source_date_epoch),
@@ -244,6 +257,7 @@ pub(super) struct StoredPlan {
     pub(super) sample: Sample,
     after_lsn: Option<u64>,
     wal_summary: Option<WalSummary>,
+    described: Option<SnapshotFacts>,
     pub(super) collections: Vec<PlannedCollection>,
     infer_types: InferTypes,
     pub(super) access: Access,
@@ -262,6 +276,7 @@ impl StoredPlan {
             sample,
             after_lsn: plan.after_lsn,
             wal_summary: plan.wal_summary.clone(),
+            described: plan.described.clone(),
             collections: plan.collections.clone(),
             infer_types: plan.infer_types,
             access: plan.access,
@@ -322,6 +337,7 @@ impl StoredPlan {
             overlay: None,
             after_lsn: self.after_lsn,
             wal_summary: self.wal_summary,
+            described: self.described,
             collections: self.collections,
             infer_types: self.infer_types,
             access: self.access,
