@@ -155,8 +155,7 @@ Exit codes:
   2  usage: options, a path that is missing or no directory
   3  verification found differences or damage
   4  source unreadable, damaged or unsupported
-  5  something in the way: target not empty, existing .lauradb-v1/, source or options changed, v2
-     written to before a rollback
+  5  something in the way: target not empty, existing .lauradb-v1/, source, options or v2 changed
   6  too little space, found before anything was written
   7  locked by another run, or open for writing in another process
   8  interrupted, resumable: a signal, --max-time, no space; run the same command again";

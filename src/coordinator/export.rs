@@ -254,7 +254,7 @@ fn choose(source: &dyn DocumentSource, options: &Options, kind: SourceKind) -> R
     selection.finish()?;
     for collection in source.collections() {
         // Another name for what is left out does no harm.
-        renames.apply(&collection.name);
+        let _ = renames.apply(&collection.name);
     }
     renames.finish()?;
     let path = Place::file(&source.info().path);

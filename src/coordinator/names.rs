@@ -88,7 +88,7 @@ impl NameTable {
         self.selection.finish()?;
         for (name, _, _) in self.names.iter().filter(|(_, _, is_taken)| !is_taken) {
             // Another name for what is left out does no harm.
-            self.renames.apply(name);
+            let _ = self.renames.apply(name);
         }
         let taken = self.names.iter().filter(|(_, _, is_taken)| *is_taken);
         let names =

@@ -281,6 +281,8 @@ fn move_back(dir: &Dir, journal: &RollbackJournal) -> Result<()> {
             v1.remove_file(&name)?;
         }
     }
+    // A directory whose last name may come back could come back itself.
+    v1.sync()?;
     dir.remove_dir(V1_DIR)?;
     dir.sync()
 }

@@ -515,7 +515,7 @@ impl Names {
         self.selection.finish()?;
         for (name, _, _) in self.all.iter().filter(|(_, _, is_taken)| !is_taken) {
             // Another name for what is left out does no harm.
-            renames.apply(name);
+            let _ = renames.apply(name);
         }
         // No rename gives a name that v2 cannot take, so such a name is one of v1 and clashes with
         // none.
