@@ -396,11 +396,20 @@ fn export_prints_the_path_of_the_backup_and_nothing_else_to_stdout() {
         .stdout("source/backups/backup-20250115-103000\n")
         .stderr(is_empty());
     program(&directory)
-        .args(["--mode", "export", "source", "target", "--collection", "user"])
+        .args([
+            "--mode",
+            "export",
+            "source",
+            "target",
+            "--collection",
+            "user",
+        ])
         .assert()
         .code(4)
         .stdout(is_empty())
-        .stderr(starts_with("error[LM0110]: --collection names no collection: \"user\""));
+        .stderr(starts_with(
+            "error[LM0110]: --collection names no collection: \"user\"",
+        ));
 }
 
 #[test]
@@ -425,7 +434,9 @@ fn rollback_says_what_it_did_and_what_it_refuses() {
         .assert()
         .code(5)
         .stdout(is_empty())
-        .stderr(starts_with("error[LM0911]: v2 was written to since it was published"));
+        .stderr(starts_with(
+            "error[LM0911]: v2 was written to since it was published",
+        ));
     fs::write(directory.source().join("data.db"), v2).unwrap();
     rollback()
         .assert()

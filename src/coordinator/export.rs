@@ -88,6 +88,7 @@ impl Migration {
         };
         report.warnings = opened.hidden.into_iter().collect();
         report.warnings.extend(opened.source.warnings());
+        report.generated_ids = opened.source.generated_ids();
         report.phases = phases;
         Ok(report)
     }

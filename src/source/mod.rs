@@ -131,6 +131,11 @@ pub trait DocumentSource {
     /// [`crate::Code::SourceChanged`].
     fn check_unchanged(&self) -> Result<()>;
 
+    /// Documents read so far that had no `_id` and got one.
+    fn generated_ids(&self) -> u64 {
+        0
+    }
+
     /// What the operator should know and that is no error.
     fn warnings(&self) -> Vec<Warning> {
         Vec::new()

@@ -388,6 +388,10 @@ impl DocumentSource for V1Source {
         files.try_for_each(InputFile::check_unchanged)
     }
 
+    fn generated_ids(&self) -> u64 {
+        self.tally.get().generated_ids
+    }
+
     fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         let snapshot = self.files.snapshot.as_ref();
@@ -400,6 +404,19 @@ impl DocumentSource for V1Source {
         if unknown > 0 {
             let sentence = format!("{unknown} keys of the snapshot mean nothing and were skipped");
             warn(Code::UnknownKeys, sentence, place.clone());
+        }
+        let tally = self.tally.get();
+        if tally.emptied_array_documents > 0 {
+            let sentence = format!(
+                "{} documents inside arrays are {{}} in the snapshot: LauraDB's backup loses their \
+                 contents",
+                tally.emptied_array_documents
+            );
+            warn(Code::EmptiedArrays, sentence, place.clone());
+        }
+        if tally.generated_ids > 0 {
+            let sentence = format!("{} documents had no _id and got one", tally.generated_ids);
+            warn(Code::GeneratedIds, sentence, place.clone());
         }
         if !self.dropped_options.is_empty() {
             let dropped = self.dropped_options.join(", ");

@@ -10,10 +10,11 @@ use crate::coordinator::{check, open_files, room};
 use crate::files::{Access, Dir, EntryKind, InputFile};
 use crate::layout::{
     DATA_FILE, MARKER_FILE, METADATA_FILE, QUARANTINE_FILE, RECEIPT_FILE, V1_DIR, V2_DIR_PREFIX,
-    WAL_FILE,
+    WAL_FILE, is_laura_file,
 };
 use crate::progress::{Phase, Totals};
 use crate::{Code, Error, Place, Result};
+use std::ffi::OsStr;
 
 /// Largest marker that is read, bytes.
 const LARGEST_MARKER: u64 = 1 << 20;
@@ -141,7 +142,10 @@ fn v2_files(dir: &Dir, receipt: Option<&Receipt>) -> Result<Vec<(String, InputFi
     let usual = [DATA_FILE, METADATA_FILE, WAL_FILE, QUARANTINE_FILE].map(str::to_owned);
     let published = receipt.map(|receipt| receipt.published.iter().map(|file| file.name.clone()));
     let mut names: Vec<String> = match published {
-        Some(published) => published.filter(|name| is_plain(name)).collect(),
+        // What a receipt names beyond those was not published.
+        Some(published) => published
+            .filter(|name| is_plain(name) && is_laura_file(OsStr::new(name)))
+            .collect(),
         None => usual.into(),
     };
     names.push(RECEIPT_FILE.to_owned());
