@@ -20,6 +20,8 @@ pub const QUARANTINE_FILE: &str = ".lauradb-quarantine.jsonl";
 
 /// Where a migration works until it publishes.
 pub const WORK_DIR: &str = ".laura-migrate";
+/// What a rollback does, in the work directory; its presence means that it has begun.
+pub const ROLLBACK_FILE: &str = "rollback.json";
 /// Where the v1 files of an in-place migration go.
 pub const V1_DIR: &str = ".lauradb-v1";
 /// Where LauraDB files in the way of `--force` go; a UTC time follows.

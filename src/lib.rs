@@ -34,6 +34,7 @@ mod jsontext;
 pub mod layout;
 pub mod options;
 pub mod progress;
+mod receipt;
 pub mod report;
 mod shell;
 pub mod source;

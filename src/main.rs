@@ -9,6 +9,8 @@ use laura_migrate::cli::{
 use laura_migrate::options::Mode;
 use laura_migrate::{ExitCode, Interrupt, Migration};
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use tracing::level_filters::LevelFilter;
 
 fn main() -> std::process::ExitCode {
@@ -63,11 +65,22 @@ fn run(
     }
     let report = migration.run(screen)?;
     screen.finish();
+    if arguments.mode == Mode::Export {
+        print_path(&report.target).context("cannot write to stdout")?;
+    }
     if !arguments.quiet {
         let text = render_warnings(&report) + &render_report(&report);
         let _ = screen.write_all(text.as_bytes());
     }
     Ok(report.exit_code())
+}
+
+/// A path to stdout, byte for byte, for scripts.
+fn print_path(path: &Path) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout();
+    stdout.write_all(path.as_os_str().as_bytes())?;
+    stdout.write_all(b"\n")?;
+    stdout.flush()
 }
 
 fn level(arguments: &Arguments) -> LevelFilter {

@@ -97,9 +97,9 @@ pub enum Verification {
 pub struct Options {
     /// What to do.
     pub mode: Mode,
-    /// The v1 directory; of an import, the backup.
+    /// The directory that is read: v1 for a migration, the backup for an import.
     pub source: PathBuf,
-    /// Where v2 goes; `None` migrates in place.
+    /// Where v2 goes, or the backup of an export; `None` migrates in place.
     pub target: Option<PathBuf>,
     /// The snapshot, where it is not to be looked for in the source.
     pub snapshot: Option<PathBuf>,
@@ -109,9 +109,18 @@ pub struct Options {
     pub renames: Vec<String>,
     /// Indexes that are not built: `NAME`, `COLLECTION/NAME` or `all`.
     pub skip_indexes: Vec<String>,
+    /// Only these collections, by their names before any rename: `NAME`, see
+    /// [`crate::v1::selection::Selection`]; empty takes all.
+    pub collections: Vec<String>,
+    /// Not these collections.
+    pub excluded: Vec<String>,
+    /// Back up before migrating.
+    pub backup: bool,
+    /// Where the backup goes; `None` is `backups` in the source, in place only.
+    pub backup_dir: Option<PathBuf>,
     /// What an import writes.
     pub to: ImportFormat,
-    /// Allow a target with LauraDB files in it.
+    /// Allow a target with LauraDB files in it; roll back although v2 was written to.
     pub force: bool,
     /// How much is verified.
     pub verification: Verification,
@@ -148,6 +157,10 @@ impl Options {
             renames: Vec::new(),
             skip_indexes: Vec::new(),
             to: ImportFormat::default(),
+            collections: Vec::new(),
+            excluded: Vec::new(),
+            backup: false,
+            backup_dir: None,
             force: false,
             verification: Verification::All,
             batch_size: DEFAULT_BATCH_SIZE,

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 pub enum Phase {
     /// Reading structures, planning.
     Check,
+    /// Documents to a backup, and reading it back.
+    Backup,
     /// Documents to pages.
     Collections,
     /// Keys to B+trees.
@@ -23,8 +25,9 @@ pub enum Phase {
 
 impl Phase {
     /// All phases, in order.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Check,
+        Self::Backup,
         Self::Collections,
         Self::Indexes,
         Self::Verify,
@@ -36,6 +39,7 @@ impl Phase {
     pub fn name(self) -> &'static str {
         match self {
             Self::Check => "check",
+            Self::Backup => "backup",
             Self::Collections => "collections",
             Self::Indexes => "indexes",
             Self::Verify => "verify",

@@ -21,6 +21,12 @@ pub enum Outcome {
     AlreadyMigrated,
     /// The directory is empty.
     Empty,
+    /// A backup was written.
+    Exported,
+    /// The directory is v1 again.
+    RolledBack,
+    /// The directory is v1, and there is nothing to roll back.
+    NotMigrated,
 }
 
 /// Something that the operator should know and that did not stop the run.
@@ -109,12 +115,14 @@ pub struct Report {
     pub mode: Mode,
     /// How it ended.
     pub outcome: Outcome,
-    /// Where the database is.
+    /// Where the database is; of an export the backup, of a rollback the directory.
     pub target: PathBuf,
     /// The format that it is in.
     pub format: FormatVersion,
     /// Where the v1 files of an in-place migration are.
     pub originals: Option<PathBuf>,
+    /// Where v2 files are that a rollback has kept, since they were written to.
+    pub kept_v2: Option<PathBuf>,
     /// The backup that was written.
     pub backup: Option<PathBuf>,
     /// Records that were put into quarantine.
@@ -143,6 +151,7 @@ impl Report {
             target,
             format: FormatVersion::V2_0,
             originals: None,
+            kept_v2: None,
             backup: None,
             quarantined: 0,
             collections: Vec::new(),

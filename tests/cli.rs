@@ -430,3 +430,100 @@ fn an_import_says_what_it_did_on_stderr_and_refuses_what_means_nothing() {
     let assert = command.args(["source", "--to", "1.0"]).assert();
     assert.code(2).stderr(contains("add --mode import"));
 }
+
+#[test]
+fn export_prints_the_path_of_the_backup_and_nothing_else_to_stdout() {
+    let directory = two_documents();
+    program(&directory)
+        .env("SOURCE_DATE_EPOCH", "1736937000")
+        .args(["--mode", "export", "source", "target"])
+        .assert()
+        .code(0)
+        .stdout("target/backup-20250115-103000\n")
+        .stderr(machine_independent(concat!(
+            "exported 2 documents in 1 collections to target/backup-20250115-103000\n",
+            "everything was read back and found equal\n",
+        )));
+    program(&directory)
+        .env("SOURCE_DATE_EPOCH", "1736937000")
+        .args(["-q", "--mode", "export", "source", "--no-validate"])
+        .assert()
+        .code(0)
+        .stdout("source/backups/backup-20250115-103000\n")
+        .stderr(is_empty());
+    program(&directory)
+        .args([
+            "--mode",
+            "export",
+            "source",
+            "target",
+            "--collection",
+            "user",
+        ])
+        .assert()
+        .code(4)
+        .stdout(is_empty())
+        .stderr(starts_with(
+            "error[LM0110]: --collection names no collection: \"user\"",
+        ));
+}
+
+#[test]
+fn rollback_says_what_it_did_and_what_it_refuses() {
+    let directory = two_documents();
+    let before = tree(&directory.source());
+    let rollback = || {
+        let mut command = program(&directory);
+        command.args(["--mode", "rollback", "source"]);
+        command
+    };
+    program(&directory)
+        .env("SOURCE_DATE_EPOCH", "1736937000")
+        .args(["source", "--skip-index=all", "--backup-dir=kept"])
+        .assert()
+        .code(0)
+        .stdout(is_empty())
+        .stderr(contains("the backup is in kept/backup-20250115-103000\n"));
+    let v2 = fs::read(directory.source().join("data.db")).unwrap();
+    fs::write(directory.source().join("data.db"), [&v2[..], &[0]].concat()).unwrap();
+    rollback()
+        .assert()
+        .code(5)
+        .stdout(is_empty())
+        .stderr(starts_with(
+            "error[LM0911]: v2 was written to since it was published",
+        ));
+    fs::write(directory.source().join("data.db"), v2).unwrap();
+    rollback()
+        .assert()
+        .code(0)
+        .stdout(is_empty())
+        .stderr("rolled back: source is in format 1.0 again\n");
+    assert_same_tree(&before, &tree(&directory.source()));
+    rollback()
+        .assert()
+        .code(0)
+        .stderr("nothing to roll back: source is in format 1.0\n");
+}
+
+#[test]
+fn options_that_mean_nothing_for_a_mode_are_refused() {
+    let directory = two_documents();
+    for (mode, option) in [
+        ("export", "--restart"),
+        ("export", "--backup"),
+        ("export", "--sample=0.5"),
+        ("rollback", "--rename=a=b"),
+        ("rollback", "--collection=a"),
+        ("status", "--backup-dir=x"),
+    ] {
+        let name = option.split('=').next().unwrap();
+        let sentence = format!("{name} means nothing with --mode {mode}");
+        program(&directory)
+            .args(["--mode", mode, "source", option])
+            .assert()
+            .code(2)
+            .stdout(is_empty())
+            .stderr(contains(sentence).and(contains("hint: leave it out")));
+    }
+}

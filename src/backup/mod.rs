@@ -25,7 +25,7 @@ mod write;
 pub use manifest::{Manifest, ManifestCollection};
 pub use name::{EXTENSION, collection_name, file_name};
 pub use read::{BackupLine, BackupReader};
-pub use write::{BackupHeader, BackupWriter, FinishedBackup, remove_unfinished};
+pub use write::{BackupHeader, BackupWriter, FinishedBackup, SealedBackup, remove_unfinished};
 
 use crate::document::MAX_DOCUMENT_BYTES;
 use std::fmt::Write as _;

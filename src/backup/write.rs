@@ -1,7 +1,7 @@
 //! Writing a backup directory.
 
 use super::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestCollection};
-use super::{hex, recycle};
+use super::{BackupReader, hex, recycle};
 use crate::document::bson::RawDocument;
 use crate::document::ejson;
 use crate::files::{Access, AppendWriter, Dir, EntryKind};
@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// Bytes of the buffer that a collection's file is written from.
 const WRITE_BUFFER: usize = 256 << 10;
@@ -48,8 +49,8 @@ pub struct FinishedBackup {
 /// Writes a backup so that a directory with a backup's name is complete at every instant:
 ///
 /// 1. everything is written and fsynced in a directory of another name, the manifest last;
-/// 2. that directory is fsynced;
-/// 3. it is renamed;
+/// 2. that directory is fsynced ([`Self::seal`]; it can be read back then);
+/// 3. it is renamed ([`Self::finish`]);
 /// 4. the directory around it is fsynced.
 ///
 /// Whoever drops it before [`Self::finish`] has returned removes what was made.
@@ -64,7 +65,17 @@ pub struct BackupWriter<'d> {
     manifest: Manifest,
     open: Option<OpenCollection>,
     text: Vec<u8>,
+    sealed: Option<SealedBackup>,
     complete: bool,
+}
+
+/// What a backup will be called, and what it is known by, before it has its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedBackup {
+    /// The name that its directory will get.
+    pub name: String,
+    /// XXH3-128 of its manifest, 32 hex digits.
+    pub manifest_xxh3: String,
 }
 
 #[derive(Debug)]
@@ -111,6 +122,7 @@ impl<'d> BackupWriter<'d> {
             manifest,
             open: None,
             text: Vec::new(),
+            sealed: None,
             complete: false,
         })
     }
@@ -122,7 +134,10 @@ impl<'d> BackupWriter<'d> {
     /// [`Code::Internal`] out of turn; the file cannot be made.
     pub fn begin_collection(&mut self, name: &str, indexes: Vec<PortableIndex>) -> Result<()> {
         let before = self.manifest.collections.last();
-        if self.open.is_some() || before.is_some_and(|before| &*before.name >= name) {
+        if self.open.is_some()
+            || self.sealed.is_some()
+            || before.is_some_and(|before| &*before.name >= name)
+        {
             return Err(out_of_turn());
         }
         let figures = ManifestCollection {
@@ -175,14 +190,14 @@ impl<'d> BackupWriter<'d> {
         self.manifest.collections.last().ok_or_else(out_of_turn)
     }
 
-    /// Writes the manifest and gives the directory its name: the instant's second, or the next one
-    /// that is free.
+    /// Writes the manifest: all is durable then, and can be read back with [`Self::reader`]. Chooses
+    /// the name: the instant's second, or the next one that is free.
     ///
     /// # Errors
     /// [`Code::Internal`] out of turn; [`Code::LimitExceeded`] where the manifest gets too large to
-    /// be read; a write, fsync or the rename fails. All that was made is removed then.
-    pub fn finish(mut self) -> Result<FinishedBackup> {
-        if self.open.is_some() {
+    /// be read; a write or fsync fails.
+    pub fn seal(&mut self) -> Result<SealedBackup> {
+        if self.open.is_some() || self.sealed.is_some() {
             return Err(out_of_turn());
         }
         let text = self.manifest.encode();
@@ -199,7 +214,37 @@ impl<'d> BackupWriter<'d> {
         file.write_all_at(text.as_bytes(), 0)?;
         file.sync()?;
         self.dir.sync()?;
-        let name = self.free_name()?;
+        let sealed = SealedBackup {
+            name: self.free_name()?,
+            manifest_xxh3: format!("{:032x}", xxh3_128(text.as_bytes())),
+        };
+        self.sealed = Some(sealed.clone());
+        Ok(sealed)
+    }
+
+    /// Opens what was sealed.
+    ///
+    /// # Errors
+    /// Those of [`BackupReader::open`].
+    pub fn reader(&self) -> Result<BackupReader> {
+        BackupReader::open(self.target.open_dir(&self.name)?)
+    }
+
+    /// What has been written.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Seals the backup unless that was done, and gives the directory its name.
+    ///
+    /// # Errors
+    /// Those of [`Self::seal`]; the rename fails. All that was made is removed then.
+    pub fn finish(mut self) -> Result<FinishedBackup> {
+        let name = match &self.sealed {
+            Some(sealed) => sealed.name.clone(),
+            None => self.seal()?.name,
+        };
         self.target.rename(&self.name, self.target, &name)?;
         self.name.clone_from(&name);
         self.target.sync()?;

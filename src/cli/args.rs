@@ -13,11 +13,13 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "laura-migrate", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Arguments {
-    /// The v1 directory; with --mode import, the backup; with --mode status, the directory to look at
+    /// The v1 directory; the backup to import; the directory to export, roll back, or look at
     pub source_dir: PathBuf,
 
     /// Where v2 goes: an empty or new directory (without it, the migration is in place; an import
     /// needs it)
+    ///
+    /// With --mode export, where the backup goes [default: SOURCE_DIR/backups].
     pub target_dir: Option<PathBuf>,
 
     /// What to do
@@ -45,6 +47,23 @@ pub struct Arguments {
     #[arg(long, value_name = "OLD=NEW", help_heading = "Reading v1")]
     pub rename: Vec<String>,
 
+    /// Take only this collection; may be repeated; with a TARGET_DIR or --mode export
+    ///
+    /// By its name before --rename; one that begins with a quote must be a JSON string.
+    #[arg(long, value_name = "NAME", help_heading = "Reading v1")]
+    pub collection: Vec<String>,
+
+    /// Leave this collection out; may be repeated; with a TARGET_DIR or --mode export
+    #[arg(long, value_name = "NAME", help_heading = "Reading v1")]
+    pub exclude: Vec<String>,
+
+    /// Back up before migrating, to SOURCE_DIR/backups, and read the backup back
+    #[arg(long, help_heading = "Backup")]
+    pub backup: bool,
+
+    /// Back up to this directory; with a TARGET_DIR it must be named
+    #[arg(long, value_name = "DIR", help_heading = "Backup")]
+    pub backup_dir: Option<PathBuf>,
     /// What to import into: 2.0, or 1.0 for LauraDB up to 0.9 [default: 2.0]
     #[arg(
         long,
@@ -60,6 +79,9 @@ pub struct Arguments {
     pub skip_index: Vec<String>,
 
     /// Allow a TARGET_DIR with LauraDB files in it; they move to .lauradb-replaced-<UTC>/
+    ///
+    /// With --mode rollback: roll back although v2 was written to; its files move to
+    /// .lauradb-v2-<UTC>/.
     #[allow(rustdoc::invalid_html_tags, reason = "--help shows it as it stands")]
     #[arg(long, help_heading = "Writing v2")]
     pub force: bool,
@@ -143,7 +165,7 @@ Exit codes:
   2  usage: options, a path that is missing or no directory
   3  verification found differences or damage
   4  source unreadable, damaged or unsupported
-  5  something in the way: target not empty, existing .lauradb-v1/, source or options changed
+  5  something in the way: target not empty, existing .lauradb-v1/, source, options or v2 changed
   6  too little space, found before anything was written
   7  locked by another run, or open for writing in another process
   8  interrupted, resumable: a signal, --max-time, no space; run the same command again";

@@ -116,7 +116,7 @@ fn amount(progress: &MigrationProgress) -> String {
                 progress.indexes_total
             )
         }
-        Phase::Collections => {
+        Phase::Collections | Phase::Backup => {
             format!(
                 "{} of {}, {documents} documents",
                 ByteSize(done),

@@ -47,6 +47,18 @@ pub fn render_report(report: &Report) -> String {
                 "finished the {noun} that was interrupted: {target} is in format {format}\n"
             );
         }
+        Outcome::RolledBack => return rolled_back(report),
+        Outcome::NotMigrated => {
+            return format!("nothing to roll back: {target} is in format 1.0\n");
+        }
+        Outcome::Exported => {
+            return format!(
+                "exported {} documents in {} collections to {target}\n{}",
+                report.documents(),
+                report.collections.len(),
+                verified(report.verified)
+            );
+        }
         Outcome::Migrated => {}
     }
     let mut text = String::new();
@@ -74,15 +86,32 @@ pub fn render_report(report: &Report) -> String {
     if let Some(originals) = &report.originals {
         let _ = writeln!(text, "the v1 files are in {}", originals.display());
     }
-    text.push_str(&match report.verified {
+    if let Some(backup) = &report.backup {
+        let _ = writeln!(text, "the backup is in {}", backup.display());
+    }
+    text.push_str(&verified(report.verified));
+    text
+}
+
+fn rolled_back(report: &Report) -> String {
+    let target = report.target.display();
+    let mut text = format!("rolled back: {target} is in format 1.0 again\n");
+    if let Some(kept) = &report.kept_v2 {
+        let _ = writeln!(text, "the v2 files are in {}", kept.display());
+    }
+    text
+}
+
+/// The last line: how much was read back.
+fn verified(verified: Verified) -> String {
+    match verified {
         Verified::All => "everything was read back and found equal\n".to_owned(),
         Verified::Sample(rate) => format!(
             "not verified: the content of about {:.0} % of the documents (--sample {rate})\n",
             (1.0 - rate) * 100.0
         ),
         Verified::Nothing => "not verified: nothing was read back (--no-validate)\n".to_owned(),
-    });
-    text
+    }
 }
 
 /// The command line of this process as a shell takes it.

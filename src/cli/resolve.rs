@@ -4,6 +4,7 @@ use super::{Arguments, parse_duration};
 use crate::document::InferTypes;
 use crate::options::{ImportFormat, LEAST_MEMORY, Mode, Options, Verification};
 use crate::v1::names::Renames;
+use crate::v1::selection::Selection;
 use crate::{Code, Error, Result};
 
 /// What the arguments mean; `environment` looks up environment variables.
@@ -14,9 +15,7 @@ pub fn resolve(
     arguments: &Arguments,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<Options> {
-    if arguments.mode == Mode::Status {
-        refuse_with_status(arguments)?;
-    }
+    refuse_meaningless(arguments)?;
     match arguments.mode {
         Mode::Import => refuse_with_import(arguments)?,
         _ if arguments.to.is_some() => {
@@ -34,6 +33,11 @@ pub fn resolve(
     }
     Renames::parse(&arguments.rename)?;
     options.renames.clone_from(&arguments.rename);
+    Selection::parse(&arguments.collection, &arguments.exclude)?;
+    options.collections.clone_from(&arguments.collection);
+    options.excluded.clone_from(&arguments.exclude);
+    options.backup = arguments.backup || arguments.backup_dir.is_some();
+    options.backup_dir.clone_from(&arguments.backup_dir);
     options.skip_indexes.clone_from(&arguments.skip_index);
     options.to = arguments.to.unwrap_or_default();
     options.force = arguments.force;
@@ -54,7 +58,7 @@ pub fn resolve(
     if let Some(text) = &arguments.max_time {
         options.max_time = parse_duration("--max-time", text)?;
     }
-    if options.force && options.target.is_none() {
+    if options.force && options.target.is_none() && options.mode == Mode::Auto {
         return Err(usage(
             "--force is for a TARGET_DIR with LauraDB files in it, and none is named",
         )
@@ -63,12 +67,46 @@ pub fn resolve(
     Ok(options)
 }
 
-/// Options that mean something for a migration mean nothing for its status.
-fn refuse_with_status(arguments: &Arguments) -> Result<()> {
+/// Options that mean something for a migration, but not for every mode.
+fn refuse_meaningless(arguments: &Arguments) -> Result<()> {
+    let (also, instead): (&[&str], &str) = match arguments.mode {
+        Mode::Status => (&[], "status only looks at the directory"),
+        Mode::Export => (
+            &[
+                "--snapshot",
+                "--infer-types",
+                "--rename",
+                "--collection",
+                "--exclude",
+                "--skip-index",
+                "--no-validate",
+                "--max-time",
+                "--lock-timeout",
+                "--no-lock",
+                "--progress",
+            ],
+            "an export writes a backup and nothing else",
+        ),
+        Mode::Rollback => (
+            &[
+                "--force",
+                "--max-time",
+                "--lock-timeout",
+                "--no-lock",
+                "--progress",
+            ],
+            "a rollback puts the v1 files back as they are",
+        ),
+        _ => return Ok(()),
+    };
     let typed = [
         ("--snapshot", arguments.snapshot.is_some()),
         ("--infer-types", arguments.infer_types.is_some()),
         ("--rename", !arguments.rename.is_empty()),
+        ("--collection", !arguments.collection.is_empty()),
+        ("--exclude", !arguments.exclude.is_empty()),
+        ("--backup", arguments.backup),
+        ("--backup-dir", arguments.backup_dir.is_some()),
         ("--skip-index", !arguments.skip_index.is_empty()),
         ("--force", arguments.force),
         ("--restart", arguments.restart),
@@ -80,10 +118,14 @@ fn refuse_with_status(arguments: &Arguments) -> Result<()> {
         ("--no-lock", arguments.no_lock),
         ("--progress", arguments.progress),
     ];
-    match typed.iter().find(|(_, is_typed)| *is_typed) {
+    let meaningless = |(name, is_typed): &&(&str, bool)| *is_typed && !also.contains(name);
+    match typed.iter().find(meaningless) {
         None => Ok(()),
-        Some((name, _)) => Err(usage(format!("{name} means nothing with --mode status"))
-            .hint("leave it out: status only looks at the directory")),
+        Some((name, _)) => {
+            let mode = arguments.mode.name();
+            let sentence = format!("{name} means nothing with --mode {mode}");
+            Err(usage(sentence).hint(format!("leave it out: {instead}")))
+        }
     }
 }
 

@@ -13,18 +13,20 @@ use super::run_info::Heartbeat;
 use super::state::{CollectionsState, State};
 use super::verify::{self, VerifyProgress};
 use super::work::{self, WorkDir};
-use super::{Migration, check, metadata, publish, room, summary};
+use super::{Migration, backup_phase, check, metadata, publish, rollback, room, summary};
 use crate::layout;
-use crate::options::Verification;
+use crate::options::{Options, Verification};
 use crate::progress::{Phase, ProgressSink, Totals, Tracker};
 use crate::report::{Outcome, Report, Verified};
 use crate::version::{self, DirectoryVersion};
 use crate::{Code, Error, Place, Result};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 impl Migration {
     /// Migrates, or goes on with a migration that was interrupted.
     pub(super) fn migrate(&self, sink: &mut dyn ProgressSink) -> Result<Report> {
+        refuse_options(&self.options)?;
         let directories = Directories::open(&self.options, &self.gate)?;
         let result = self.run_in(&directories, sink);
         let is_empty = |report: &Report| report.outcome == Outcome::Empty;
@@ -38,17 +40,19 @@ impl Migration {
     fn run_in(&self, directories: &Directories, sink: &mut dyn ProgressSink) -> Result<Report> {
         let target = directories.target();
         self.lock(directories)?;
+        rollback::refuse_interrupted(target)?;
         if self.options.restart || publish::is_being_undone(target)? {
             publish::undo(target)?;
             WorkDir::remove(target)?;
         }
         if let Some(journal) = Journal::read(target)? {
             self.check_before_marker(directories, &journal)?;
+            let mut report = Report::nothing(Outcome::Finished, target.path().to_path_buf());
+            if let Some(place) = &directories.backup {
+                report.backup = backup_phase::taken(place, target)?;
+            }
             publish::roll_forward(target, &journal, false)?;
-            return Ok(Report::nothing(
-                Outcome::Finished,
-                target.path().to_path_buf(),
-            ));
+            return Ok(report);
         }
         if let Some(report) = self.nothing_to_do(directories)? {
             return Ok(report);
@@ -61,6 +65,7 @@ impl Migration {
             phases: Vec::new(),
             started: Instant::now(),
             is_resuming: false,
+            backup: None,
         };
         let result = run.all_phases();
         // Its thread writes into the work directory.
@@ -209,6 +214,25 @@ impl Migration {
     }
 }
 
+/// What only means something with a `TARGET_DIR`, or without one.
+fn refuse_options(options: &Options) -> Result<()> {
+    let usage = |sentence: &str, hint: &str| Err(Error::new(Code::Usage, sentence).hint(hint));
+    if options.target.is_some() && options.backup && options.backup_dir.is_none() {
+        return usage(
+            "--backup with a TARGET_DIR does not say where the backup goes",
+            "name a directory for it with --backup-dir DIR",
+        );
+    }
+    let selects = !options.collections.is_empty() || !options.excluded.is_empty();
+    if options.target.is_none() && selects {
+        return usage(
+            "--collection and --exclude are for a TARGET_DIR: in place, all collections migrate",
+            "name a TARGET_DIR, or leave them out",
+        );
+    }
+    Ok(())
+}
+
 /// A run under way.
 struct Run<'a, 's> {
     directories: &'a Directories,
@@ -219,6 +243,7 @@ struct Run<'a, 's> {
     /// Nothing was done yet but to look at what an interrupted run has left, which stays whatever
     /// fails.
     is_resuming: bool,
+    backup: Option<PathBuf>,
 }
 
 impl Run<'_, '_> {
@@ -229,8 +254,9 @@ impl Run<'_, '_> {
                 Some(interrupted) => self.resume(interrupted)?,
                 None => self.check()?,
             };
-        self.is_resuming = false;
         self.end(Phase::Check);
+        self.back_up(&plan, &work)?;
+        self.is_resuming = false;
         let built = match state {
             State::Collections(state) => {
                 let collected = collections::run(&mut self.context, &mut plan, &work, state)?;
@@ -245,6 +271,18 @@ impl Run<'_, '_> {
         metadata::write(&plan, &work, &built)?;
         self.end(Phase::Indexes);
         self.finish(plan, &work, built, VerifyProgress::default())
+    }
+
+    fn back_up(&mut self, plan: &Plan, work: &WorkDir) -> Result<()> {
+        let directories = self.directories;
+        let Some(place) = &directories.backup else {
+            return Ok(());
+        };
+        let (source, target) = (&directories.source, directories.target());
+        let path = backup_phase::run(&mut self.context, place, source, target, plan, work)?;
+        self.backup = Some(path);
+        self.end(Phase::Backup);
+        Ok(())
     }
 
     /// Everything is staged and durable.
@@ -345,7 +383,7 @@ impl Run<'_, '_> {
                 .published
                 .push(publish::published(work, name, hashes.next().flatten())?);
         }
-        let receipt = Receipt::new(plan, self.context.options, &journal.published);
+        let receipt = Receipt::new(plan, self.context.options, &journal);
         let text = receipt.encode()?;
         work.dir.replace(layout::RECEIPT_FILE, &text, work.access)?;
         journal
@@ -364,6 +402,7 @@ impl Run<'_, '_> {
             .directories
             .in_place()
             .then(|| self.directories.source.join(layout::V1_DIR));
+        report.backup.clone_from(&self.backup);
         report.collections = summary::collections(&plan, built);
         report.generated_ids = built
             .collections

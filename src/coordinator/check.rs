@@ -7,13 +7,14 @@ use super::import::{self, OpenBackup, Origin};
 use super::names::NameTable;
 use super::plan::{Plan, PlannedCollection, StoredSources};
 use super::space::{self, Need};
-use super::{least_readable, open_files, unlisted};
+use super::{backup_place, least_readable, open_files, unlisted};
 use crate::files::{Dir, InputFile};
 use crate::index::filter::Filter;
 use crate::index::{IndexDefinition, ListedText, SkipIndexes, parse_listed};
 use crate::layout;
 use crate::options::Options;
 use crate::progress::{Phase, Totals};
+use crate::receipt::SnapshotFacts;
 use crate::report::Warning;
 use crate::v1::discover::{self, FoundSnapshot};
 use crate::v1::snapshot::{self, CollectionLayout, ScanOptions, SnapshotLayout};
@@ -25,7 +26,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Largest share of `--memory` that the overlay of the write-ahead log may take.
-const OVERLAY_SHARE: u64 = 2;
+pub(super) const OVERLAY_SHARE: u64 = 2;
 
 /// What the source directory holds.
 #[derive(Default)]
@@ -55,7 +56,7 @@ impl Sources {
     }
 
     /// Finds and opens all of it. Snapshot and log are hashed while they are read.
-    fn open(source: &Dir, options: &Options) -> Result<Self> {
+    pub(super) fn open(source: &Dir, options: &Options) -> Result<Self> {
         let found = discover::find_snapshot(source, options.snapshot.as_deref())?;
         let wal = source.open_file_if_exists(layout::WAL_FILE)?;
         Ok(Self {
@@ -121,10 +122,7 @@ pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> R
         Some(file) => Some(scan_snapshot(context, file)?),
         None => None,
     };
-    let mut names = NameTable::new(
-        &options.renames,
-        sources.snapshot.as_ref().zip(layout.as_ref()),
-    )?;
+    let mut names = NameTable::new(options, sources.snapshot.as_ref().zip(layout.as_ref()))?;
     let log = scan_wal(options, &sources, layout.as_ref(), &mut names)?;
     let (overlay, wal_summary) = log.unzip();
     refuse_nothing(source, &sources, overlay.as_ref())?;
@@ -163,12 +161,22 @@ pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> R
         overlay_bytes: 0,
         after_lsn: layout.as_ref().and_then(|layout| layout.wal_lsn),
         wal_summary,
+        described: layout.map(described),
         collections,
         infer_types: options.infer_types,
         access,
-        instant_ns: instant(options),
+        instant_ns: instant_ns(options),
         warnings,
     })
+}
+
+/// What of the snapshot v2 has no place for, and the receipt keeps.
+fn described(layout: SnapshotLayout) -> SnapshotFacts {
+    SnapshotFacts {
+        database_name: layout.database_name,
+        timestamp: layout.timestamp,
+        metadata: layout.metadata,
+    }
 }
 
 fn scan_snapshot(context: &mut Context<'_, '_>, file: &InputFile) -> Result<SnapshotLayout> {
@@ -216,11 +224,16 @@ fn check_space(
         wal,
         options.infer_types,
     )?;
-    let needs = [Need {
+    let mut needs = vec![Need {
         directory: directories.target(),
         purpose: "staged files and sort runs",
         bytes: estimate.work_directory(),
     }];
+    needs.extend(directories.backup.as_ref().map(|place| Need {
+        directory: place.on(),
+        purpose: "the backup",
+        bytes: estimate.backup + backup_place::SMALL_FILES,
+    }));
     let found = space::check(&needs)?;
     for space in found {
         tracing::debug!(path = %space.path.display(), needed = space.needed, free = ?space.free, "space");
@@ -229,7 +242,11 @@ fn check_space(
 }
 
 /// No snapshot and no operation that takes effect: nothing that could be migrated.
-fn refuse_nothing(source: &Dir, sources: &Sources, overlay: Option<&Overlay>) -> Result<()> {
+pub(super) fn refuse_nothing(
+    source: &Dir,
+    sources: &Sources,
+    overlay: Option<&Overlay>,
+) -> Result<()> {
     if sources.snapshot.is_some() || overlay.is_some_and(|overlay| !overlay.created().is_empty()) {
         return Ok(());
     }
@@ -283,11 +300,17 @@ fn v1_marker(source: &Dir) -> Result<Option<String>> {
 }
 
 /// The one instant of all timestamps written, nanoseconds since 1970.
-pub(super) fn instant(options: &Options) -> i64 {
+pub(super) fn instant_ns(options: &Options) -> i64 {
     let seconds = options
         .source_date_epoch
         .unwrap_or_else(|| jiff::Timestamp::now().as_second());
     seconds.saturating_mul(1_000_000_000)
+}
+
+/// The one instant of all timestamps written.
+pub(super) fn instant(options: &Options) -> jiff::Timestamp {
+    jiff::Timestamp::from_nanosecond(i128::from(instant_ns(options)))
+        .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }
 
 fn warnings_of(

@@ -1,12 +1,14 @@
 //! The directories of a run: opened once, checked against each other, and judged by what is in
 //! them.
 
+use super::backup_place::BackupPlace;
 use super::import::{self, Origin};
 use crate::files::{Access, Dir, Entry, EntryKind, Gate};
 use crate::layout;
 use crate::options::{Mode as RunMode, Options};
 use crate::{Code, Error, Place, Result};
 use rustix::fs::{Mode, OFlags};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -20,6 +22,8 @@ pub(super) struct Directories {
     target: Option<Dir>,
     /// This run made the target directory, and removes it if it fails.
     pub(super) target_is_new: bool,
+    /// Where the backup goes, if one is taken.
+    pub(super) backup: Option<BackupPlace>,
 }
 
 impl Directories {
@@ -30,11 +34,13 @@ impl Directories {
             _ => (Dir::open(&options.source, gate.clone())?, Origin::Directory),
         };
         let Some(path) = &options.target else {
+            let backup = find_backup(options, &source, None, gate)?;
             return Ok(Self {
                 source,
                 origin,
                 target: None,
                 target_is_new: false,
+                backup,
             });
         };
         let (target, target_is_new) = match Dir::open(path, gate.clone()) {
@@ -44,15 +50,27 @@ impl Directories {
             }
             Err(error) => return Err(error),
         };
-        let directories = Self {
+        let mut directories = Self {
             source,
             origin,
             target: Some(target),
             target_is_new,
+            backup: None,
         };
-        if let Err(error) = directories.check_apart() {
-            directories.remove_new_target();
-            return Err(error);
+        let found = directories.check_apart().and_then(|()| {
+            find_backup(
+                options,
+                &directories.source,
+                Some(directories.target()),
+                gate,
+            )
+        });
+        match found {
+            Ok(backup) => directories.backup = backup,
+            Err(error) => {
+                directories.remove_new_target();
+                return Err(error);
+            }
         }
         Ok(directories)
     }
@@ -97,12 +115,24 @@ impl Directories {
     }
 }
 
-fn parent_and_name(path: &Path) -> Option<(&Path, &std::ffi::OsStr)> {
+pub(super) fn parent_and_name(path: &Path) -> Option<(&Path, &OsStr)> {
     let name = path.file_name()?;
     let parent = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     Some((parent.unwrap_or(Path::new(".")), name))
+}
+
+fn find_backup(
+    options: &Options,
+    source: &Dir,
+    target: Option<&Dir>,
+    gate: &Gate,
+) -> Result<Option<BackupPlace>> {
+    if !options.backup && options.backup_dir.is_none() {
+        return Ok(None);
+    }
+    BackupPlace::find(options.backup_dir.as_deref(), source, target, gate).map(Some)
 }
 
 fn make_target(source: &Dir, path: &Path, gate: &Gate) -> Result<Dir> {
@@ -116,7 +146,12 @@ fn make_target(source: &Dir, path: &Path, gate: &Gate) -> Result<Dir> {
     };
     let (parent, name) = parent_and_name(path).ok_or_else(missing)?;
     let parent = Dir::open(parent, gate.clone()).map_err(|error| missing().because(error))?;
-    let like = source.metadata()?;
+    Ok(make_in(&parent, name, source)?.named(path))
+}
+
+/// Makes a directory as readable as `like`, durably.
+pub(super) fn make_in(parent: &Dir, name: &OsStr, like: &Dir) -> Result<Dir> {
+    let like = like.metadata()?;
     let made = parent.make_dir(
         name,
         Access {
@@ -129,15 +164,15 @@ fn make_target(source: &Dir, path: &Path, gate: &Gate) -> Result<Dir> {
         let _ = parent.remove_dir(name);
         return Err(error);
     }
-    Ok(made.named(path))
+    Ok(made)
 }
 
-fn same(a: &Entry, b: &Entry) -> bool {
+pub(super) fn same(a: &Entry, b: &Entry) -> bool {
     (a.device, a.inode) == (b.device, b.inode)
 }
 
 /// Walks from `inner` up to the root, by descriptors, so that no symlink can hide the relation.
-fn lies_inside(inner: &Dir, outer: &Dir) -> Result<bool> {
+pub(super) fn lies_inside(inner: &Dir, outer: &Dir) -> Result<bool> {
     const DEEPEST: usize = 4096;
     let outer_entry = outer.metadata()?;
     let failed = |errno| Error::io("open the parent of", inner.path(), errno);

@@ -134,6 +134,6 @@ impl Journal {
 }
 
 /// Names from a file must stay in their directory.
-fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0'])
 }

@@ -2,6 +2,9 @@
 //! one; each of the others has a file of its own name.
 
 mod auto;
+mod backup;
+mod backup_phase;
+mod backup_place;
 mod check;
 mod checkpoint;
 mod collections;
@@ -9,6 +12,7 @@ mod context;
 mod directories;
 mod dispatch;
 mod estimate;
+mod export;
 mod extract;
 mod feed;
 mod import;
@@ -25,6 +29,7 @@ mod plan;
 mod process;
 mod publish;
 mod receipt;
+mod rollback;
 mod room;
 mod run_info;
 mod space;
@@ -86,8 +91,10 @@ impl Migration {
     pub fn run(&self, sink: &mut dyn ProgressSink) -> Result<Report> {
         match self.options.mode {
             Mode::Auto => self.migrate(sink),
+            Mode::Export => self.export(sink),
             Mode::Import => self.import(sink),
-            mode @ (Mode::DryRun | Mode::Export | Mode::Validate | Mode::Rollback) => {
+            Mode::Rollback => self.roll_back(sink),
+            mode @ (Mode::DryRun | Mode::Validate) => {
                 let sentence = format!("--mode {} is not there", mode.name());
                 Err(Error::new(Code::Usage, sentence))
             }

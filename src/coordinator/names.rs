@@ -1,7 +1,9 @@
 //! Which collections there are: those of the snapshot, and those that only the WAL names.
 
 use crate::files::InputFile;
+use crate::options::Options;
 use crate::v1::names::Renames;
+use crate::v1::selection::Selection;
 use crate::v1::snapshot::SnapshotLayout;
 use crate::v1::wal::RecordPlace;
 use crate::{Code, Error, Place, Result};
@@ -10,8 +12,9 @@ use std::collections::HashMap;
 /// Names of collections and their numbers: positions in the snapshot, then as the WAL names them.
 pub(super) struct NameTable {
     renames: Renames,
-    /// By number: the name in v1, and where it stands.
-    names: Vec<(String, Place)>,
+    selection: Selection,
+    /// By number: the name in v1, where it stands, and whether it is taken.
+    names: Vec<(String, Place, bool)>,
     numbers: HashMap<String, u32>,
 }
 
@@ -25,12 +28,12 @@ pub(super) struct Named {
 
 impl NameTable {
     pub(super) fn new(
-        renames: &[String],
+        options: &Options,
         snapshot: Option<(&InputFile, &SnapshotLayout)>,
     ) -> Result<Self> {
-        let renames = Renames::parse(renames)?;
         let mut table = Self {
-            renames,
+            renames: Renames::parse(&options.renames)?,
+            selection: Selection::parse(&options.collections, &options.excluded)?,
             names: Vec::new(),
             numbers: HashMap::new(),
         };
@@ -48,13 +51,14 @@ impl NameTable {
     fn add(&mut self, name: &str, place: Place) -> Result<u32> {
         let number = u32::try_from(self.names.len())
             .map_err(|_| Error::new(Code::LimitExceeded, "there are too many collections"))?;
-        self.names.push((name.to_owned(), place));
+        let is_taken = self.selection.takes(name);
+        self.names.push((name.to_owned(), place, is_taken));
         self.numbers.insert(name.to_owned(), number);
         Ok(number)
     }
 
-    /// The number of a collection that the log names; `None` for a delete from one that is not
-    /// there.
+    /// The number of a collection that the log names; `None` for one that is left out, and for a
+    /// delete from one that is not there.
     pub(super) fn resolve(
         &mut self,
         log: &InputFile,
@@ -62,21 +66,33 @@ impl NameTable {
         place: RecordPlace,
     ) -> Result<Option<u32>> {
         if let Some(number) = self.numbers.get(name) {
-            return Ok(Some(*number));
+            return Ok(self.if_taken(*number));
         }
         if place.is_delete() {
             return Ok(None);
         }
         let place = Place::offset(log.path(), place.offset).with_lsn(place.lsn);
-        self.add(name, place).map(Some)
+        let number = self.add(name, place)?;
+        Ok(self.if_taken(number))
     }
 
-    /// All collections with the names that they will have, in the order of those.
+    fn if_taken(&self, number: u32) -> Option<u32> {
+        let named = self.names.get(number as usize);
+        named
+            .is_some_and(|(_, _, is_taken)| *is_taken)
+            .then_some(number)
+    }
+
+    /// All collections that are taken with the names that they will have, in the order of those.
     pub(super) fn finish(self) -> Result<Vec<Named>> {
-        let names = self
-            .names
-            .iter()
-            .map(|(name, place)| (name.as_str(), place.clone().in_collection(name)));
+        self.selection.finish()?;
+        for (name, _, _) in self.names.iter().filter(|(_, _, is_taken)| !is_taken) {
+            // Another name for what is left out does no harm.
+            let _ = self.renames.apply(name);
+        }
+        let taken = self.names.iter().filter(|(_, _, is_taken)| *is_taken);
+        let names =
+            taken.map(|(name, place, _)| (name.as_str(), place.clone().in_collection(name)));
         let resolved = self.renames.resolve(names).map_err(|errors| {
             let first = errors.into_iter().next();
             first.unwrap_or_else(|| Error::new(Code::Internal, "names were refused for no reason"))
@@ -84,7 +100,8 @@ impl NameTable {
         self.renames.finish()?;
         let mut named: Vec<Named> = (0..)
             .zip(&self.names)
-            .filter_map(|(number, (v1_name, _))| {
+            .filter(|(_, (_, _, is_taken))| *is_taken)
+            .filter_map(|(number, (v1_name, _, _))| {
                 let name = resolved.get(v1_name)?.clone();
                 Some(Named {
                     number,

@@ -8,6 +8,7 @@ use crate::document::InferTypes;
 use crate::files::{Access, FileIdentity, InputFile};
 use crate::index::{IndexDefinition, infer_types_names};
 use crate::options::{ImportFormat, Options};
+use crate::receipt::SnapshotFacts;
 use crate::report::Warning;
 use crate::v1::snapshot::Chunk;
 use crate::v1::wal::{Overlay, WalSummary};
@@ -71,6 +72,8 @@ pub(super) struct Plan {
     /// Replay starts after this LSN.
     pub(super) after_lsn: Option<u64>,
     pub(super) wal_summary: Option<WalSummary>,
+    /// How the snapshot describes its database.
+    pub(super) described: Option<SnapshotFacts>,
     /// In id order.
     pub(super) collections: Vec<PlannedCollection>,
     pub(super) infer_types: InferTypes,
@@ -143,6 +146,8 @@ pub(super) struct ShapeOptions {
     infer_types: InferTypes,
     renames: Vec<String>,
     skip_indexes: Vec<String>,
+    collections: Vec<String>,
+    excluded: Vec<String>,
     /// Of an import.
     #[serde(default)]
     to: ImportFormat,
@@ -161,6 +166,8 @@ impl ShapeOptions {
             infer_types: options.infer_types,
             renames: sorted(&options.renames),
             skip_indexes: sorted(&options.skip_indexes),
+            collections: sorted(&options.collections),
+            excluded: sorted(&options.excluded),
             to: options.to,
             source_date_epoch: options.source_date_epoch,
         }
@@ -191,6 +198,12 @@ impl ShapeOptions {
                 list(&now.skip_indexes),
             ),
             ("--to", self.to.name().to_owned(), now.to.name().to_owned()),
+            (
+                "--collection",
+                list(&self.collections),
+                list(&now.collections),
+            ),
+            ("--exclude", list(&self.excluded), list(&now.excluded)),
             (
                 "SOURCE_DATE_EPOCH",
                 epoch(self.source_date_epoch),
@@ -292,6 +305,7 @@ pub(super) struct StoredPlan {
     pub(super) sample: Sample,
     after_lsn: Option<u64>,
     wal_summary: Option<WalSummary>,
+    described: Option<SnapshotFacts>,
     pub(super) collections: Vec<PlannedCollection>,
     infer_types: InferTypes,
     pub(super) access: Access,
@@ -310,6 +324,7 @@ impl StoredPlan {
             sample,
             after_lsn: plan.after_lsn,
             wal_summary: plan.wal_summary.clone(),
+            described: plan.described.clone(),
             collections: plan.collections.clone(),
             infer_types: plan.infer_types,
             access: plan.access,
@@ -377,6 +392,7 @@ impl StoredPlan {
             overlay_bytes: 0,
             after_lsn: self.after_lsn,
             wal_summary: self.wal_summary,
+            described: self.described,
             collections: self.collections,
             infer_types: self.infer_types,
             access: self.access,

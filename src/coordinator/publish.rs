@@ -66,7 +66,7 @@ fn forward(target: &Dir, journal: &Journal, verified: bool) -> Result<()> {
 /// Whether steps 3 to 7 were all done. The marker alone does not tell: that of a database which
 /// `--force` replaces may be the final one to the byte. But the staged files have left the work
 /// directory durably before the marker becomes final.
-fn is_final(target: &Dir, journal: &Journal) -> Result<bool> {
+pub(super) fn is_final(target: &Dir, journal: &Journal) -> Result<bool> {
     if !is_marked(target, &journal.final_marker)? {
         return Ok(false);
     }
@@ -86,7 +86,7 @@ fn access(target: &Dir, journal: &Journal) -> Result<Access> {
     })
 }
 
-fn is_marked(target: &Dir, marker: &str) -> Result<bool> {
+pub(super) fn is_marked(target: &Dir, marker: &str) -> Result<bool> {
     let Some(file) = target.open_file_if_exists(MARKER_FILE)? else {
         return Ok(false);
     };
@@ -313,7 +313,7 @@ fn for_each_block(file: &InputFile, mut visit: impl FnMut(&[u8]) -> Result<()>) 
     }
 }
 
-fn same_bytes(a: &InputFile, b: &InputFile) -> Result<bool> {
+pub(super) fn same_bytes(a: &InputFile, b: &InputFile) -> Result<bool> {
     if a.size() != b.size() {
         return Ok(false);
     }

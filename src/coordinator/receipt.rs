@@ -3,19 +3,17 @@
 //!
 //! Everything that varies between two runs over the same input is in its one object `run`.
 
-use super::journal::FileFacts;
+use super::journal::{FileFacts, Journal};
 use super::plan::{Plan, ShapeOptions, StoredSources};
 use crate::files::Dir;
-use crate::layout::{RECEIPT_FILE, WAL_FILE};
+use crate::layout::{RECEIPT_FILE, V1_DIR, WAL_FILE};
 use crate::options::Options;
+use crate::receipt::{LARGEST_RECEIPT, SnapshotFacts};
 use crate::{Code, Error, Place, Result};
 use serde::{Deserialize, Serialize};
 
 /// Version of the receipt's format.
 const SCHEMA: u32 = 1;
-
-/// Largest receipt that is read, bytes.
-const LARGEST: u64 = 64 << 20;
 
 /// A receipt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,16 +21,16 @@ const LARGEST: u64 = 64 << 20;
 pub(super) struct Receipt {
     schema: u32,
     tool: String,
-    in_place: bool,
+    pub(super) in_place: bool,
     options: ShapeOptions,
-    sources: Vec<FileFacts>,
-    /// Of an imported backup.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    database_name: Option<String>,
-    /// Of an imported backup.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    metadata: Option<serde_json::Value>,
-    published: Vec<FileFacts>,
+    pub(super) sources: Vec<FileFacts>,
+    /// Names of the files that an in-place migration has kept.
+    #[serde(default)]
+    pub(super) originals: Vec<String>,
+    pub(super) published: Vec<FileFacts>,
+    /// How the snapshot describes its database; `None` where there was no snapshot.
+    #[serde(default)]
+    snapshot: Option<SnapshotFacts>,
     run: Run,
 }
 
@@ -44,18 +42,22 @@ struct Run {
 }
 
 impl Receipt {
-    pub(super) fn new(plan: &Plan, options: &Options, published: &[FileFacts]) -> Self {
-        let described = plan.backup.as_ref().map(|backup| backup.source().info());
-        let metadata = described.and_then(|info| info.metadata.as_deref());
+    pub(super) fn new(plan: &Plan, options: &Options, journal: &Journal) -> Self {
+        let kept = |directory: &String| directory == V1_DIR;
+        let aside = journal.aside.iter().filter(|file| kept(&file.directory));
+        let copies = journal.copies.iter().filter(|file| kept(&file.directory));
         Self {
             schema: SCHEMA,
             tool: concat!("laura-migrate ", env!("CARGO_PKG_VERSION")).to_owned(),
             in_place: options.target.is_none(),
             options: ShapeOptions::of(options),
             sources: plan.sources.facts(),
-            database_name: described.and_then(|info| info.database_name.clone()),
-            metadata: metadata.and_then(|text| serde_json::from_str(text).ok()),
-            published: published.to_vec(),
+            originals: aside
+                .map(|file| file.name.clone())
+                .chain(copies.map(|file| file.name.clone()))
+                .collect(),
+            published: journal.published.clone(),
+            snapshot: plan.described.clone(),
             run: Run {
                 published_at: jiff::Timestamp::now().to_string(),
             },
@@ -75,14 +77,15 @@ impl Receipt {
         let Some(file) = directory.open_file_if_exists(RECEIPT_FILE)? else {
             return Ok(None);
         };
-        let receipt: Self = serde_json::from_slice(&file.read_all(LARGEST)?).map_err(|error| {
-            Error::new(
-                Code::ReceiptDamaged,
-                "the receipt of a migration does not parse",
-            )
-            .at(Place::file(file.path()))
-            .because(error)
-        })?;
+        let receipt: Self =
+            serde_json::from_slice(&file.read_all(LARGEST_RECEIPT)?).map_err(|error| {
+                Error::new(
+                    Code::ReceiptDamaged,
+                    "the receipt of a migration does not parse",
+                )
+                .at(Place::file(file.path()))
+                .because(error)
+            })?;
         Ok((receipt.schema == SCHEMA).then_some(receipt))
     }
 

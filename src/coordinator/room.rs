@@ -50,7 +50,7 @@ fn plan_replaced(target: &Dir, plan: &Plan, journal: &mut Journal) -> Result<()>
     if names.is_empty() {
         return Ok(());
     }
-    let directory = free_replaced_name(target, plan.instant())?;
+    let directory = free_name(target, layout::REPLACED_DIR_PREFIX, plan.instant())?;
     if let Some(at) = names.iter().position(|name| name == layout::MARKER_FILE) {
         // The marker of publishing takes its name, so it is copied, not moved.
         let text = target.open_file(layout::MARKER_FILE)?.read_all(1 << 20)?;
@@ -95,21 +95,21 @@ fn plan_aside(target: &Dir, names: &[String], directory: &str) -> Result<Vec<Asi
     Ok(aside)
 }
 
-/// A name for what `--force` moves aside: of this second, or of the next one that is free.
-fn free_replaced_name(target: &Dir, instant: jiff::Timestamp) -> Result<String> {
+/// A name for a directory that files move to: of this second, or of the next one that is free.
+pub(super) fn free_name(target: &Dir, prefix: &str, instant: jiff::Timestamp) -> Result<String> {
     for second in 0.. {
         let Ok(instant) = instant.checked_add(jiff::SignedDuration::from_secs(second)) else {
             break;
         };
         let stamp = instant.strftime("%Y%m%d-%H%M%S");
-        let name = format!("{}{stamp}", layout::REPLACED_DIR_PREFIX);
+        let name = format!("{prefix}{stamp}");
         if target.entry(&name)?.is_none() {
             return Ok(name);
         }
     }
     Err(Error::new(
         Code::InTheWayFile,
-        "no name is free for the files that --force moves aside",
+        "no name is free for the files that --force keeps",
     )
     .at(Place::file(target.path())))
 }

@@ -7,7 +7,7 @@
 use super::run_info::{Liveness, RunInfo};
 use super::work::{CHECKPOINT, JOURNAL, UNDO};
 use crate::files::Dir;
-use crate::layout::{V1_DIR, WORK_DIR};
+use crate::layout::{ROLLBACK_FILE, V1_DIR, WORK_DIR};
 use crate::progress::Phase;
 use crate::shell::quoted;
 use crate::version::{self, DirectoryVersion};
@@ -139,7 +139,13 @@ impl StatusReport {
             directory: directory.path().to_path_buf(),
             state,
             version: version.as_ref().map(version_name),
-            next_command: next_command(state, directory.path(), run.as_ref()),
+            next_command: match has(ROLLBACK_FILE) && state == MigrationState::HalfPublished {
+                true => Some(format!(
+                    "laura-migrate --mode rollback {}",
+                    quoted(&directory.path().to_string_lossy())
+                )),
+                false => next_command(state, directory.path(), run.as_ref()),
+            },
             run: run.as_ref().map(run_status),
             checkpoint,
             originals: has_name(directory, V1_DIR).then(|| directory.join(V1_DIR)),

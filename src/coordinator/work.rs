@@ -1,7 +1,7 @@
 //! The work directory: everything that a migration writes before it publishes.
 
 use crate::files::{Access, AppendWriter, Dir, Entry};
-use crate::layout::WORK_DIR;
+use crate::layout::{ROLLBACK_FILE, WORK_DIR};
 use crate::{Code, Error, Place, Result};
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ pub(super) const PLAN: &str = "plan.json";
 pub(super) const CHECKPOINT: &str = "checkpoint.json";
 /// Records of the write-ahead log that documents of the snapshot matched: u64 offsets.
 pub(super) const MATCHED: &str = "matched.log";
+/// The backup that was taken before anything else was done.
+pub(super) const BACKUP_RECORD: &str = "backup.json";
 /// What publishing does; its presence means that publishing has begun.
 pub(super) const JOURNAL: &str = "journal.json";
 /// What an import to format 1.0 puts in place; from its presence on the same command finishes.
@@ -94,7 +96,7 @@ impl WorkDir {
         let dir = target.open_dir(WORK_DIR)?;
         let entries = dir.entries()?;
         let is_last = |entry: &&Entry| {
-            [JOURNAL, UNDO, UNDONE, IMPORT]
+            [JOURNAL, UNDO, UNDONE, ROLLBACK_FILE, IMPORT]
                 .iter()
                 .any(|name| entry.name == *name)
         };

@@ -81,6 +81,7 @@ codes! {
     101 Usage Usage "the command line asks for something that cannot be done";
     102 PathMissing Usage "a path that was named is missing or no directory";
     103 PathsOverlap Usage "source and target are the same directory, or one lies in the other";
+    110 CollectionUnknown Source "--collection or --exclude names no collection";
     // 02xx: source directory and snapshot
     201 NothingToMigrate Source "the directory holds nothing to migrate";
     202 SnapshotSyntax Source "the snapshot is not the JSON that LauraDB writes";
@@ -136,6 +137,9 @@ codes! {
     906 CheckpointDamaged InTheWay "the state of an interrupted run cannot be read";
     907 PublishInterrupted Interrupted "publishing was interrupted";
     908 ReceiptDamaged InTheWay "the receipt of a migration cannot be read";
+    910 RollbackInterrupted Interrupted "a rollback was interrupted";
+    911 RollbackRefused InTheWay "a rollback would lose what was written since the migration";
+    912 OriginalsChanged Source "the v1 files that a rollback needs are gone or damaged";
     // 10xx: warnings
     1001 HiddenProcesses Done "processes that may not be inspected";
     1002 UnlistedPages Done "data.db holds documents that no catalog names";

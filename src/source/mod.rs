@@ -45,7 +45,7 @@ pub struct SourceInfo {
     pub path: PathBuf,
     /// The format that the documents are in, of a backup: were in.
     pub version: FormatVersion,
-    /// As LauraDB's snapshot names it; v2 does not keep it.
+    /// As LauraDB's snapshot names it; of v2 it is in the receipt.
     pub database_name: Option<String>,
     /// JSON text of the snapshot's metadata object.
     pub metadata: Option<String>,
@@ -130,6 +130,11 @@ pub trait DocumentSource {
     /// # Errors
     /// [`crate::Code::SourceChanged`].
     fn check_unchanged(&self) -> Result<()>;
+
+    /// Documents read so far that had no `_id` and got one.
+    fn generated_ids(&self) -> u64 {
+        0
+    }
 
     /// What the operator should know and that is no error.
     fn warnings(&self) -> Vec<Warning> {

@@ -16,6 +16,7 @@ use crate::layout;
 use crate::report::Warning;
 use crate::v1::discover;
 use crate::v1::names::{Renames, check_name};
+use crate::v1::selection::Selection;
 use crate::v1::snapshot::{
     self, ChunkDocument, ChunkWalker, CollectionLayout, ScanOptions, SnapshotLayout,
 };
@@ -37,6 +38,14 @@ pub struct V1Options {
     pub renames: Vec<String>,
     /// Indexes that are left out: `NAME`, `COLLECTION/NAME` or `all`.
     pub skip_indexes: Vec<String>,
+    /// Index definitions that cannot be carried are left out instead of being an error: for who
+    /// has refused them already, or was told to skip them.
+    pub leave_bad_indexes: bool,
+    /// Only these collections, and not those excluded, by their names before any rename; see
+    /// [`Selection`].
+    pub collections: Vec<String>,
+    /// See `collections`.
+    pub excluded: Vec<String>,
     /// Bytes that the overlay of the write-ahead log may take.
     pub overlay_memory: u64,
     /// Take collections with names that v2 cannot take; a backup can.
@@ -50,6 +59,9 @@ impl Default for V1Options {
             infer_types: InferTypes::default(),
             renames: Vec::new(),
             skip_indexes: Vec::new(),
+            leave_bad_indexes: false,
+            collections: Vec::new(),
+            excluded: Vec::new(),
             overlay_memory: crate::options::DEFAULT_MEMORY / 2,
             any_names: false,
         }
@@ -146,7 +158,8 @@ impl V1Source {
             }
             None => None,
         };
-        let mut names = Names::of(files.snapshot.as_ref().zip(layout.as_ref()))?;
+        let selection = Selection::parse(&options.collections, &options.excluded)?;
+        let mut names = Names::of(selection, files.snapshot.as_ref().zip(layout.as_ref()))?;
         let scanned = match &files.wal {
             Some(file) => Some(scan_log(file, layout.as_ref(), options, &mut names)?),
             None => None,
@@ -185,6 +198,22 @@ impl V1Source {
         self.layout.as_ref()
     }
 
+    /// What the log changes, and what its scan has counted.
+    pub(crate) fn log(&self) -> Option<(&Overlay, &WalSummary)> {
+        self.overlay.as_ref().zip(self.summary.as_ref())
+    }
+
+    /// The overlay's number for the collection at this position.
+    pub(crate) fn overlay_number(&self, collection: usize) -> Option<u32> {
+        self.parts.get(collection).map(|part| part.number)
+    }
+
+    /// The files that are read.
+    #[must_use]
+    pub fn files(&self) -> &V1Files {
+        &self.files
+    }
+
     /// What the scan of the log has counted.
     #[must_use]
     pub fn wal_summary(&self) -> Option<&WalSummary> {
@@ -212,7 +241,8 @@ impl V1Source {
             };
             if let (Some(listed), Some(file)) = (listed, &self.files.snapshot) {
                 let parsed = parse_listed(&part.v1_name, listed_texts(file, listed)?, &skip);
-                if let Some(problem) = parsed.problems.into_iter().next() {
+                let mut problems = parsed.problems.into_iter();
+                if let (Some(problem), false) = (problems.next(), options.leave_bad_indexes) {
                     return Err(problem);
                 }
                 self.dropped_options.extend(parsed.dropped);
@@ -358,6 +388,10 @@ impl DocumentSource for V1Source {
         files.try_for_each(InputFile::check_unchanged)
     }
 
+    fn generated_ids(&self) -> u64 {
+        self.tally.get().generated_ids
+    }
+
     fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         let snapshot = self.files.snapshot.as_ref();
@@ -370,6 +404,19 @@ impl DocumentSource for V1Source {
         if unknown > 0 {
             let sentence = format!("{unknown} keys of the snapshot mean nothing and were skipped");
             warn(Code::UnknownKeys, sentence, place.clone());
+        }
+        let tally = self.tally.get();
+        if tally.emptied_array_documents > 0 {
+            let sentence = format!(
+                "{} documents inside arrays are {{}} in the snapshot: LauraDB's backup loses their \
+                 contents",
+                tally.emptied_array_documents
+            );
+            warn(Code::EmptiedArrays, sentence, place.clone());
+        }
+        if tally.generated_ids > 0 {
+            let sentence = format!("{} documents had no _id and got one", tally.generated_ids);
+            warn(Code::GeneratedIds, sentence, place.clone());
         }
         if !self.dropped_options.is_empty() {
             let dropped = self.dropped_options.join(", ");
@@ -428,15 +475,20 @@ fn listed_texts(file: &InputFile, listed: &CollectionLayout) -> Result<Vec<Liste
 }
 
 /// The collections of the snapshot, then those that only the log names.
-#[derive(Default)]
 struct Names {
-    all: Vec<(String, Place)>,
+    selection: Selection,
+    /// Each with where it stands, and whether it is taken.
+    all: Vec<(String, Place, bool)>,
     numbers: HashMap<String, u32>,
 }
 
 impl Names {
-    fn of(snapshot: Option<(&InputFile, &SnapshotLayout)>) -> Result<Self> {
-        let mut names = Self::default();
+    fn of(selection: Selection, snapshot: Option<(&InputFile, &SnapshotLayout)>) -> Result<Self> {
+        let mut names = Self {
+            selection,
+            all: Vec::new(),
+            numbers: HashMap::new(),
+        };
         if let Some((file, layout)) = snapshot {
             for collection in &layout.collections {
                 let place = Place::offset(file.path(), collection.offset);
@@ -449,37 +501,54 @@ impl Names {
     fn add(&mut self, name: &str, place: Place) -> Result<u32> {
         let number = u32::try_from(self.all.len())
             .map_err(|_| Error::new(Code::LimitExceeded, "there are too many collections"))?;
-        self.all.push((name.to_owned(), place));
+        let is_taken = self.selection.takes(name);
+        self.all.push((name.to_owned(), place, is_taken));
         self.numbers.insert(name.to_owned(), number);
         Ok(number)
     }
 
-    /// `None` for a delete from a collection that is not there.
+    /// `None` for a collection that is left out, and for a delete from one that is not there.
     fn number(&mut self, log: &InputFile, name: &str, place: RecordPlace) -> Result<Option<u32>> {
         match self.numbers.get(name) {
-            Some(number) => Ok(Some(*number)),
+            Some(number) => Ok(self.if_taken(*number)),
             None if place.is_delete() => Ok(None),
             None => {
                 let place = Place::offset(log.path(), place.offset).with_lsn(place.lsn);
-                self.add(name, place).map(Some)
+                let number = self.add(name, place)?;
+                Ok(self.if_taken(number))
             }
         }
     }
 
-    /// The collections with the names that they get, in the order of those.
+    fn if_taken(&self, number: u32) -> Option<u32> {
+        let named = self.all.get(number as usize);
+        named
+            .is_some_and(|(_, _, is_taken)| *is_taken)
+            .then_some(number)
+    }
+
+    /// The collections that are taken with the names that they get, in the order of those.
     fn resolve(&self, renames: &Renames, any_names: bool) -> Result<Vec<(String, Part)>> {
+        self.selection.finish()?;
+        for (name, _, _) in self.all.iter().filter(|(_, _, is_taken)| !is_taken) {
+            // Another name for what is left out does no harm.
+            let _ = renames.apply(name);
+        }
         // No rename gives a name that v2 cannot take, so such a name is one of v1 and clashes with
         // none.
         let is_kept = |name: &str| any_names && check_name(renames.apply(name)).is_err();
-        let names = self.all.iter().filter(|(name, _)| !is_kept(name));
-        let names = names.map(|(name, place)| (name.as_str(), place.clone().in_collection(name)));
+        let taken = self.all.iter().filter(|(_, _, is_taken)| *is_taken);
+        let names = taken.filter(|(name, _, _)| !is_kept(name));
+        let names =
+            names.map(|(name, place, _)| (name.as_str(), place.clone().in_collection(name)));
         let resolved = renames.resolve(names).map_err(|errors| {
             let first = errors.into_iter().next();
             first.unwrap_or_else(|| Error::new(Code::Internal, "names were refused for no reason"))
         })?;
         renames.finish()?;
         let mut named = Vec::with_capacity(self.all.len());
-        for (number, (v1_name, _)) in (0..).zip(&self.all) {
+        let taken = (0..).zip(&self.all).filter(|(_, (_, _, taken))| *taken);
+        for (number, (v1_name, _, _)) in taken {
             let name = resolved.get(v1_name).unwrap_or(v1_name).clone();
             let v1_name = v1_name.clone();
             named.push((name, Part { v1_name, number }));

@@ -13,6 +13,7 @@ use crate::files::{Dir, InputFile};
 use crate::index::definition::ID_INDEX;
 use crate::index::{PortableIndex, infer_types_of};
 use crate::layout;
+use crate::receipt::SnapshotFacts;
 use crate::v1::wal::fresh_wal;
 use crate::v2::address::PageId;
 use crate::v2::data_file::scan_documents;
@@ -71,14 +72,18 @@ impl V2Source {
         let collections = loaded
             .iter()
             .map(|collection| describe(metadata.path(), collection));
+        let described = SnapshotFacts::read(dir)?;
+        let (database_name, database_metadata) = described
+            .map(|facts| (facts.database_name, facts.metadata))
+            .unzip();
         Ok(Self {
             collections: collections.collect::<Result<_>>()?,
             info: SourceInfo {
                 kind: SourceKind::V2,
                 path: dir.path().to_path_buf(),
                 version,
-                database_name: None,
-                metadata: None,
+                database_name,
+                metadata: database_metadata.flatten(),
                 access,
             },
             metadata,

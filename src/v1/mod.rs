@@ -2,5 +2,6 @@
 
 pub mod discover;
 pub mod names;
+pub mod selection;
 pub mod snapshot;
 pub mod wal;

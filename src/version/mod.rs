@@ -7,6 +7,8 @@ pub use marker::{MARKER_NAME, Marker, MarkerError};
 pub use registry::{FormatVersion, KNOWN, PUBLISHING, StorageMode};
 
 use crate::files::Dir;
+use crate::layout;
+use crate::shell::quoted;
 use crate::{Code, Error, Place, Result};
 
 /// What the marker says that a directory is. What else lies in it is not looked at.
@@ -21,7 +23,8 @@ pub enum DirectoryVersion {
     V2(Marker),
     /// Format 2.1: pages with compression. Known, opened read-only, never written.
     V21(Marker),
-    /// A migration was interrupted while it published; only the same command may touch it.
+    /// A migration was interrupted while it published, or a rollback; only the same command may
+    /// touch it.
     Publishing(Marker),
 }
 
@@ -42,6 +45,9 @@ impl DirectoryVersion {
 /// The marker is a symlink or special file ([`Code::NotAFile`]), does not parse
 /// ([`Code::MarkerInvalid`]), names an unknown version ([`Code::VersionUnknown`]), or a read fails.
 pub fn detect(dir: &Dir) -> Result<DirectoryVersion> {
+    if is_rolled_back_in_part(dir) {
+        return Ok(DirectoryVersion::Publishing(Marker::publishing()));
+    }
     let Some(file) = dir.open_file_if_exists(MARKER_NAME)? else {
         return Ok(DirectoryVersion::V1 { marker: None });
     };
@@ -59,9 +65,24 @@ pub fn detect(dir: &Dir) -> Result<DirectoryVersion> {
     }
 }
 
+/// The journal of a rollback counts more than the marker, which is not the first or last thing that
+/// it changes. Where the work directory may not be read, the marker has to do.
+fn is_rolled_back_in_part(dir: &Dir) -> bool {
+    let work = dir.open_dir(layout::WORK_DIR);
+    work.is_ok_and(|work| matches!(work.entry(layout::ROLLBACK_FILE), Ok(Some(_))))
+}
+
 /// The error of every mode that meets a half-published directory and cannot finish it.
 #[must_use]
 pub fn half_published(dir: &Dir) -> Error {
+    if is_rolled_back_in_part(dir) {
+        return Error::new(Code::RollbackInterrupted, "a rollback was interrupted")
+            .at(Place::file(dir.path()))
+            .hint(format!(
+                "laura-migrate --mode rollback {} finishes it",
+                quoted(&dir.path().to_string_lossy())
+            ));
+    }
     Error::new(
         Code::Publishing,
         format!("a migration was interrupted while it published (format version {PUBLISHING:?})"),

@@ -198,7 +198,7 @@ pub(crate) fn ejson(bson: &[u8]) -> String {
 /// What lies below a directory, by path: kind, permission bits, times and contents of each entry.
 pub(crate) type Tree = BTreeMap<String, Node>;
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
     pub(crate) kind: &'static str,
     pub(crate) mode: u32,

@@ -1,12 +1,13 @@
 //! Runs migrations through a gate that breaks the n-th change, and compares what is left.
 
 #![allow(
+    dead_code,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     missing_docs,
-    reason = "a test fails by panicking"
+    reason = "a test fails by panicking, and each file uses its own part"
 )]
 
 #[path = "../common/backup.rs"]
@@ -55,9 +56,9 @@ pub(crate) struct Case {
 }
 
 /// Paths below a directory, and the bytes of the files among them.
-type Tree = BTreeMap<PathBuf, Option<Vec<u8>>>;
+pub(crate) type Tree = BTreeMap<PathBuf, Option<Vec<u8>>>;
 
-fn tree(root: &Path) -> Tree {
+pub(crate) fn tree(root: &Path) -> Tree {
     let entries = walkdir::WalkDir::new(root)
         .into_iter()
         .map(|entry| entry.unwrap());
@@ -100,7 +101,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// A temporary directory in memory where there is such a file system: thousands of runs fsync in
 /// it, and what an fsync is worth is not what these tests ask.
-fn scratch() -> TempDir {
+pub(crate) fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() {
         tempfile::tempdir_in(memory)
@@ -111,7 +112,7 @@ fn scratch() -> TempDir {
 }
 
 /// Counts changes and breaks from one on.
-fn breaking(fault: Fault, at: u64, count: &Arc<AtomicU64>) -> Gate {
+pub(crate) fn breaking(fault: Fault, at: u64, count: &Arc<AtomicU64>) -> Gate {
     let count = Arc::clone(count);
     Gate::guarded(move |change| {
         let number = count.fetch_add(1, Ordering::SeqCst);
@@ -389,7 +390,7 @@ impl Case {
 
 /// A directory with a write-ahead log, overflow documents, indexes of each kind, and a user's own
 /// file.
-fn prepare(directory: &Path) {
+pub(crate) fn prepare(directory: &Path) {
     let index = |name: &str, field: &str, unique: bool| {
         format!(r#"{{"name":"{name}","type":"btree","field_paths":["{field}"],"unique":{unique}}}"#)
     };

@@ -6,7 +6,7 @@
 
 use super::OpenBackup;
 use super::names::{self, ImportedCollection};
-use crate::coordinator::check::{Sources, check_indexes, instant};
+use crate::coordinator::check::{Sources, check_indexes, instant_ns};
 use crate::coordinator::context::Context;
 use crate::coordinator::directories::Directories;
 use crate::coordinator::estimate::SpaceEstimate;
@@ -14,7 +14,9 @@ use crate::coordinator::plan::{Plan, PlannedCollection, StoredSources};
 use crate::coordinator::space::{self, Need};
 use crate::index::IndexDefinition;
 use crate::progress::{Phase, Totals};
+use crate::receipt::SnapshotFacts;
 use crate::report::Warning;
+use crate::source::SourceInfo;
 use crate::v1::snapshot::Chunk;
 use crate::{Code, Error, Result};
 use std::sync::Arc;
@@ -49,6 +51,7 @@ pub(in crate::coordinator) fn run(
         snapshot: None,
         wal: None,
         backup: Some(Arc::clone(backup)),
+        described: described(backup.source().info()),
         overlay: None,
         overlay_bytes: 0,
         after_lsn: None,
@@ -56,10 +59,19 @@ pub(in crate::coordinator) fn run(
         collections,
         infer_types: options.infer_types,
         access: backup.access(),
-        instant_ns: instant(options),
+        instant_ns: instant_ns(options),
         warnings,
         v1_files: Vec::new(),
         v1_marker: None,
+    })
+}
+
+/// A backup names its database as the snapshot did that it goes back to.
+fn described(info: &SourceInfo) -> Option<SnapshotFacts> {
+    Some(SnapshotFacts {
+        database_name: info.database_name.clone()?,
+        timestamp: None,
+        metadata: info.metadata.clone(),
     })
 }
 
