@@ -311,15 +311,6 @@ fn an_interrupted_export_leaves_nothing_and_begins_anew() {
 }
 
 #[test]
-fn what_a_snapshot_has_lost_is_said() {
-    let documents = json!([{"fields": {"a": [{}, 1]}}, {"_id": "x"}]);
-    let directory = Directory::of_collections(&json!([{"name": "a", "documents": documents}]));
-    let report = run(export_of(directory.source(), None)).unwrap();
-    assert_eq!(report.generated_ids, 1);
-    assert_eq!(warnings(&report), [Code::EmptiedArrays, Code::GeneratedIds]);
-}
-
-#[test]
 fn what_was_not_read_back_is_said() {
     let directory = plain();
     let mut options = export_of(directory.source(), None);
