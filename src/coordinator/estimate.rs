@@ -14,7 +14,6 @@
 
 mod front;
 
-use super::keys::extractor;
 use super::plan::PlannedCollection;
 use crate::Result;
 use crate::document::bson::RawDocument;
@@ -302,17 +301,6 @@ impl Sampler {
             key: Vec::new(),
             line: Vec::new(),
         }
-    }
-
-    /// Of the indexes that are sampled.
-    fn extractors(&self, collection: &PlannedCollection) -> Result<ExtractorSet> {
-        let btrees = collection
-            .indexes
-            .iter()
-            .filter(|index| index.kind.is_btree());
-        let extractors = btrees
-            .map(|index| extractor(index, collection.infer_types_of(index, self.infer_types)));
-        Ok(ExtractorSet::new(extractors.collect::<Result<Vec<_>>>()?))
     }
 
     fn collection(

@@ -1,8 +1,10 @@
 //! The sample of a source that is no snapshot: the documents at the front of each collection.
 
 use super::{IndexCosts, PageCounter, SAMPLE_BYTES, Sample, Sampler, SpaceEstimate, scale};
+use crate::coordinator::keys::extractor;
 use crate::coordinator::plan::PlannedCollection;
 use crate::document::InferTypes;
+use crate::index::extract::ExtractorSet;
 use crate::source::DocumentSource;
 use crate::{Code, Error, Result};
 
@@ -23,6 +25,17 @@ impl SpaceEstimate {
 }
 
 impl Sampler {
+    /// Of the indexes that are sampled.
+    pub(super) fn extractors(&self, collection: &PlannedCollection) -> Result<ExtractorSet> {
+        let btrees = collection
+            .indexes
+            .iter()
+            .filter(|index| index.kind.is_btree());
+        let extractors = btrees
+            .map(|index| extractor(index, collection.infer_types_of(index, self.infer_types)));
+        Ok(ExtractorSet::new(extractors.collect::<Result<Vec<_>>>()?))
+    }
+
     /// Counts the documents at the front of a source's collection, until `text` bytes of the source
     /// were read.
     fn front(
