@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
@@ -130,7 +131,12 @@ fn a_backup_of_v2_comes_back_to_the_byte() {
 
 #[test]
 fn a_backup_of_v1_becomes_what_the_migration_makes() {
-    for name in ["all-types.json", "ids-mixed.json", "ids.json", "nulls.json"] {
+    for name in [
+        "all-types.json",
+        "seed-10000.json",
+        "ids.json",
+        "nulls.json",
+    ] {
         let home = Home::of(Directory::of_fixture(name));
         migrated(&home.path("source"), &home.path("v2"));
         let backup = home.back_up("source");
