@@ -33,12 +33,14 @@ pub mod index;
 mod jsontext;
 pub mod layout;
 pub mod options;
+pub mod problems;
 pub mod progress;
 pub mod report;
 mod shell;
 pub mod source;
 pub mod v1;
 pub mod v2;
+pub mod validate;
 pub mod version;
 
 pub use coordinator::{Interrupt, Migration};

@@ -1,5 +1,6 @@
 //! What people read: errors and the closing report.
 
+use super::render_validation::render_validation;
 use crate::Error;
 use crate::report::{Outcome, Report, Verified, Warning};
 use crate::shell::quoted;
@@ -39,6 +40,10 @@ pub fn render_report(report: &Report) -> String {
             return format!(
                 "finished the migration that was interrupted: {target} is in format 2.0\n"
             );
+        }
+        Outcome::Validated => {
+            let validation = report.validation.as_ref();
+            return validation.map_or_else(String::new, render_validation);
         }
         Outcome::Migrated => {}
     }

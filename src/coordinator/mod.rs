@@ -29,9 +29,11 @@ mod state;
 mod status;
 mod summary;
 mod unlisted;
+mod validate;
 mod verify;
 mod work;
 
+pub(crate) use context::Sample;
 pub use estimate::SpaceEstimate;
 pub use interrupt::Interrupt;
 pub use space::FileSystemSpace;
@@ -83,11 +85,8 @@ impl Migration {
     pub fn run(&self, sink: &mut dyn ProgressSink) -> Result<Report> {
         match self.options.mode {
             Mode::Auto => self.migrate(sink),
-            mode @ (Mode::DryRun
-            | Mode::Export
-            | Mode::Import
-            | Mode::Validate
-            | Mode::Rollback) => {
+            Mode::Validate => self.validate(sink),
+            mode @ (Mode::DryRun | Mode::Export | Mode::Import | Mode::Rollback) => {
                 let sentence = format!("--mode {} is not there", mode.name());
                 Err(Error::new(Code::Usage, sentence))
             }
