@@ -50,9 +50,12 @@ impl Migration {
             left.check_other(right)?;
         }
         let options = filled(options, &left, right.as_ref());
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<Warning> = Vec::new();
         for target in std::iter::once(&left).chain(&right) {
-            warnings.extend(target.refuse_writers(&options)?);
+            let hidden = target.refuse_writers(&options)?;
+            // Both sides say the same of other users' processes.
+            let hidden = hidden.filter(|warning| !warnings.contains(warning));
+            warnings.extend(hidden);
         }
         let mut context = Context::new(&options, Tracker::new(sink), self.interrupt.clone());
         let totals = Totals {
@@ -62,16 +65,15 @@ impl Migration {
         context
             .tracker
             .start_phase(Phase::Check, totals, Totals::default());
-        let sample = context.sample;
         let temporary = Dir::open(&options.temp_dir, self.gate.clone())
             .map_err(|error| error.hint("name a directory that is there with --temp-dir DIR"))?;
         let mut advance = |bytes, documents| context.advance(bytes, documents);
-        let mut resources = Resources {
-            memory: options.memory,
-            temporary: TemporaryRuns::new(temporary),
-            advance: &mut advance,
-            sample,
-        };
+        let mut resources = Resources::new(
+            options.memory,
+            TemporaryRuns::new(temporary),
+            options.verification,
+            &mut advance,
+        );
         let skip = left.compared_skips(&options, right.as_ref())?;
         let left_v1 = left.v1_options(&options, right.as_ref(), true);
         let right_v1 = right.as_ref().map(|right| {

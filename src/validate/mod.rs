@@ -29,6 +29,7 @@ pub use temporary::TemporaryRuns;
 use crate::Result;
 use crate::coordinator::Sample;
 use crate::index::SkipIndexes;
+use crate::options::Verification;
 use crate::problems::Problems;
 
 /// Told of bytes and documents that were read, about once per document; its error ends the run.
@@ -36,13 +37,10 @@ pub type Advance<'a> = dyn FnMut(u64, u64) -> Result<()> + 'a;
 
 /// What all parts of a validation work with.
 pub struct Resources<'a> {
-    /// Bytes for bitmaps and sorting.
-    pub memory: u64,
-    /// Where sort runs go.
-    pub temporary: TemporaryRuns,
-    /// Told how far it is.
-    pub advance: &'a mut Advance<'a>,
-    pub(crate) sample: Sample,
+    memory: u64,
+    temporary: TemporaryRuns,
+    advance: &'a mut Advance<'a>,
+    sample: Sample,
 }
 
 impl std::fmt::Debug for Resources<'_> {
@@ -53,7 +51,24 @@ impl std::fmt::Debug for Resources<'_> {
     }
 }
 
-impl Resources<'_> {
+impl<'a> Resources<'a> {
+    /// `memory` bytes are for bitmaps and sorting; of documents outside the sample of
+    /// `verification`, only the `_id`s are compared. `advance` is told how far it is.
+    #[must_use]
+    pub fn new(
+        memory: u64,
+        temporary: TemporaryRuns,
+        verification: Verification,
+        advance: &'a mut Advance<'a>,
+    ) -> Self {
+        Self {
+            memory,
+            temporary,
+            advance,
+            sample: Sample::of(verification),
+        }
+    }
+
     /// Bytes for keys that wait to be sorted.
     fn sort_budget(&self) -> usize {
         usize::try_from(self.memory / 2).unwrap_or(usize::MAX)
