@@ -33,6 +33,7 @@ pub mod index;
 mod jsontext;
 pub mod layout;
 pub mod options;
+pub mod problems;
 pub mod progress;
 mod receipt;
 pub mod report;
@@ -40,6 +41,7 @@ mod shell;
 pub mod source;
 pub mod v1;
 pub mod v2;
+pub mod validate;
 pub mod version;
 
 pub use coordinator::{Interrupt, Migration};

@@ -12,6 +12,8 @@ pub const LEAST_MEMORY: u64 = 8 << 20;
 /// Default of [`Options::batch_size`], documents.
 pub const DEFAULT_BATCH_SIZE: u32 = 1000;
 
+/// Default of [`Options::temp_dir`].
+pub const DEFAULT_TEMP_DIR: &str = "/tmp";
 /// Default of [`Options::checkpoint_interval`].
 pub const DEFAULT_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 /// Default of [`Options::max_time`].
@@ -105,6 +107,8 @@ pub struct Options {
     pub snapshot: Option<PathBuf>,
     /// Which strings become another type.
     pub infer_types: InferTypes,
+    /// [`Self::infer_types`] was given; validate takes it from the receipt of a v2 side otherwise.
+    pub infer_types_given: bool,
     /// Other names for collections: `OLD=NEW`, see [`crate::v1::names::Renames`].
     pub renames: Vec<String>,
     /// Indexes that are not built: `NAME`, `COLLECTION/NAME` or `all`.
@@ -130,6 +134,8 @@ pub struct Options {
     pub jobs: usize,
     /// Bytes for sorting, the WAL overlay and buffers.
     pub memory: u64,
+    /// Where validate puts sort runs, in unlinked files.
+    pub temp_dir: PathBuf,
     /// Discard an interrupted migration instead of going on with it.
     pub restart: bool,
     /// Time between two checkpoints.
@@ -154,6 +160,7 @@ impl Options {
             target: None,
             snapshot: None,
             infer_types: InferTypes::default(),
+            infer_types_given: false,
             renames: Vec::new(),
             skip_indexes: Vec::new(),
             to: ImportFormat::default(),
@@ -166,6 +173,7 @@ impl Options {
             batch_size: DEFAULT_BATCH_SIZE,
             jobs: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             memory: DEFAULT_MEMORY,
+            temp_dir: PathBuf::from(DEFAULT_TEMP_DIR),
             restart: false,
             checkpoint_interval: DEFAULT_CHECKPOINT_INTERVAL,
             lock_timeout: DEFAULT_LOCK_TIMEOUT,

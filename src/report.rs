@@ -3,6 +3,7 @@
 use crate::options::Mode;
 use crate::progress::Phase;
 use crate::v1::wal::WalSummary;
+use crate::validate::{Validation, Verdict};
 use crate::version::FormatVersion;
 use crate::{Code, ExitCode, Place};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ pub enum Outcome {
     RolledBack,
     /// The directory is v1, and there is nothing to roll back.
     NotMigrated,
+    /// One directory was checked, or two were compared.
+    Validated,
 }
 
 /// Something that the operator should know and that did not stop the run.
@@ -135,6 +138,8 @@ pub struct Report {
     pub generated_ids: u64,
     /// How much was verified.
     pub verified: Verified,
+    /// What validate has found.
+    pub validation: Option<Validation>,
     /// Time of each phase.
     pub phases: Vec<(Phase, Duration)>,
     /// What the operator should know.
@@ -158,6 +163,7 @@ impl Report {
             wal: None,
             generated_ids: 0,
             verified: Verified::All,
+            validation: None,
             phases: Vec::new(),
             warnings: Vec::new(),
         }
@@ -166,6 +172,10 @@ impl Report {
     /// The exit code of a run that ends with this report.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
+        let verdict = self.validation.as_ref().map(Validation::verdict);
+        if let Some(Verdict::Different | Verdict::Damaged) = verdict {
+            return ExitCode::Different;
+        }
         match self.quarantined {
             0 => ExitCode::Done,
             _ => ExitCode::Quarantine,

@@ -527,3 +527,55 @@ fn options_that_mean_nothing_for_a_mode_are_refused() {
             .stderr(contains(sentence).and(contains("hint: leave it out")));
     }
 }
+
+#[test]
+fn validate_says_what_it_has_found_and_exits_by_it() {
+    let directory = two_documents();
+    program(&directory)
+        .args(["source", "target", "--skip-index", "n_text"])
+        .assert()
+        .code(0);
+    program(&directory)
+        .args(["--mode", "validate", "source", "target"])
+        .assert()
+        .code(0)
+        .stdout(is_empty())
+        .stderr(machine_independent(concat!(
+            "source: v1, 2 documents in 1 collections, 2 indexes\n",
+            "target: v2, 2 documents in 1 collections, 2 indexes, still exactly as published\n",
+            "source and target are equal: 2 documents in 1 collections, 2 indexes\n",
+        )));
+    let snapshot = directory.source().join("snapshot.json");
+    let text = fs::read_to_string(&snapshot).unwrap();
+    fs::write(&snapshot, text.replace("\"n\":2", "\"n\":3")).unwrap();
+    program(&directory)
+        .args(["--mode=validate", "target", "source"])
+        .assert()
+        .code(3)
+        .stdout(is_empty())
+        .stderr(
+            contains("found[LM0718]: the documents differ: field \"n\" is ")
+                .and(contains("target and source differ: 1 differences\n")),
+        );
+    let data = directory.target().join("data.db");
+    let mut bytes = fs::read(&data).unwrap();
+    bytes[5000] ^= 1;
+    fs::write(&data, bytes).unwrap();
+    program(&directory)
+        .args(["--mode=validate", "target"])
+        .assert()
+        .code(3)
+        .stderr(
+            contains("target/data.db, page 1").and(contains("target is damaged: 2 problems\n")),
+        );
+    program(&directory)
+        .args(["--mode=validate", "target", "--force"])
+        .assert()
+        .code(2)
+        .stderr(contains("--force means nothing with --mode validate"));
+    program(&directory)
+        .args(["source", "other", "--temp-dir", "/tmp"])
+        .assert()
+        .code(2)
+        .stderr(contains("--temp-dir is for --mode validate"));
+}

@@ -13,13 +13,14 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "laura-migrate", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Arguments {
-    /// The v1 directory; the backup to import; the directory to export, roll back, or look at
+    /// The v1 directory; the backup to import; the directory to export, validate, roll back, or look at
     pub source_dir: PathBuf,
 
     /// Where v2 goes: an empty or new directory (without it, the migration is in place; an import
     /// needs it)
     ///
-    /// With --mode export, where the backup goes [default: SOURCE_DIR/backups].
+    /// With --mode export, where the backup goes [default: SOURCE_DIR/backups]; with --mode
+    /// validate, the directory to compare with.
     pub target_dir: Option<PathBuf>,
 
     /// What to do
@@ -128,6 +129,10 @@ pub struct Arguments {
     )]
     pub memory: String,
 
+    /// Where --mode validate puts what it sorts, in unlinked files [default: $TMPDIR, else /tmp]
+    #[arg(long, value_name = "DIR", help_heading = "Resources")]
+    pub temp_dir: Option<PathBuf>,
+
     /// Stop after this time, with the work kept: 90s, 2h, 1h30m [default: 24h]
     #[arg(long, value_name = "DURATION", help_heading = "Resources")]
     pub max_time: Option<String>,
@@ -163,7 +168,7 @@ Exit codes:
   0  done, or nothing to do
   1  failed for another reason; what this run made is gone again
   2  usage: options, a path that is missing or no directory
-  3  verification found differences or damage
+  3  verification, or validate of anything, found differences or damage
   4  source unreadable, damaged or unsupported
   5  something in the way: target not empty, existing .lauradb-v1/, source, options or v2 changed
   6  too little space, found before anything was written

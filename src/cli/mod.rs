@@ -4,6 +4,7 @@ mod args;
 mod duration;
 mod progress_bar;
 mod render;
+mod render_validation;
 mod resolve;
 mod signals;
 

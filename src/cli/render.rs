@@ -1,5 +1,6 @@
 //! What people read: errors and the closing report.
 
+use super::render_validation::render_validation;
 use crate::Error;
 use crate::options::Mode;
 use crate::report::{Outcome, Report, Verified, Warning};
@@ -58,6 +59,10 @@ pub fn render_report(report: &Report) -> String {
                 report.collections.len(),
                 verified(report.verified)
             );
+        }
+        Outcome::Validated => {
+            let validation = report.validation.as_ref();
+            return validation.map_or_else(String::new, render_validation);
         }
         Outcome::Migrated => {}
     }

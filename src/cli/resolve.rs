@@ -24,12 +24,20 @@ pub fn resolve(
         }
         _ => {}
     }
+    if arguments.mode == Mode::Validate {
+        refuse_with_validate(arguments)?;
+    } else if arguments.temp_dir.is_some() {
+        return Err(usage("--temp-dir is for --mode validate").hint(
+            "leave it out: a migration sorts in its work directory, on the target's file system",
+        ));
+    }
     let mut options = Options::new(&arguments.source_dir);
     options.mode = arguments.mode;
     options.target.clone_from(&arguments.target_dir);
     options.snapshot.clone_from(&arguments.snapshot);
     if let Some(list) = &arguments.infer_types {
         options.infer_types = infer_types(list)?;
+        options.infer_types_given = true;
     }
     Renames::parse(&arguments.rename)?;
     options.renames.clone_from(&arguments.rename);
@@ -51,6 +59,15 @@ pub fn resolve(
         .map(|text| source_date_epoch(&text))
         .transpose()?;
     options.restart = arguments.restart;
+    let temp_dir = arguments.temp_dir.clone();
+    let temp_dir = temp_dir.or_else(|| {
+        environment("TMPDIR")
+            .filter(|d| !d.is_empty())
+            .map(Into::into)
+    });
+    if let Some(temp_dir) = temp_dir {
+        options.temp_dir = temp_dir;
+    }
     options.lock = !arguments.no_lock;
     if let Some(text) = &arguments.lock_timeout {
         options.lock_timeout = parse_duration("--lock-timeout", text)?;
@@ -112,6 +129,7 @@ fn refuse_meaningless(arguments: &Arguments) -> Result<()> {
         ("--restart", arguments.restart),
         ("--no-validate", arguments.no_validate),
         ("--sample", arguments.sample.is_some()),
+        ("--temp-dir", arguments.temp_dir.is_some()),
         ("--jobs", arguments.jobs.is_some()),
         ("--max-time", arguments.max_time.is_some()),
         ("--lock-timeout", arguments.lock_timeout.is_some()),
@@ -171,6 +189,20 @@ fn refuse_with_import(arguments: &Arguments) -> Result<()> {
         Some((name, _, hint)) => {
             Err(usage(format!("{name} means nothing with --to 1.0")).hint(*hint))
         }
+    }
+}
+
+/// Validate writes nothing, so what is about writing means nothing.
+fn refuse_with_validate(arguments: &Arguments) -> Result<()> {
+    let typed = [
+        ("--force", arguments.force),
+        ("--restart", arguments.restart),
+        ("--no-validate", arguments.no_validate),
+    ];
+    match typed.iter().find(|(_, is_typed)| *is_typed) {
+        None => Ok(()),
+        Some((name, _)) => Err(usage(format!("{name} means nothing with --mode validate"))
+            .hint("leave it out: validate only reads the directories")),
     }
 }
 

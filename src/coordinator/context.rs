@@ -70,12 +70,12 @@ impl<'a, 's> Context<'a, 's> {
 /// Which documents' content `--sample` verifies: those with XXH3-64 of their `_id`'s stored key
 /// below the rate times 2^64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Sample {
+pub(crate) struct Sample {
     below: Option<u64>,
 }
 
 impl Sample {
-    fn of(verification: Verification) -> Self {
+    pub(crate) fn of(verification: Verification) -> Self {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -89,13 +89,13 @@ impl Sample {
     }
 
     /// True where only a share of the documents is verified.
-    pub(super) fn is_partial(self) -> bool {
+    pub(crate) fn is_partial(self) -> bool {
         self.below.is_some()
     }
 
     /// True for a document of the share; false for all where there is none.
     #[inline]
-    pub(super) fn chooses(self, document: RawDocument<'_>) -> bool {
+    pub(crate) fn chooses(self, document: RawDocument<'_>) -> bool {
         self.below
             .is_some_and(|below| id_hash(document).is_some_and(|hash| hash < below))
     }

@@ -37,9 +37,11 @@ mod state;
 mod status;
 mod summary;
 mod unlisted;
+mod validate;
 mod verify;
 mod work;
 
+pub(crate) use context::Sample;
 pub use estimate::SpaceEstimate;
 pub use interrupt::Interrupt;
 pub use space::FileSystemSpace;
@@ -94,7 +96,8 @@ impl Migration {
             Mode::Export => self.export(sink),
             Mode::Import => self.import(sink),
             Mode::Rollback => self.roll_back(sink),
-            mode @ (Mode::DryRun | Mode::Validate) => {
+            Mode::Validate => self.validate(sink),
+            mode @ Mode::DryRun => {
                 let sentence = format!("--mode {} is not there", mode.name());
                 Err(Error::new(Code::Usage, sentence))
             }

@@ -173,6 +173,19 @@ impl ShapeOptions {
         }
     }
 
+    /// Sets the options of reading v1 that were not given.
+    pub(super) fn fill_absent(&self, options: &mut Options) {
+        if !options.infer_types_given {
+            options.infer_types = self.infer_types;
+        }
+        if options.renames.is_empty() {
+            options.renames.clone_from(&self.renames);
+        }
+        if options.skip_indexes.is_empty() {
+            options.skip_indexes.clone_from(&self.skip_indexes);
+        }
+    }
+
     /// The first option that is another one now: its name, then and now.
     pub(super) fn difference(&self, now: &Self) -> Option<(&'static str, String, String)> {
         let list = |values: &[String]| match values {

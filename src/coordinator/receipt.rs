@@ -89,6 +89,32 @@ impl Receipt {
         Ok((receipt.schema == SCHEMA).then_some(receipt))
     }
 
+    /// The options of the migration that shaped its output.
+    pub(super) fn options(&self) -> &ShapeOptions {
+        &self.options
+    }
+
+    /// The files that were published; the receipt itself is none of them.
+    pub(super) fn published(&self) -> &[FileFacts] {
+        &self.published
+    }
+
+    /// The name of the snapshot that was migrated.
+    pub(super) fn snapshot_name(&self) -> Option<&str> {
+        let mut sources = self.sources.iter().map(|source| source.name.as_str());
+        sources.find(|name| *name != WAL_FILE)
+    }
+
+    /// Whether the receipt in a directory is to the byte what this one is written as; true for one
+    /// that another version has written.
+    pub(super) fn is_written_alike(&self, directory: &Dir) -> Result<bool> {
+        let here = concat!("laura-migrate ", env!("CARGO_PKG_VERSION"));
+        let text = directory
+            .open_file(RECEIPT_FILE)?
+            .read_all(LARGEST_RECEIPT)?;
+        Ok(self.tool != here || self.encode()? == text)
+    }
+
     /// Fails if a published file is gone or has become shorter; a living database only grows.
     pub(super) fn check_present(&self, directory: &Dir) -> Result<()> {
         for published in &self.published {

@@ -119,6 +119,21 @@ codes! {
     607 NeedsRecovery Source "the write-ahead log of a v2 directory needs recovery";
     // 07xx: verification
     701 VerifyFailed Different "verification found a difference";
+    710 NotAsPublished Different "a file is not what the migration has published";
+    711 PageUnaccounted Different "a page belongs to nothing, or to two things";
+    712 IndexDiffers Different "an index and its documents do not match";
+    713 FiguresDiffer Different "the metadata says something else than is there";
+    714 CollectionOnlyLeft Different "a collection is only in SOURCE_DIR";
+    715 CollectionOnlyRight Different "a collection is only in TARGET_DIR";
+    716 DocumentOnlyLeft Different "a document is only in SOURCE_DIR";
+    717 DocumentOnlyRight Different "a document is only in TARGET_DIR";
+    718 DocumentDiffers Different "a document has another content in TARGET_DIR";
+    719 IndexOnlyLeft Different "an index is only in SOURCE_DIR";
+    720 IndexOnlyRight Different "an index is only in TARGET_DIR";
+    721 IndexDefinitionDiffers Different "an index has another definition in TARGET_DIR";
+    722 NotCompared Different "something was not compared, since it cannot be read";
+    723 PagesMemory Usage "--memory is too little for the pages of a file";
+    724 StaleStatistics Done "statistics of a living database that are not up to date";
     // 08xx: system
     801 Io Failed "a system call failed";
     802 NoSpaceLeft Interrupted "no space is left on a file system";

@@ -128,6 +128,15 @@ impl InputFile {
         }
     }
 
+    /// The same open file, which hashes nothing.
+    #[must_use]
+    pub fn without_hashing(&self) -> Self {
+        Self {
+            hash: None,
+            ..self.clone()
+        }
+    }
+
     /// XXH3-128 of the whole file as 32 hex digits; reads what has not been read of a
     /// [`Self::hashing`] file.
     ///

@@ -13,6 +13,7 @@ use crate::document::{ID_FIELD, InferTypes, ejson, order};
 use crate::files::{Dir, InputFile};
 use crate::index::{ListedText, PortableIndex, SkipIndexes, parse_listed};
 use crate::layout;
+use crate::problems::Problems;
 use crate::report::Warning;
 use crate::v1::discover;
 use crate::v1::names::{Renames, check_name};
@@ -50,6 +51,9 @@ pub struct V1Options {
     pub overlay_memory: u64,
     /// Take collections with names that v2 cannot take; a backup can.
     pub any_names: bool,
+    /// Collects what a migration would refuse and reading can pass over: names, index definitions,
+    /// documents. Without it, the first one is an error.
+    pub problems: Option<Problems>,
 }
 
 impl Default for V1Options {
@@ -64,6 +68,7 @@ impl Default for V1Options {
             excluded: Vec::new(),
             overlay_memory: crate::options::DEFAULT_MEMORY / 2,
             any_names: false,
+            problems: None,
         }
     }
 }
@@ -105,6 +110,7 @@ pub struct V1Source {
     infer_types: InferTypes,
     dropped_options: Vec<String>,
     tally: Cell<V1Tally>,
+    problems: Option<Problems>,
 }
 
 /// Where a collection's documents are.
@@ -187,6 +193,7 @@ impl V1Source {
             infer_types: options.infer_types,
             dropped_options: Vec::new(),
             tally: Cell::default(),
+            problems: options.problems.clone(),
         };
         source.describe_all(&names, options)?;
         Ok(source)
@@ -229,7 +236,7 @@ impl V1Source {
     fn describe_all(&mut self, names: &Names, options: &V1Options) -> Result<()> {
         let renames = Renames::parse(&options.renames)?;
         let skip = SkipIndexes::parse(&options.skip_indexes)?;
-        let named = names.resolve(&renames, options.any_names)?;
+        let named = names.resolve(&renames, options.any_names, self.problems.as_ref())?;
         for (name, part) in named {
             let layout = self.layout.as_ref();
             let listed = layout.and_then(|layout| layout.collections.get(part.number as usize));
@@ -241,9 +248,10 @@ impl V1Source {
             };
             if let (Some(listed), Some(file)) = (listed, &self.files.snapshot) {
                 let parsed = parse_listed(&part.v1_name, listed_texts(file, listed)?, &skip);
-                let mut problems = parsed.problems.into_iter();
-                if let (Some(problem), false) = (problems.next(), options.leave_bad_indexes) {
-                    return Err(problem);
+                for problem in parsed.problems {
+                    if !options.leave_bad_indexes {
+                        pass_over(self.problems.as_ref(), problem)?;
+                    }
                 }
                 self.dropped_options.extend(parsed.dropped);
                 let definitions = parsed.definitions.into_iter();
@@ -275,7 +283,10 @@ impl V1Source {
     ) -> Result<()> {
         self.count(found);
         let document = RawDocument::trusted(found.bson);
-        let replacement = self.replacement(part, document, found.offset)?;
+        let replacement = match self.replacement(part, document, found.offset) {
+            Ok(replacement) => replacement,
+            Err(error) => return pass_over(self.problems.as_ref(), error),
+        };
         let source_bytes = found.converted.text_bytes as u64;
         match (replacement, &self.overlay) {
             (None, _) | (_, None) => visit(SourceDocument {
@@ -348,9 +359,13 @@ impl DocumentSource for V1Source {
         if let (Some(listed), Some(file)) = (listed, &self.files.snapshot) {
             let mut walker = ChunkWalker::new(JsonConverter::new(self.infer_types));
             for chunk in &listed.chunks {
-                walker.walk(file, &part.v1_name, *chunk, |found| {
-                    self.visit_snapshot(part, &found, &mut buffer, visit)
-                })?;
+                walker.walk_all(
+                    file,
+                    &part.v1_name,
+                    *chunk,
+                    |found| self.visit_snapshot(part, &found, &mut buffer, visit),
+                    |error| pass_over(self.problems.as_ref(), error),
+                )?;
             }
         }
         let Some(overlay) = &self.overlay else {
@@ -449,6 +464,14 @@ impl DocumentSource for V1Source {
     }
 }
 
+/// Leaves a problem to the collector, where there is one.
+fn pass_over(problems: Option<&Problems>, error: Error) -> Result<()> {
+    match problems {
+        Some(problems) => problems.take(error),
+        None => Err(error),
+    }
+}
+
 fn scan_log(
     file: &InputFile,
     layout: Option<&SnapshotLayout>,
@@ -528,7 +551,12 @@ impl Names {
     }
 
     /// The collections that are taken with the names that they get, in the order of those.
-    fn resolve(&self, renames: &Renames, any_names: bool) -> Result<Vec<(String, Part)>> {
+    fn resolve(
+        &self,
+        renames: &Renames,
+        any_names: bool,
+        problems: Option<&Problems>,
+    ) -> Result<Vec<(String, Part)>> {
         self.selection.finish()?;
         for (name, _, _) in self.all.iter().filter(|(_, _, is_taken)| !is_taken) {
             // Another name for what is left out does no harm.
@@ -541,15 +569,25 @@ impl Names {
         let names = taken.filter(|(name, _, _)| !is_kept(name));
         let names =
             names.map(|(name, place, _)| (name.as_str(), place.clone().in_collection(name)));
-        let resolved = renames.resolve(names).map_err(|errors| {
-            let first = errors.into_iter().next();
-            first.unwrap_or_else(|| Error::new(Code::Internal, "names were refused for no reason"))
-        })?;
+        let resolved = match renames.resolve(names) {
+            Ok(resolved) => resolved,
+            Err(errors) => {
+                for error in errors {
+                    pass_over(problems, error)?;
+                }
+                Default::default()
+            }
+        };
         renames.finish()?;
         let mut named = Vec::with_capacity(self.all.len());
         let taken = (0..).zip(&self.all).filter(|(_, (_, _, taken))| *taken);
         for (number, (v1_name, _, _)) in taken {
-            let name = resolved.get(v1_name).unwrap_or(v1_name).clone();
+            let unresolved = || renames.apply(v1_name).to_owned();
+            let name = match resolved.get(v1_name) {
+                Some(name) => name.clone(),
+                None if is_kept(v1_name) => v1_name.clone(),
+                None => unresolved(),
+            };
             let v1_name = v1_name.clone();
             named.push((name, Part { v1_name, number }));
         }

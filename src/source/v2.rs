@@ -52,7 +52,7 @@ impl V2Source {
                     .at(Place::file(dir.path())));
             }
         };
-        let has_fresh_log = check_log(dir)?;
+        let has_fresh_log = has_fresh_log(dir)?;
         let as_published = has_fresh_log && dir.entry(layout::RECEIPT_FILE)?.is_some();
         let policy = match as_published {
             true => ChecksumPolicy::Required,
@@ -167,7 +167,7 @@ impl DocumentSource for V2Source {
 }
 
 /// Operations that are only in the log would be missing from the pages. False if there is no log.
-fn check_log(dir: &Dir) -> Result<bool> {
+pub(crate) fn has_fresh_log(dir: &Dir) -> Result<bool> {
     let Some(log) = dir.open_file_if_exists(layout::WAL_FILE)? else {
         return Ok(false);
     };

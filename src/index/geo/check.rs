@@ -11,10 +11,12 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 /// The hash of a document's entry, for comparing an index with its documents.
 #[must_use]
 pub fn point_hash(point: Point, address: DocumentAddress) -> u128 {
-    hash(Rect::around(point.x, point.y), address)
+    entry_hash(Rect::around(point.x, point.y), address)
 }
 
-fn hash(bounds: Rect, address: DocumentAddress) -> u128 {
+/// The hash of an entry as the tree has it.
+#[must_use]
+pub fn entry_hash(bounds: Rect, address: DocumentAddress) -> u128 {
     let seed = u64::from(address.page.0) << 16 | u64::from(address.slot.0);
     xxh3_128_with_seed(&bounds.encode(), seed)
 }
@@ -42,8 +44,9 @@ impl GeoIndexChecker {
     /// The page is not the next one of a sound tree.
     pub fn page(&mut self, id: PageId, page: &PageBytes) -> Result<()> {
         let sum = &mut self.sum;
-        self.tree
-            .page(id, page, |bounds, address| sum.add(hash(bounds, address)))
+        self.tree.page(id, page, |bounds, address| {
+            sum.add(entry_hash(bounds, address))
+        })
     }
 
     /// Ends the check; gives what was found, and the sum of [`point_hash`] over all entries.

@@ -15,7 +15,7 @@ mod search;
 mod tests;
 
 pub use build::GeoIndexBuilder;
-pub use check::{GeoIndexChecker, point_hash};
+pub use check::{GeoIndexChecker, entry_hash, point_hash};
 pub use distance::{haversine_metres, planar};
 pub use point::{Point, PointExtractor};
 pub use record::PointKey;

@@ -27,6 +27,19 @@ pub fn posting_hash(term: &[u8], collection_id: u32, posting: &Posting) -> u128 
     hash(term_hash(start, length), collection_id, posting)
 }
 
+/// The hash of a posting of a term as the tree stores it; `None` if the key is no term.
+#[must_use]
+pub fn stored_posting_hash(
+    key: StoredKeyRef<'_>,
+    collection_id: u32,
+    posting: &Posting,
+) -> Option<u128> {
+    let (length, start) = key.bytes.split_first_chunk::<2>()?;
+    let term = term_hash(start, u16::from_le_bytes(*length));
+    let is_term = key.key_type == KeyType::String as u8;
+    is_term.then(|| hash(term, collection_id, posting))
+}
+
 /// Of a term's bytes as far as they are stored.
 fn term_hash(start: &[u8], length: u16) -> u64 {
     xxh3_64_with_seed(start, length.into())

@@ -25,7 +25,7 @@ mod words;
 
 pub use analyzer::analyze;
 pub use build::{TextIndexBuilder, TextIndexSummary};
-pub use check::{TextIndexChecker, posting_hash};
+pub use check::{TextIndexChecker, posting_hash, stored_posting_hash};
 pub use extract::TextExtractor;
 pub use record::TermKey;
 pub use search::TextReader;

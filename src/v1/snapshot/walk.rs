@@ -1,5 +1,6 @@
 //! The documents of a chunk, one after the other, as BSON.
 
+use super::element::Nesting;
 use super::layout::Chunk;
 use crate::document::bson::RawValue;
 use crate::document::ejson;
@@ -31,6 +32,14 @@ pub trait ChunkSink {
     /// # Errors
     /// The sink's own; they end the walk.
     fn document(&mut self, start: usize, converted: Converted, offset: u64) -> Result<()>;
+
+    /// Takes the error of a document that cannot be converted; the next one follows if it is taken.
+    ///
+    /// # Errors
+    /// It ends the walk, which is what it does unless the sink is of another mind.
+    fn bad_document(&mut self, error: Error) -> Result<()> {
+        Err(error)
+    }
 }
 
 /// Converts chunks document by document, reusing its buffers.
@@ -63,8 +72,24 @@ impl ChunkWalker {
         chunk: Chunk,
         visit: impl FnMut(ChunkDocument<'_>) -> Result<()>,
     ) -> Result<()> {
+        self.walk_all(file, collection, chunk, visit, Err)
+    }
+
+    /// As [`Self::walk`], but gives the errors of documents that cannot be converted to `bad`, and
+    /// goes on with the next document if that takes them. Bytes that are not UTF-8 end the chunk.
+    ///
+    /// # Errors
+    /// The read fails; those of the visitor and of `bad`.
+    pub fn walk_all(
+        &mut self,
+        file: &InputFile,
+        collection: &str,
+        chunk: Chunk,
+        visit: impl FnMut(ChunkDocument<'_>) -> Result<()>,
+        bad: impl FnMut(Error) -> Result<()>,
+    ) -> Result<()> {
         let bson = std::mem::take(&mut self.bson);
-        let mut visitor = Visitor { bson, visit };
+        let mut visitor = Visitor { bson, visit, bad };
         let walked = self.walk_into(file, collection, chunk, &mut visitor);
         self.bson = visitor.bson;
         walked
@@ -88,8 +113,9 @@ impl ChunkWalker {
         self.text.resize(length, 0);
         file.read_exact_at(&mut self.text, chunk.offset)?;
         // Which byte is wrong is only asked when one is.
-        let text = simdutf8::basic::from_utf8(&self.text)
-            .map_err(|_| invalid_utf8(file, collection, chunk, &self.text))?;
+        let Ok(text) = simdutf8::basic::from_utf8(&self.text) else {
+            return sink.bad_document(invalid_utf8(file, collection, chunk, &self.text));
+        };
         let mut at = 0;
         for number in 0..u64::from(chunk.documents) {
             at = skip_separator(text.as_bytes(), at);
@@ -103,22 +129,33 @@ impl ChunkWalker {
             let buffer = sink.buffer();
             let start = buffer.len();
             let converted = self.converter.convert(rest, &context, buffer);
-            let converted =
-                converted.map_err(|error| bad_document(file, &context, offset, &error))?;
-            at += converted.text_bytes;
-            sink.document(start, converted, offset)?;
+            match converted {
+                Ok(converted) => {
+                    at += converted.text_bytes;
+                    sink.document(start, converted, offset)?;
+                }
+                Err(error) => {
+                    at = element_end(text.as_bytes(), at);
+                    sink.bad_document(bad_document(file, &context, offset, &error))?;
+                }
+            }
         }
         Ok(())
     }
 }
 
 /// Shows one document at a time.
-struct Visitor<V> {
+struct Visitor<V, B> {
     bson: Vec<u8>,
     visit: V,
+    bad: B,
 }
 
-impl<V: FnMut(ChunkDocument<'_>) -> Result<()>> ChunkSink for Visitor<V> {
+impl<V, B> ChunkSink for Visitor<V, B>
+where
+    V: FnMut(ChunkDocument<'_>) -> Result<()>,
+    B: FnMut(Error) -> Result<()>,
+{
     fn buffer(&mut self) -> &mut Vec<u8> {
         self.bson.clear();
         self.bson.shrink_to(KEPT_BUFFER);
@@ -132,6 +169,29 @@ impl<V: FnMut(ChunkDocument<'_>) -> Result<()>> ChunkSink for Visitor<V> {
             offset,
         })
     }
+
+    fn bad_document(&mut self, error: Error) -> Result<()> {
+        (self.bad)(error)
+    }
+}
+
+/// Where the element that begins at `at` ends; the structure scan has found that it does.
+fn element_end(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    let length = match rest.first() {
+        Some(b'{' | b'[') => Nesting::default().feed(rest),
+        Some(b'"') => {
+            let mut escaped = false;
+            let end = rest.iter().skip(1).position(|byte| {
+                let ends = *byte == b'"' && !escaped;
+                escaped = *byte == b'\\' && !escaped;
+                ends
+            });
+            end.map(|end| end + 2)
+        }
+        _ => rest.iter().position(|byte| *byte == b','),
+    };
+    at + length.unwrap_or(rest.len())
 }
 
 fn invalid_utf8(file: &InputFile, collection: &str, chunk: Chunk, text: &[u8]) -> Error {

@@ -1,4 +1,5 @@
-//! B+trees of `data.db`: built in one run, leaves first; checked in file order; searched.
+//! B+trees of `data.db`: built in one run, leaves first; checked in file order, or from the root
+//! down; searched.
 //!
 //! Nodes are written and read by [`node`]. Keys are opaque here but for their length: how two
 //! stored keys compare is given by the caller, so that the order has one home.
@@ -12,6 +13,7 @@ pub mod reader;
 mod shape;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod walk;
 
 pub use bulk::{BulkLoader, BulkPosition, PageSink, SPILL_LIMIT};
 pub use check::{TreeChecker, TreeVisitor, Values};
@@ -19,6 +21,7 @@ pub use key::{MAX_STORED_KEY, StoredKey, StoredKeyRef};
 pub use node::{LeafEntry, Node, TreeIds};
 pub use reader::{CompareKeys, PageSource, TreeReader, TreeScan};
 pub use shape::{TreeShape, TreeSummary};
+pub use walk::{WalkGuard, WalkRules, WalkedTree, walk_tree};
 
 use crate::v2::PageId;
 use crate::{Code, Error, Place};

@@ -24,6 +24,14 @@ impl Catalog {
     /// # Errors
     /// [`Code::PageDamaged`], [`Code::CatalogDamaged`]; a read fails.
     pub fn read(file: &PageFileReader) -> Result<Self> {
+        Self::read_with_pages(file).map(|(catalog, _)| catalog)
+    }
+
+    /// [`Self::read`], and the pages that the catalog takes, page 0 first.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_with_pages(file: &PageFileReader) -> Result<(Self, Vec<PageId>)> {
         let mut bytes = [0; PAGE_SIZE];
         file.read(PageId(0), PageType::Data, &mut bytes)?;
         let mut entries = Vec::new();
@@ -32,21 +40,24 @@ impl Catalog {
         let mut next = first.chain;
         // Each page counts once, so a chain that loops ends.
         let mut seen = HashSet::from([PageId(0)]);
+        let mut pages = vec![PageId(0)];
         while next != PageId(0) {
             let id = next;
             if !seen.insert(id) {
                 return Err(damaged(file, id, "the catalog's chain of pages loops"));
             }
             file.read(id, PageType::Data, &mut bytes)?;
+            pages.push(id);
             next = chain_page(&bytes, &mut entries)
                 .map_err(|error| error.in_record(file.path(), id))?;
         }
         check_unique(file, &mut entries, first.next_collection_id)?;
-        Ok(Self {
+        let catalog = Self {
             next_collection_id: first.next_collection_id,
             last_checkpoint_txn: first.last_checkpoint_txn,
             entries,
-        })
+        };
+        Ok((catalog, pages))
     }
 }
 

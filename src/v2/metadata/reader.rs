@@ -34,6 +34,7 @@ pub struct CollectionMetadata {
 pub struct MetadataReader {
     file: PageFileReader,
     catalog: Catalog,
+    catalog_pages: Vec<PageId>,
 }
 
 impl MetadataReader {
@@ -43,8 +44,18 @@ impl MetadataReader {
     /// [`Code::PageDamaged`], [`Code::CatalogDamaged`]; a read fails.
     pub fn open(file: InputFile, policy: ChecksumPolicy) -> Result<Self> {
         let file = PageFileReader::open(file, policy)?;
-        let catalog = Catalog::read(&file)?;
-        Ok(Self { file, catalog })
+        let (catalog, catalog_pages) = Catalog::read_with_pages(&file)?;
+        Ok(Self {
+            file,
+            catalog,
+            catalog_pages,
+        })
+    }
+
+    /// The pages that the catalog takes, page 0 first.
+    #[must_use]
+    pub fn catalog_pages(&self) -> &[PageId] {
+        &self.catalog_pages
     }
 
     /// The catalog, inactive entries included.

@@ -1,4 +1,5 @@
-//! R-trees of `data.db`: built level by level, leaves first; checked in file order; searched.
+//! R-trees of `data.db`: built level by level, leaves first; checked in file order, or from
+//! the root down; searched.
 //!
 //! ```text
 //! page (4096)    = page header (16) | gap (16, zero: as in B+tree nodes) | node header (32)
@@ -23,11 +24,13 @@ mod builder;
 mod check;
 mod node;
 mod rect;
+mod walk;
 
 pub use builder::{NodeWriter, WrittenNode};
 pub use check::RTreeChecker;
 pub use node::{Entry, NodeError, RTreeNode, Target};
 pub use rect::Rect;
+pub use walk::walk_rtree;
 
 use super::PageId;
 use super::page::{PAGE_HEADER_SIZE, PAGE_SIZE};
