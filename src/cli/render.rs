@@ -40,6 +40,8 @@ pub fn render_report(report: &Report) -> String {
                 "finished the migration that was interrupted: {target} is in format 2.0\n"
             );
         }
+        // An error tells of these.
+        Outcome::Failed | Outcome::Interrupted => return String::new(),
         Outcome::Migrated => {}
     }
     let mut text = String::new();

@@ -1,8 +1,8 @@
-//! From arguments to options.
+//! From arguments to options. Where an option means nothing is said in `rules.rs`.
 
 use super::{Arguments, parse_duration};
 use crate::document::InferTypes;
-use crate::options::{LEAST_MEMORY, Mode, Options, Verification};
+use crate::options::{LEAST_MEMORY, Options, Verification};
 use crate::v1::names::Renames;
 use crate::{Code, Error, Result};
 
@@ -14,10 +14,9 @@ pub fn resolve(
     arguments: &Arguments,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<Options> {
-    if arguments.mode == Mode::Status {
-        refuse_with_status(arguments)?;
-    }
-    let mut options = Options::new(&arguments.source_dir);
+    let source = arguments.source_dir.as_ref();
+    let source = source.ok_or_else(|| usage("no SOURCE_DIR is named"))?;
+    let mut options = Options::new(source);
     options.mode = arguments.mode;
     options.target.clone_from(&arguments.target_dir);
     options.snapshot.clone_from(&arguments.snapshot);
@@ -45,37 +44,7 @@ pub fn resolve(
     if let Some(text) = &arguments.max_time {
         options.max_time = parse_duration("--max-time", text)?;
     }
-    if options.force && options.target.is_none() {
-        return Err(usage(
-            "--force is for a TARGET_DIR with LauraDB files in it, and none is named",
-        )
-        .hint("leave out --force: an in-place migration keeps the v1 files in .lauradb-v1/"));
-    }
     Ok(options)
-}
-
-/// Options that mean something for a migration mean nothing for its status.
-fn refuse_with_status(arguments: &Arguments) -> Result<()> {
-    let typed = [
-        ("--snapshot", arguments.snapshot.is_some()),
-        ("--infer-types", arguments.infer_types.is_some()),
-        ("--rename", !arguments.rename.is_empty()),
-        ("--skip-index", !arguments.skip_index.is_empty()),
-        ("--force", arguments.force),
-        ("--restart", arguments.restart),
-        ("--no-validate", arguments.no_validate),
-        ("--sample", arguments.sample.is_some()),
-        ("--jobs", arguments.jobs.is_some()),
-        ("--max-time", arguments.max_time.is_some()),
-        ("--lock-timeout", arguments.lock_timeout.is_some()),
-        ("--no-lock", arguments.no_lock),
-        ("--progress", arguments.progress),
-    ];
-    match typed.iter().find(|(_, is_typed)| *is_typed) {
-        None => Ok(()),
-        Some((name, _)) => Err(usage(format!("{name} means nothing with --mode status"))
-            .hint("leave it out: status only looks at the directory")),
-    }
 }
 
 fn usage(sentence: impl Into<String>) -> Error {

@@ -8,6 +8,9 @@ use super::plan::{Plan, ShapeOptions, StoredSources};
 use crate::files::Dir;
 use crate::layout::{RECEIPT_FILE, WAL_FILE};
 use crate::options::Options;
+use crate::report::Report;
+use crate::report::contents::Contents;
+use crate::report::run::RunReport;
 use crate::{Code, Error, Place, Result};
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +21,7 @@ const SCHEMA: u32 = 1;
 const LARGEST: u64 = 64 << 20;
 
 /// A receipt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Receipt {
     schema: u32,
@@ -27,18 +30,19 @@ pub(super) struct Receipt {
     options: ShapeOptions,
     sources: Vec<FileFacts>,
     published: Vec<FileFacts>,
-    run: Run,
-}
-
-/// What varies between runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Run {
-    published_at: String,
+    /// What was carried over, as in the report.
+    contents: Contents,
+    /// What varies between runs.
+    run: RunReport,
 }
 
 impl Receipt {
-    pub(super) fn new(plan: &Plan, options: &Options, published: &[FileFacts]) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        options: &Options,
+        published: &[FileFacts],
+        report: &Report,
+    ) -> Self {
         Self {
             schema: SCHEMA,
             tool: concat!("laura-migrate ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -46,9 +50,8 @@ impl Receipt {
             options: ShapeOptions::of(options),
             sources: plan.sources.facts(),
             published: published.to_vec(),
-            run: Run {
-                published_at: jiff::Timestamp::now().to_string(),
-            },
+            contents: Contents::of(report).determined(),
+            run: report.run.clone(),
         }
     }
 

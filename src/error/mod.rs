@@ -4,6 +4,7 @@
 //! own that know offsets only; whoever knows the file turns them into an [`Error`] with a [`Place`].
 
 mod codes;
+pub mod explain;
 
 pub use codes::{Code, ExitCode};
 
