@@ -167,7 +167,7 @@ fn the_lists_of_the_man_page_are_those_of_the_parser_and_the_error_table() {
     );
     for code in laura_migrate::Code::ALL {
         let item = format!(".It {} ", code.id());
-        assert!(man_section("ERRORS").contains(&item), "{item}");
+        assert!(man_section("DIAGNOSTICS").contains(&item), "{item}");
     }
 }
 

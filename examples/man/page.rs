@@ -146,11 +146,25 @@ fn escaped(text: &str) -> String {
         .replace(". ", ".\n")
         .replace(": ", ":\n")
         .replace("; ", ";\n");
-    let lines = lines
-        .lines()
-        .map(|line| match line.starts_with(['.', '\'']) {
-            true => format!("\\&{line}"),
-            false => line.to_owned(),
-        });
+    let lines = lines.lines().flat_map(wrapped);
+    let lines = lines.map(|line| match line.starts_with(['.', '\'']) {
+        true => format!("\\&{line}"),
+        false => line,
+    });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A sentence in lines of less than 80 columns.
+fn wrapped(sentence: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in sentence.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() < 79 => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }

@@ -15,7 +15,8 @@ use std::path::PathBuf;
 #[command(name = "laura-migrate", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Arguments {
     /// The v1 directory; with --mode status, the directory to look at
-    #[arg(required_unless_present_any = ["explain", "completions", "report_schema"])]
+    // Options that are exclusive need no directory.
+    #[arg(required = true)]
     pub source_dir: Option<PathBuf>,
 
     /// Where v2 goes: an empty or new directory (without it, the migration is in place)

@@ -33,10 +33,8 @@ pub fn answer(arguments: &Arguments) -> Result<Option<String>> {
 fn explained(id: &str) -> Result<String> {
     let wanted = id.trim().to_ascii_uppercase();
     let digits = wanted.strip_prefix("LM").unwrap_or(&wanted);
-    let known = Code::ALL.iter().copied();
-    let code = known
-        .into_iter()
-        .find(|code| digits.parse() == Ok(*code as u16));
+    let mut known = Code::ALL.iter().copied();
+    let code = known.find(|code| digits.parse() == Ok(*code as u16));
     code.map(explain::story).ok_or_else(|| {
         Error::new(Code::UnknownErrorId, format!("{id:?} is no error id"))
             .hint("write it as it was shown, like LM0301; the man page lists them all")

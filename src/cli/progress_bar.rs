@@ -102,7 +102,11 @@ pub(super) fn describe(progress: &MigrationProgress) -> String {
     if progress.errors > 0 {
         parts.push(format!("{} warnings", progress.errors));
     }
-    format!("{}: {}", progress.phase.name(), parts.join(", "))
+    let phase = progress.phase.name();
+    match parts.is_empty() {
+        true => format!("{phase}: under way"),
+        false => format!("{phase}: {}", parts.join(", ")),
+    }
 }
 
 fn percent(progress: &MigrationProgress) -> Option<u64> {

@@ -5,6 +5,7 @@
 
 mod codes;
 pub mod explain;
+mod stories;
 
 pub use codes::{Code, ExitCode};
 
