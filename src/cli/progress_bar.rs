@@ -132,7 +132,7 @@ fn amount(progress: &MigrationProgress) -> Vec<String> {
         parts.extend(progress.rate.map(|rate| format!("{}/s", ByteSize(rate))));
     }
     match (progress.documents_done, progress.documents_total) {
-        (0, _) => {}
+        (0, 0) => {}
         // Entries are what was counted.
         _ if progress.indexes_total > 0 => {}
         (done, 0) => parts.push(format!("{done} documents")),
