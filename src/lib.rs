@@ -12,6 +12,45 @@
 //! ```
 //!
 //! [`coordinator`] runs the phases in order; every change to a file goes through [`files`].
+//!
+//! # In another program
+//!
+//! ```
+//! use laura_migrate::progress::MigrationProgress;
+//! use laura_migrate::{ExitCode, Interrupt, Migration, Options, Verification};
+//! use std::time::Duration;
+//!
+//! # fn main() -> laura_migrate::Result<()> {
+//! # let home = tempfile::tempdir().unwrap();
+//! # let (source, target) = (home.path().join("v1"), home.path().join("v2"));
+//! # std::fs::create_dir(&source).unwrap();
+//! # std::fs::copy("fixtures/sample/snapshot.json", source.join("snapshot.json")).unwrap();
+//! let mut options = Options::new(source);
+//! options.target = Some(target); // without it, the migration is in place
+//! options.verification = Verification::All; // what is read back before publishing
+//! options.batch_size = 500; // documents handed from stage to stage at once
+//! options.max_time = Duration::from_secs(3600); // then it stops, and the next run goes on
+//!
+//! // From another thread, interrupt.request() stops the migration with its work kept.
+//! let interrupt = Interrupt::default();
+//! let migration = Migration::new(options).with_interrupt(interrupt.clone());
+//! if migration.resumable()? {
+//!     eprintln!("going on where the last run stopped");
+//! }
+//! let mut watch = |progress: &MigrationProgress| {
+//!     let (phase, done) = (progress.phase.name(), progress.documents_done);
+//!     eprintln!("{phase}: {done} documents, done at {:?}", progress.estimated_completion);
+//! };
+//! let report = migration.run(&mut watch)?;
+//! assert_eq!(report.exit_code(), ExitCode::Done);
+//! println!("{} documents, {} warnings", report.documents(), report.warnings.len());
+//! println!("{}", report.to_json()?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! An error tells by its [`Code`] what it is, by [`Error::exit_code`] what became of the run, and by
+//! [`Error::hint_text`] what to do. After [`ExitCode::Interrupted`] the same options go on.
 
 #[cfg(windows)]
 compile_error!(

@@ -1,72 +1,102 @@
 //! The `laura-migrate` command: arguments in, exit code out.
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use laura_migrate::cli::{
-    Arguments, ProgressBars, Signals, colors, render_error, render_report, render_warnings,
-    resolve, typed_command,
+    Arguments, LogFormat, Outputs, ParseError, ProgressBars, Signals, answer, log_outcome,
+    render_error, render_report, render_warnings, resolve, start_logging, typed_command,
 };
 use laura_migrate::options::Mode;
-use laura_migrate::{ExitCode, Interrupt, Migration};
+use laura_migrate::report::Report;
+use laura_migrate::report::run::{Recorder, RunStart};
+use laura_migrate::{Error, ExitCode, Interrupt, Migration};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use tracing::level_filters::LevelFilter;
 
 fn main() -> std::process::ExitCode {
+    let start = RunStart::now();
     // First of all: until then, SIGUSR1 ends the process.
     let signals = Signals::install();
-    let arguments = Arguments::parse();
-    let mut screen = ProgressBars::new(arguments.progress && !arguments.quiet);
-    let code = match signals.map_err(Into::into).and_then(|signals| {
-        screen.show_when_asked(signals.progress_requested);
-        run(&arguments, &mut screen, signals.interrupt)
-    }) {
-        Ok(code) => code,
-        Err(error) => {
-            screen.finish();
-            let known = error.downcast_ref::<laura_migrate::Error>();
-            let mut text = known.map_or_else(|| format!("error: {error:#}\n"), render_error);
-            if known.is_some_and(|error| error.exit_code() == ExitCode::Interrupted) {
-                text += &format!("  to go on: {}\n", typed_command());
-            }
-            // Where stderr is closed, the exit code has to say it all.
-            let _ = screen.write_all(text.as_bytes());
-            known.map_or(ExitCode::Failed, laura_migrate::Error::exit_code)
+    let arguments = match Arguments::from_words(std::env::args_os().collect(), variable) {
+        Ok(arguments) => arguments,
+        Err(ParseError::Answer(error)) => error.exit(),
+        Err(ParseError::Refused(error)) => {
+            return ended(failed(&mut ProgressBars::new(false), &error.into()));
         }
     };
+    let mut screen = ProgressBars::new(arguments.progress && !arguments.quiet);
+    let result = signals.map_err(Into::into).and_then(|signals| {
+        screen.show_when_asked(signals.progress_requested);
+        run(&arguments, &mut screen, signals.interrupt, &start)
+    });
+    ended(result.unwrap_or_else(|error| failed(&mut screen, &error)))
+}
+
+fn ended(code: ExitCode) -> std::process::ExitCode {
     std::process::ExitCode::from(code as u8)
+}
+
+/// Says what went wrong.
+fn failed(screen: &mut ProgressBars, error: &anyhow::Error) -> ExitCode {
+    screen.finish();
+    let known = error.downcast_ref::<Error>();
+    let mut text = known.map_or_else(|| format!("error: {error:#}\n"), render_error);
+    if known.is_some_and(|error| error.exit_code() == ExitCode::Interrupted) {
+        text += &format!("  to go on: {}\n", typed_command());
+    }
+    // Where stderr is closed, the exit code has to say it all.
+    let _ = screen.write_all(text.as_bytes());
+    known.map_or(ExitCode::Failed, Error::exit_code)
 }
 
 fn run(
     arguments: &Arguments,
     screen: &mut ProgressBars,
     interrupt: Interrupt,
+    start: &RunStart,
 ) -> anyhow::Result<ExitCode> {
-    let log = screen.clone();
-    tracing_subscriber::fmt()
-        .with_max_level(level(arguments))
-        .with_writer(move || log.clone())
-        .with_target(false)
-        .with_ansi(colors())
-        .without_time()
-        .try_init()
-        .map_err(anyhow::Error::from_boxed)
-        .context("cannot start logging")?;
-    let options = resolve(arguments, |name| std::env::var(name).ok())?;
-    let interrupt = interrupt.within(options.max_time);
-    let migration = Migration::new(options).with_interrupt(interrupt);
-    if arguments.mode == Mode::Status {
-        let status = migration.status()?.render();
-        std::io::stdout()
-            .write_all(status.as_bytes())
-            .context("cannot write to stdout")?;
-        return Ok(ExitCode::Done);
+    if let Some(text) = answer(arguments)? {
+        return on_stdout(&text);
     }
-    let report = migration.run(screen)?;
+    let outputs = Outputs::of(arguments)?;
+    start_logging(arguments, screen, start)?;
+    if arguments.mode == Mode::Status {
+        let options = resolve(arguments, variable)?;
+        return on_stdout(&Migration::new(options).status()?.render());
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        mode = arguments.mode.name(),
+        "run started"
+    );
+    let mut recorder = Recorder::new(screen);
+    let result = resolve(arguments, variable).and_then(|options| {
+        let migration = Migration::new(options).with_interrupt(interrupt);
+        migration.with_start(start.clone()).run(&mut recorder)
+    });
+    let failure = recorder.failed(start);
     screen.finish();
-    if arguments.mode == Mode::Export {
+    if let (Ok(report), Mode::Export) = (&result, arguments.mode) {
         print_path(&report.target).context("cannot write to stdout")?;
+    }
+    let (report, error) = match result {
+        Ok(report) => (report, None),
+        Err(error) => {
+            let source = arguments.source_dir.clone().unwrap_or_default();
+            let target = arguments.target_dir.clone();
+            let report = Report::failed(arguments.mode, source, target, &error, failure);
+            (report, Some(error))
+        }
+    };
+    for error in outputs.write(&report) {
+        let _ = screen.write_all(render_error(&error).as_bytes());
+    }
+    log_outcome(&report);
+    if arguments.log_format == LogFormat::Json {
+        return Ok(report.exit_code());
+    }
+    if let Some(error) = error {
+        return Err(error.into());
     }
     if !arguments.quiet {
         let text = render_warnings(&report) + &render_report(&report);
@@ -83,12 +113,14 @@ fn print_path(path: &Path) -> std::io::Result<()> {
     stdout.flush()
 }
 
-fn level(arguments: &Arguments) -> LevelFilter {
-    match (arguments.quiet, arguments.verbose) {
-        (true, _) => LevelFilter::ERROR,
-        (false, 0) => LevelFilter::WARN,
-        (false, 1) => LevelFilter::INFO,
-        (false, 2) => LevelFilter::DEBUG,
-        (false, _) => LevelFilter::TRACE,
-    }
+/// An environment variable; what is no UTF-8 counts as none.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn on_stdout(text: &str) -> anyhow::Result<ExitCode> {
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .context("cannot write to stdout")?;
+    Ok(ExitCode::Done)
 }

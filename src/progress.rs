@@ -1,9 +1,11 @@
 //! How far a migration is, for whoever watches it.
 
+use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tracing::span::EnteredSpan;
 
 /// The phases of a migration, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
@@ -75,12 +77,28 @@ pub struct MigrationProgress {
     pub phase_elapsed: Duration,
     /// Time left in this phase, judged by its rate so far.
     pub phase_left: Option<Duration>,
+    /// When the run started.
+    pub started: Timestamp,
+    /// When this phase will be done, judged by its rate so far.
+    pub estimated_completion: Option<Timestamp>,
+    /// What this phase has handled in a second, in the unit of `bytes_done`, since this run began
+    /// it.
+    pub rate: Option<u64>,
+    /// What went wrong so far and did not stop the run: warnings, records put into quarantine.
+    pub errors: u64,
 }
 
 /// Whoever watches a migration; called from the coordinating thread a few times a second.
 pub trait ProgressSink {
     /// The migration has got so far.
     fn update(&mut self, progress: &MigrationProgress);
+}
+
+/// A closure watches as well.
+impl<F: FnMut(&MigrationProgress)> ProgressSink for F {
+    fn update(&mut self, progress: &MigrationProgress) {
+        self(progress);
+    }
 }
 
 /// Watches nothing.
@@ -102,8 +120,11 @@ pub struct Counters {
     pub collections: AtomicU64,
     /// Indexes finished.
     pub indexes: AtomicU64,
+    /// Warnings, and records put into quarantine.
+    pub errors: AtomicU64,
     phase: Mutex<PhaseTotals>,
     started: Instant,
+    started_at: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -136,6 +157,7 @@ impl Counters {
             documents: AtomicU64::new(0),
             collections: AtomicU64::new(0),
             indexes: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
             phase: Mutex::new(PhaseTotals {
                 phase: Phase::Check,
                 started: now,
@@ -143,6 +165,7 @@ impl Counters {
                 totals: Totals::default(),
             }),
             started: now,
+            started_at: Timestamp::now(),
         }
     }
 
@@ -152,6 +175,12 @@ impl Counters {
         let phase = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes_done = self.bytes.load(Ordering::Relaxed);
         let phase_elapsed = phase.started.elapsed();
+        let handled = bytes_done.saturating_sub(phase.bytes_before);
+        let phase_left = time_left(
+            handled,
+            phase.totals.bytes.saturating_sub(phase.bytes_before),
+            phase_elapsed,
+        );
         MigrationProgress {
             phase: phase.phase,
             bytes_done,
@@ -164,11 +193,12 @@ impl Counters {
             indexes_total: phase.totals.indexes,
             elapsed: self.started.elapsed(),
             phase_elapsed,
-            phase_left: time_left(
-                bytes_done.saturating_sub(phase.bytes_before),
-                phase.totals.bytes.saturating_sub(phase.bytes_before),
-                phase_elapsed,
-            ),
+            phase_left,
+            started: self.started_at,
+            estimated_completion: phase_left
+                .and_then(|left| Timestamp::now().checked_add(left).ok()),
+            rate: rate(handled, phase_elapsed),
+            errors: self.errors.load(Ordering::Relaxed),
         }
     }
 }
@@ -182,6 +212,14 @@ fn time_left(done: u64, total: u64, elapsed: Duration) -> Option<Duration> {
     Duration::try_from_secs_f64(elapsed.as_secs_f64() * left as f64 / done as f64).ok()
 }
 
+fn rate(done: u64, elapsed: Duration) -> Option<u64> {
+    let milliseconds = elapsed.as_millis();
+    if milliseconds < 500 {
+        return None;
+    }
+    u64::try_from(u128::from(done) * 1000 / milliseconds).ok()
+}
+
 /// Least time between two reports to a sink.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -190,16 +228,57 @@ pub struct Tracker<'s> {
     sink: &'s mut dyn ProgressSink,
     counters: Arc<Counters>,
     last: Instant,
+    finished: Vec<(Phase, Duration)>,
+    phase_began: Instant,
+    /// Entered while a phase runs, so that log lines tell which one does.
+    span: Option<(Phase, EnteredSpan)>,
 }
 
 impl<'s> Tracker<'s> {
     /// Starts watching, in the check phase.
     pub fn new(sink: &'s mut dyn ProgressSink) -> Self {
-        Self {
+        let mut tracker = Self {
             sink,
             counters: Arc::new(Counters::new()),
             last: Instant::now(),
+            finished: Vec::new(),
+            phase_began: Instant::now(),
+            span: None,
+        };
+        tracker.enter(Phase::Check);
+        tracker
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        if self
+            .span
+            .as_ref()
+            .is_some_and(|(entered, _)| *entered == phase)
+        {
+            return;
         }
+        // The one before is left first.
+        self.span = None;
+        self.span = Some((
+            phase,
+            tracing::info_span!("phase", phase = phase.name()).entered(),
+        ));
+    }
+
+    /// A phase has ended; its time runs from the end of the one before.
+    pub fn end_phase(&mut self, phase: Phase) {
+        self.report();
+        let elapsed = self.phase_began.elapsed();
+        tracing::info!(seconds = elapsed.as_secs_f64(), "{} done", phase.name());
+        self.span = None;
+        self.finished.push((phase, elapsed));
+        self.phase_began = Instant::now();
+    }
+
+    /// The phases that have ended, with their times.
+    #[must_use]
+    pub fn phases(&self) -> Vec<(Phase, Duration)> {
+        self.finished.clone()
     }
 
     /// The counters, for other threads.
@@ -216,6 +295,7 @@ impl<'s> Tracker<'s> {
 
     /// A phase starts; `done` is what an interrupted run had finished of it.
     pub fn start_phase(&mut self, phase: Phase, totals: Totals, done: Totals) {
+        self.enter(phase);
         let counters = &self.counters;
         counters.bytes.store(done.bytes, Ordering::Relaxed);
         counters.documents.store(done.documents, Ordering::Relaxed);

@@ -1,9 +1,12 @@
-//! README, `--help` and the parser say the same.
+//! README, man page, `--help` and the parser say the same.
 
 #![allow(
     clippy::unwrap_used,
     reason = "what fails here fails the test by panicking"
 )]
+
+#[path = "../examples/man/page.rs"]
+mod page;
 
 use clap::CommandFactory as _;
 use laura_migrate::ExitCode;
@@ -11,6 +14,7 @@ use laura_migrate::cli::Arguments;
 use std::collections::{BTreeMap, BTreeSet};
 
 const README: &str = include_str!("../README.md");
+const MAN_PAGE: &str = include_str!("../man/laura-migrate.1");
 
 /// What can be returned now; quarantine is of a later version.
 const EXIT_CODES: [ExitCode; 9] = [
@@ -142,5 +146,60 @@ fn every_error_ends_with_an_exit_code_of_the_readme() {
     for code in laura_migrate::Code::ALL {
         let exit = code.exit_code() as u8;
         assert!(readme.contains_key(&exit), "{}: {exit}", code.id());
+    }
+}
+
+/// The part of the man page below a heading, up to the next one.
+fn man_section(heading: &str) -> &'static str {
+    let (_, rest) = MAN_PAGE.split_once(&format!("\n.Sh {heading}\n")).unwrap();
+    rest.split_once("\n.Sh ")
+        .map_or(rest, |(section, _)| section)
+}
+
+#[test]
+fn the_lists_of_the_man_page_are_those_of_the_parser_and_the_error_table() {
+    let renewed = page::renewed(MAN_PAGE);
+    let old = MAN_PAGE.lines().find(|line| !renewed.contains(line));
+    let new = renewed.lines().find(|line| !MAN_PAGE.contains(line));
+    assert!(
+        renewed == MAN_PAGE,
+        "first line that goes: {old:?}, that comes: {new:?}; cargo run --locked --example man"
+    );
+    for code in laura_migrate::Code::ALL {
+        let item = format!(".It {} ", code.id());
+        assert!(man_section("DIAGNOSTICS").contains(&item), "{item}");
+    }
+}
+
+#[test]
+fn the_man_page_names_every_option_exit_code_and_mode() {
+    let options = man_section("OPTIONS").lines().filter_map(|line| {
+        let (_, rest) = line.strip_prefix(".It ")?.split_once("Fl -")?;
+        rest.split(' ').next().map(str::to_owned)
+    });
+    assert_eq!(options.collect::<BTreeSet<_>>(), parsed_options());
+    let codes = man_section("EXIT STATUS").lines();
+    let codes = codes.filter_map(|line| line.strip_prefix(".It ")?.parse::<u8>().ok());
+    assert!(codes.eq(0..=9));
+    let command = Arguments::command();
+    let mode = command.get_arguments().find(|arg| arg.get_id() == "mode");
+    for value in mode.unwrap().get_possible_values() {
+        let item = format!(".It Cm {}\n", value.get_name());
+        assert!(man_section("MODES").contains(&item), "{item}");
+    }
+}
+
+#[test]
+fn the_completion_scripts_are_those_of_the_parser() {
+    for (shell, path) in page::COMPLETIONS {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let script = page::completions(shell).unwrap();
+        assert!(
+            std::fs::read_to_string(path).unwrap() == script,
+            "{shell}: cargo run --locked --example man"
+        );
+        for option in parsed_options() {
+            assert!(script.contains(&option), "{shell}: {option}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The arguments exactly as typed.
 
+use super::{LogFormat, Shell};
 use crate::options::{ImportFormat, Mode};
 use clap::{ArgAction, Parser};
 use std::path::PathBuf;
@@ -11,10 +12,12 @@ use std::path::PathBuf;
 /// stopped. Until everything has been written, read back and found equal, nothing that was there
 /// is changed; a failure leaves the source as it was.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "laura-migrate", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "laura-migrate", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Arguments {
     /// The v1 directory; the backup to import; the directory to export, validate, roll back, or look at
-    pub source_dir: PathBuf,
+    // Options that are exclusive need no directory.
+    #[arg(required = true)]
+    pub source_dir: Option<PathBuf>,
 
     /// Where v2 goes: an empty or new directory (without it, the migration is in place; an import
     /// needs it)
@@ -65,6 +68,7 @@ pub struct Arguments {
     /// Back up to this directory; with a TARGET_DIR it must be named
     #[arg(long, value_name = "DIR", help_heading = "Backup")]
     pub backup_dir: Option<PathBuf>,
+
     /// What to import into: 2.0, or 1.0 for LauraDB up to 0.9 [default: 2.0]
     #[arg(
         long,
@@ -154,6 +158,35 @@ pub struct Arguments {
     #[arg(long, help_heading = "Output")]
     pub progress: bool,
 
+    /// Write a report as JSON, on failure too; - is stdout
+    ///
+    /// --report-schema prints its schema. A file is replaced in one step.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub report: Option<PathBuf>,
+
+    /// Write the figures of the run as Prometheus metrics, on failure too
+    ///
+    /// For the textfile collector of node_exporter, so the name has to end in .prom there. The file
+    /// is replaced in one step and readable by everybody.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub metrics_file: Option<PathBuf>,
+
+    /// Append the log to a file, besides stderr
+    ///
+    /// It holds what -v shows, whatever is said on stderr, and more with -vv.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub log_file: Option<PathBuf>,
+
+    /// How log lines are written
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t = LogFormat::Text,
+        help_heading = "Output"
+    )]
+    pub log_format: LogFormat,
+
     /// Say more; may be repeated
     #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
@@ -161,9 +194,30 @@ pub struct Arguments {
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
     pub quiet: bool,
+
+    /// Tell what an error id such as LM0301 means and what to do about it
+    #[arg(long, value_name = "ID", exclusive = true, help_heading = "Help")]
+    pub explain: Option<String>,
+
+    /// Print the JSON schema of --report
+    #[arg(long, exclusive = true, help_heading = "Help")]
+    pub report_schema: bool,
+
+    /// Print a script that completes options in a shell
+    #[arg(
+        long,
+        value_enum,
+        value_name = "SHELL",
+        exclusive = true,
+        help_heading = "Help"
+    )]
+    pub completions: Option<Shell>,
 }
 
-const EXIT_CODES: &str = "\
+const AFTER_HELP: &str = "\
+Every option can come from the environment: LAURA_MIGRATE_MAX_TIME=2h; 1 or 0 for one that takes no
+value, a JSON array for one that may be repeated. What is typed wins.
+
 Exit codes:
   0  done, or nothing to do
   1  failed for another reason; what this run made is gone again

@@ -2,7 +2,7 @@
 
 use crate::progress::{MigrationProgress, Phase, ProgressSink};
 use bytesize::ByteSize;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,43 +89,56 @@ impl ProgressBars {
     }
 }
 
-/// One line of progress: phase, share, what was handled, and time left.
+/// One line of progress: phase, share, what was handled, rate, and time left.
 pub(super) fn describe(progress: &MigrationProgress) -> String {
-    let share = match progress.bytes_total {
-        0 => String::new(),
-        total => format!(" {} %,", progress.bytes_done.min(total) * 100 / total),
-    };
-    let left = progress
-        .phase_left
-        .map_or(String::new(), |left| format!(", {} s left", left.as_secs()));
-    format!(
-        "{}:{share} {}{left}",
-        progress.phase.name(),
-        amount(progress)
-    )
+    let mut parts = Vec::new();
+    if let Some(share) = percent(progress) {
+        parts.push(format!("{share} %"));
+    }
+    parts.extend(amount(progress));
+    if let Some(left) = progress.phase_left {
+        parts.push(format!("{} left", HumanDuration(left)));
+    }
+    if progress.errors > 0 {
+        parts.push(format!("{} warnings", progress.errors));
+    }
+    let phase = progress.phase.name();
+    match parts.is_empty() {
+        true => format!("{phase}: under way"),
+        false => format!("{phase}: {}", parts.join(", ")),
+    }
 }
 
-/// What was handled, in the unit of the phase.
-fn amount(progress: &MigrationProgress) -> String {
+fn percent(progress: &MigrationProgress) -> Option<u64> {
+    let done = progress.bytes_done.min(progress.bytes_total);
+    let percent = (u128::from(done) * 100).checked_div(u128::from(progress.bytes_total))?;
+    u64::try_from(percent).ok()
+}
+
+/// What was handled, in the unit of the phase, and how fast. Nothing here knows which phases there
+/// are: one that counts indexes counts their entries, every other one bytes.
+fn amount(progress: &MigrationProgress) -> Vec<String> {
     let (done, total) = (progress.bytes_done, progress.bytes_total);
-    let (documents, indexes) = (progress.documents_done, progress.indexes_done);
-    match progress.phase {
-        Phase::Indexes => {
-            format!(
-                "{done} of {total} entries, {indexes} of {} indexes",
-                progress.indexes_total
-            )
-        }
-        Phase::Collections | Phase::Backup => {
-            format!(
-                "{} of {}, {documents} documents",
-                ByteSize(done),
-                ByteSize(total)
-            )
-        }
-        Phase::Check | Phase::Verify => format!("{} of {}", ByteSize(done), ByteSize(total)),
-        Phase::Publish => String::new(),
+    let mut parts = Vec::new();
+    if progress.indexes_total > 0 {
+        parts.push(format!("{done} of {total} entries"));
+        parts.push(format!(
+            "{} of {} indexes",
+            progress.indexes_done, progress.indexes_total
+        ));
+        parts.extend(progress.rate.map(|rate| format!("{rate}/s")));
+    } else if total > 0 {
+        parts.push(format!("{} of {}", ByteSize(done), ByteSize(total)));
+        parts.extend(progress.rate.map(|rate| format!("{}/s", ByteSize(rate))));
     }
+    match (progress.documents_done, progress.documents_total) {
+        (0, 0) => {}
+        // Entries are what was counted.
+        _ if progress.indexes_total > 0 => {}
+        (done, 0) => parts.push(format!("{done} documents")),
+        (done, total) => parts.push(format!("{done} of {total} documents")),
+    }
+    parts
 }
 
 fn style() -> ProgressStyle {
@@ -153,7 +166,7 @@ impl ProgressSink for ProgressBars {
             Some(bar) => {
                 bar.set_length(progress.bytes_total.max(progress.bytes_done).max(1));
                 bar.set_position(progress.bytes_done);
-                bar.set_message(amount(progress));
+                bar.set_message(amount(progress).join(", "));
             }
             None => self.line(progress),
         }

@@ -64,6 +64,8 @@ pub fn render_report(report: &Report) -> String {
             let validation = report.validation.as_ref();
             return validation.map_or_else(String::new, render_validation);
         }
+        // An error tells of these.
+        Outcome::Failed | Outcome::Interrupted => return String::new(),
         Outcome::Migrated => {}
     }
     let mut text = String::new();

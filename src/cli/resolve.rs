@@ -1,4 +1,4 @@
-//! From arguments to options.
+//! From arguments to options. Where an option means nothing is said in `rules.rs`.
 
 use super::{Arguments, parse_duration};
 use crate::document::InferTypes;
@@ -15,23 +15,12 @@ pub fn resolve(
     arguments: &Arguments,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<Options> {
-    refuse_meaningless(arguments)?;
-    match arguments.mode {
-        Mode::Import => refuse_with_import(arguments)?,
-        _ if arguments.to.is_some() => {
-            return Err(usage("--to says what an import writes")
-                .hint("add --mode import, or leave --to out"));
-        }
-        _ => {}
+    let source = arguments.source_dir.as_ref();
+    let source = source.ok_or_else(|| usage("no SOURCE_DIR is named"))?;
+    if arguments.mode == Mode::Import {
+        refuse_with_import(arguments)?;
     }
-    if arguments.mode == Mode::Validate {
-        refuse_with_validate(arguments)?;
-    } else if arguments.temp_dir.is_some() {
-        return Err(usage("--temp-dir is for --mode validate").hint(
-            "leave it out: a migration sorts in its work directory, on the target's file system",
-        ));
-    }
-    let mut options = Options::new(&arguments.source_dir);
+    let mut options = Options::new(source);
     options.mode = arguments.mode;
     options.target.clone_from(&arguments.target_dir);
     options.snapshot.clone_from(&arguments.snapshot);
@@ -75,76 +64,7 @@ pub fn resolve(
     if let Some(text) = &arguments.max_time {
         options.max_time = parse_duration("--max-time", text)?;
     }
-    if options.force && options.target.is_none() && options.mode == Mode::Auto {
-        return Err(usage(
-            "--force is for a TARGET_DIR with LauraDB files in it, and none is named",
-        )
-        .hint("leave out --force: an in-place migration keeps the v1 files in .lauradb-v1/"));
-    }
     Ok(options)
-}
-
-/// Options that mean something for a migration, but not for every mode.
-fn refuse_meaningless(arguments: &Arguments) -> Result<()> {
-    let (also, instead): (&[&str], &str) = match arguments.mode {
-        Mode::Status => (&[], "status only looks at the directory"),
-        Mode::Export => (
-            &[
-                "--snapshot",
-                "--infer-types",
-                "--rename",
-                "--collection",
-                "--exclude",
-                "--skip-index",
-                "--no-validate",
-                "--max-time",
-                "--lock-timeout",
-                "--no-lock",
-                "--progress",
-            ],
-            "an export writes a backup and nothing else",
-        ),
-        Mode::Rollback => (
-            &[
-                "--force",
-                "--max-time",
-                "--lock-timeout",
-                "--no-lock",
-                "--progress",
-            ],
-            "a rollback puts the v1 files back as they are",
-        ),
-        _ => return Ok(()),
-    };
-    let typed = [
-        ("--snapshot", arguments.snapshot.is_some()),
-        ("--infer-types", arguments.infer_types.is_some()),
-        ("--rename", !arguments.rename.is_empty()),
-        ("--collection", !arguments.collection.is_empty()),
-        ("--exclude", !arguments.exclude.is_empty()),
-        ("--backup", arguments.backup),
-        ("--backup-dir", arguments.backup_dir.is_some()),
-        ("--skip-index", !arguments.skip_index.is_empty()),
-        ("--force", arguments.force),
-        ("--restart", arguments.restart),
-        ("--no-validate", arguments.no_validate),
-        ("--sample", arguments.sample.is_some()),
-        ("--temp-dir", arguments.temp_dir.is_some()),
-        ("--jobs", arguments.jobs.is_some()),
-        ("--max-time", arguments.max_time.is_some()),
-        ("--lock-timeout", arguments.lock_timeout.is_some()),
-        ("--no-lock", arguments.no_lock),
-        ("--progress", arguments.progress),
-    ];
-    let meaningless = |(name, is_typed): &&(&str, bool)| *is_typed && !also.contains(name);
-    match typed.iter().find(meaningless) {
-        None => Ok(()),
-        Some((name, _)) => {
-            let mode = arguments.mode.name();
-            let sentence = format!("{name} means nothing with --mode {mode}");
-            Err(usage(sentence).hint(format!("leave it out: {instead}")))
-        }
-    }
 }
 
 /// Options that mean something for a migration mean nothing for an import.
@@ -189,20 +109,6 @@ fn refuse_with_import(arguments: &Arguments) -> Result<()> {
         Some((name, _, hint)) => {
             Err(usage(format!("{name} means nothing with --to 1.0")).hint(*hint))
         }
-    }
-}
-
-/// Validate writes nothing, so what is about writing means nothing.
-fn refuse_with_validate(arguments: &Arguments) -> Result<()> {
-    let typed = [
-        ("--force", arguments.force),
-        ("--restart", arguments.restart),
-        ("--no-validate", arguments.no_validate),
-    ];
-    match typed.iter().find(|(_, is_typed)| *is_typed) {
-        None => Ok(()),
-        Some((name, _)) => Err(usage(format!("{name} means nothing with --mode validate"))
-            .hint("leave it out: validate only reads the directories")),
     }
 }
 

@@ -17,11 +17,12 @@ use super::{Migration, backup_phase, check, metadata, publish, rollback, room, s
 use crate::layout;
 use crate::options::{Options, Verification};
 use crate::progress::{Phase, ProgressSink, Totals, Tracker};
+use crate::report::run::{RunReport, RunStart};
 use crate::report::{Outcome, Report, Verified};
 use crate::version::{self, DirectoryVersion};
 use crate::{Code, Error, Place, Result};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
 
 impl Migration {
     /// Migrates, or goes on with a migration that was interrupted.
@@ -62,8 +63,7 @@ impl Migration {
             directories,
             context,
             heartbeat: None,
-            phases: Vec::new(),
-            started: Instant::now(),
+            start: &self.start,
             is_resuming: false,
             backup: None,
         };
@@ -238,8 +238,7 @@ struct Run<'a, 's> {
     directories: &'a Directories,
     context: Context<'a, 's>,
     heartbeat: Option<Heartbeat>,
-    phases: Vec<(Phase, Duration)>,
-    started: Instant,
+    start: &'a RunStart,
     /// Nothing was done yet but to look at what an interrupted run has left, which stays whatever
     /// fails.
     is_resuming: bool,
@@ -254,6 +253,10 @@ impl Run<'_, '_> {
                 Some(interrupted) => self.resume(interrupted)?,
                 None => self.check()?,
             };
+        let counters = self.context.counters();
+        counters
+            .errors
+            .store(plan.warnings.len() as u64, Ordering::Relaxed);
         self.end(Phase::Check);
         self.back_up(&plan, &work)?;
         self.is_resuming = false;
@@ -304,9 +307,11 @@ impl Run<'_, '_> {
         work.remove_scratch()?;
         let hash = verify::run(&mut self.context, &plan, work, &built, verified)?;
         self.end(Phase::Verify);
-        self.publish(&plan, work, hash)?;
+        let mut report = self.report(&plan, &built);
+        self.publish(&plan, work, hash, &report)?;
         self.end(Phase::Publish);
-        Ok(self.report(plan, &built))
+        report.phases = self.context.tracker.phases();
+        Ok(report)
     }
 
     /// A new run: the check phase, and everything that has to be durable before the others.
@@ -354,28 +359,36 @@ impl Run<'_, '_> {
         Ok((plan, work, state))
     }
 
-    fn publish(&mut self, plan: &Plan, work: &WorkDir, hash: Option<String>) -> Result<()> {
+    fn publish(
+        &mut self,
+        plan: &Plan,
+        work: &WorkDir,
+        hash: Option<String>,
+        report: &Report,
+    ) -> Result<()> {
         self.context
             .tracker
             .start_phase(Phase::Publish, Totals::default(), Totals::default());
         self.context.interrupt.check()?;
         plan.check_source_unchanged()?;
-        let journal = self.journal(plan, work, hash)?;
+        let journal = self.journal(plan, work, hash, report)?;
         self.heartbeat = None;
         journal.write(&work.dir)?;
         publish::roll_forward(self.directories.target(), &journal, true)
     }
 
     fn end(&mut self, phase: Phase) {
-        self.context.tracker.report();
-        let elapsed = self.started.elapsed();
-        tracing::info!(seconds = elapsed.as_secs_f64(), "{} done", phase.name());
-        self.phases.push((phase, elapsed));
-        self.started = Instant::now();
+        self.context.tracker.end_phase(phase);
     }
 
     /// The whole journal: what makes room, and the staged files with the receipt that names them.
-    fn journal(&self, plan: &Plan, work: &WorkDir, data_hash: Option<String>) -> Result<Journal> {
+    fn journal(
+        &self,
+        plan: &Plan,
+        work: &WorkDir,
+        data_hash: Option<String>,
+        report: &Report,
+    ) -> Result<Journal> {
         let mut journal = room::plan(self.directories, plan)?;
         let mut hashes = [data_hash, None, None].into_iter();
         for name in [work::STAGED_DATA, work::STAGED_METADATA, work::STAGED_WAL] {
@@ -383,7 +396,7 @@ impl Run<'_, '_> {
                 .published
                 .push(publish::published(work, name, hashes.next().flatten())?);
         }
-        let receipt = Receipt::new(plan, self.context.options, &journal);
+        let receipt = Receipt::new(plan, self.context.options, &journal, report);
         let text = receipt.encode()?;
         work.dir.replace(layout::RECEIPT_FILE, &text, work.access)?;
         journal
@@ -392,7 +405,7 @@ impl Run<'_, '_> {
         Ok(journal)
     }
 
-    fn report(&self, plan: Plan, built: &Built) -> Report {
+    fn report(&self, plan: &Plan, built: &Built) -> Report {
         let mut report = Report::nothing(
             Outcome::Migrated,
             self.directories.target().path().to_path_buf(),
@@ -403,7 +416,7 @@ impl Run<'_, '_> {
             .in_place()
             .then(|| self.directories.source.join(layout::V1_DIR));
         report.backup.clone_from(&self.backup);
-        report.collections = summary::collections(&plan, built);
+        report.collections = summary::collections(plan, built);
         report.generated_ids = built
             .collections
             .iter()
@@ -414,12 +427,13 @@ impl Run<'_, '_> {
             Verification::Sample(rate) => Verified::Sample(rate),
             Verification::None => Verified::Nothing,
         };
-        report.warnings = plan.warnings;
+        report.warnings.clone_from(&plan.warnings);
         report
             .warnings
             .extend(summary::warnings(&plan.collections, built));
-        report.wal = plan.wal_summary;
-        report.phases.clone_from(&self.phases);
+        report.wal.clone_from(&plan.wal_summary);
+        report.phases = self.context.tracker.phases();
+        report.run = RunReport::of(self.start, &report.phases, report.documents());
         report
     }
 }

@@ -30,6 +30,14 @@ impl Interrupt {
         self
     }
 
+    /// The same, requested after `limit` at the latest unless it has a limit already.
+    pub(super) fn limited(self, limit: Duration) -> Self {
+        match self.deadline {
+            Some(_) => self,
+            None => self.within(limit),
+        }
+    }
+
     /// Requests the stop.
     pub fn request(&self) {
         self.requested.store(true, Ordering::Relaxed);

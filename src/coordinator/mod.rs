@@ -48,9 +48,11 @@ pub use space::FileSystemSpace;
 pub use status::{MigrationState, Reached, RunStatus, StatusReport};
 
 use crate::files::{Access, Dir, Gate};
+use crate::layout;
 use crate::options::{Mode, Options};
 use crate::progress::ProgressSink;
 use crate::report::Report;
+use crate::report::run::{RunReport, RunStart};
 use crate::{Code, Error, Result};
 
 /// A migration that can be run.
@@ -59,6 +61,7 @@ pub struct Migration {
     options: Options,
     gate: Gate,
     interrupt: Interrupt,
+    start: RunStart,
 }
 
 impl Migration {
@@ -66,10 +69,18 @@ impl Migration {
     #[must_use]
     pub fn new(options: Options) -> Self {
         Self {
+            interrupt: Interrupt::default().limited(options.max_time),
             options,
             gate: Gate::open(),
-            interrupt: Interrupt::default(),
+            start: RunStart::now(),
         }
+    }
+
+    /// Takes over the id and start time of a run that has begun before, such as to log.
+    #[must_use]
+    pub fn with_start(mut self, start: RunStart) -> Self {
+        self.start = start;
+        self
     }
 
     /// Lets every change to a file pass `gate`; for tests.
@@ -79,10 +90,11 @@ impl Migration {
         self
     }
 
-    /// Stops at the next batch once `interrupt` is requested.
+    /// Stops at the next batch once `interrupt` is requested, or after
+    /// [`Options::max_time`] unless `interrupt` has a limit of its own.
     #[must_use]
     pub fn with_interrupt(mut self, interrupt: Interrupt) -> Self {
-        self.interrupt = interrupt;
+        self.interrupt = interrupt.limited(self.options.max_time);
         self
     }
 
@@ -91,6 +103,23 @@ impl Migration {
     /// # Errors
     /// See [`Code`]. Before publishing has begun, everything that the run made is removed again.
     pub fn run(&self, sink: &mut dyn ProgressSink) -> Result<Report> {
+        let mut report = self.run_mode(sink)?;
+        report.complete(&self.options);
+        report.disk_used = self.disk_used(&report);
+        report.run = RunReport::of(&self.start, &report.phases, report.documents());
+        Ok(report)
+    }
+
+    /// Bytes of the database files that the run has left in the target.
+    fn disk_used(&self, report: &Report) -> Option<u64> {
+        report.target_version()?;
+        let target = Dir::open(&report.target, self.gate.clone()).ok()?;
+        let sizes = [layout::DATA_FILE, layout::METADATA_FILE, layout::WAL_FILE]
+            .map(|name| target.entry(name).ok().flatten().map(|entry| entry.size));
+        sizes.into_iter().sum()
+    }
+
+    fn run_mode(&self, sink: &mut dyn ProgressSink) -> Result<Report> {
         match self.options.mode {
             Mode::Auto => self.migrate(sink),
             Mode::Export => self.export(sink),

@@ -9,6 +9,9 @@ use crate::files::Dir;
 use crate::layout::{RECEIPT_FILE, V1_DIR, WAL_FILE};
 use crate::options::Options;
 use crate::receipt::{LARGEST_RECEIPT, SnapshotFacts};
+use crate::report::Report;
+use crate::report::contents::Contents;
+use crate::report::run::RunReport;
 use crate::{Code, Error, Place, Result};
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +19,7 @@ use serde::{Deserialize, Serialize};
 const SCHEMA: u32 = 1;
 
 /// A receipt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Receipt {
     schema: u32,
@@ -31,18 +34,14 @@ pub(super) struct Receipt {
     /// How the snapshot describes its database; `None` where there was no snapshot.
     #[serde(default)]
     snapshot: Option<SnapshotFacts>,
-    run: Run,
-}
-
-/// What varies between runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Run {
-    published_at: String,
+    /// What was carried over, as in the report.
+    contents: Contents,
+    /// What varies between runs.
+    run: RunReport,
 }
 
 impl Receipt {
-    pub(super) fn new(plan: &Plan, options: &Options, journal: &Journal) -> Self {
+    pub(super) fn new(plan: &Plan, options: &Options, journal: &Journal, report: &Report) -> Self {
         let kept = |directory: &String| directory == V1_DIR;
         let aside = journal.aside.iter().filter(|file| kept(&file.directory));
         let copies = journal.copies.iter().filter(|file| kept(&file.directory));
@@ -58,9 +57,8 @@ impl Receipt {
                 .collect(),
             published: journal.published.clone(),
             snapshot: plan.described.clone(),
-            run: Run {
-                published_at: jiff::Timestamp::now().to_string(),
-            },
+            contents: Contents::of(report).determined(),
+            run: report.run.clone(),
         }
     }
 

@@ -19,6 +19,7 @@ pub(super) fn collections(plan: &Plan, built: &Built) -> Vec<CollectionReport> {
                 .zip(&built.indexes)
                 .map(|(definition, index)| IndexReport {
                     name: definition.name.clone(),
+                    kind: definition.kind.name().to_owned(),
                     entries: index.tree.entry_count(),
                     unindexable: index.unindexable,
                 })

@@ -4,6 +4,8 @@
 //! own that know offsets only; whoever knows the file turns them into an [`Error`] with a [`Place`].
 
 mod codes;
+pub mod explain;
+mod stories;
 
 pub use codes::{Code, ExitCode};
 

@@ -297,14 +297,15 @@ impl V1Import<'_, '_, '_> {
             let names = collection
                 .indexes
                 .iter()
-                .map(|index| &index.definition.name);
+                .map(|index| (&index.definition.name, index.definition.kind.name()));
             report.collections.push(CollectionReport {
                 name: collection.name.clone(),
                 documents: collection.documents,
                 bytes: listed.map_or(0, |listed| listed.data_bytes),
                 indexes: names
-                    .map(|name| IndexReport {
+                    .map(|(name, kind)| IndexReport {
                         name: name.clone(),
+                        kind: kind.to_owned(),
                         entries: 0,
                         unindexable: 0,
                     })

@@ -1,0 +1,37 @@
+complete -c laura-migrate -l mode -d 'What to do' -r -f -a "auto\t'Migrate, or go on with a migration that was interrupted'
+export\t'Write a backup directory'
+import\t'Make a data directory from a backup'
+validate\t'Check one directory, or compare two'
+dry-run\t'Tell what a migration would do, and write nothing'
+rollback\t'Take an in-place migration back to v1'
+status\t'Tell where a migration stands, without taking a lock'"
+complete -c laura-migrate -l snapshot -d 'The snapshot to read, instead of looking for one in SOURCE_DIR' -r -F
+complete -c laura-migrate -l infer-types -d 'Types that strings become: none, or a comma list of objectid, timestamp [default: objectid]' -r
+complete -c laura-migrate -l rename -d 'Give a collection another name; may be repeated, all at once (a swap works)' -r
+complete -c laura-migrate -l skip-index -d 'Do not build this index: NAME, COLLECTION/NAME or all; may be repeated' -r
+complete -c laura-migrate -l sample -d 'Verify the content of only this share of the documents (0 < RATE <= 1)' -r
+complete -c laura-migrate -l batch-size -d 'Documents that are handed from stage to stage at once' -r
+complete -c laura-migrate -l jobs -d 'Threads that parse and verify [default: the number of cores]' -r
+complete -c laura-migrate -l memory -d 'Memory for sorting, for the write-ahead log\'s overlay and for buffers; at least 8MiB' -r
+complete -c laura-migrate -l max-time -d 'Stop after this time, with the work kept: 90s, 2h, 1h30m [default: 24h]' -r
+complete -c laura-migrate -l lock-timeout -d 'Wait this long for another run that has a directory locked [default: 10s]' -r
+complete -c laura-migrate -l report -d 'Write a report as JSON, on failure too; - is stdout' -r -F
+complete -c laura-migrate -l metrics-file -d 'Write the figures of the run as Prometheus metrics, on failure too' -r -F
+complete -c laura-migrate -l log-file -d 'Append the log to a file, besides stderr' -r -F
+complete -c laura-migrate -l log-format -d 'How log lines are written' -r -f -a "text\t'For people'
+json\t'One JSON object per line'"
+complete -c laura-migrate -l explain -d 'Tell what an error id such as LM0301 means and what to do about it' -r
+complete -c laura-migrate -l completions -d 'Print a script that completes options in a shell' -r -f -a "bash\t''
+zsh\t''
+fish\t''"
+complete -c laura-migrate -l force -d 'Allow a TARGET_DIR with LauraDB files in it; they move to .lauradb-replaced-<UTC>/'
+complete -c laura-migrate -l restart -d 'Discard an interrupted migration instead of going on with it'
+complete -c laura-migrate -l validate -d 'Read everything back before publishing; this is the default'
+complete -c laura-migrate -l no-validate -d 'Publish without reading anything back'
+complete -c laura-migrate -l no-lock -d 'Do not lock the directories, where the file system cannot'
+complete -c laura-migrate -l progress -d 'Show progress: a bar on a terminal, else a line every few seconds'
+complete -c laura-migrate -s v -l verbose -d 'Say more; may be repeated'
+complete -c laura-migrate -s q -l quiet -d 'Say nothing but errors'
+complete -c laura-migrate -l report-schema -d 'Print the JSON schema of --report'
+complete -c laura-migrate -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c laura-migrate -s V -l version -d 'Print version'

@@ -1,0 +1,205 @@
+//! Options from the environment: each `LAURA_MIGRATE_…` becomes an argument before the typed ones.
+//!
+//! ```text
+//! LAURA_MIGRATE_MAX_TIME=2h           --max-time=2h
+//! LAURA_MIGRATE_PROGRESS=1            --progress; 0 and the empty value are as if unset
+//! LAURA_MIGRATE_RENAME='["a=b"]'      --rename=a=b, once for each string of the array
+//! LAURA_MIGRATE_VERBOSE=2             -vv
+//! ```
+//!
+//! What is typed wins. A value is passed over where its option means nothing, or where one was typed
+//! that rules it out; so a container's settings do for every mode.
+
+use super::Arguments;
+use super::rules::{RULES, Scene};
+use crate::options::Mode;
+use crate::{Code, Error};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+use clap::{ValueEnum as _, error::ErrorKind};
+use std::ffi::OsString;
+
+/// Why there are no arguments.
+#[derive(Debug)]
+pub enum ParseError {
+    /// The parser's answer: help, the version, or what is wrong with what was typed.
+    Answer(Box<clap::Error>),
+    /// Each word for itself is right, but not here; or the environment is wrong.
+    Refused(Error),
+}
+
+impl From<clap::Error> for ParseError {
+    fn from(error: clap::Error) -> Self {
+        Self::Answer(Box::new(error))
+    }
+}
+
+impl From<Error> for ParseError {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// The environment variable of an option, by its long name.
+#[must_use]
+pub fn variable(long: &str) -> String {
+    format!(
+        "LAURA_MIGRATE_{}",
+        long.to_ascii_uppercase().replace('-', "_")
+    )
+}
+
+impl Arguments {
+    /// The arguments of a command line, its program's name first, and of the environment.
+    ///
+    /// # Errors
+    /// What is typed does not parse or means nothing in the mode, or a value of the environment
+    /// that is used does not parse.
+    pub fn from_words(
+        words: Vec<OsString>,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ParseError> {
+        let mut command = Self::command();
+        command.build();
+        let typed = command.clone().try_get_matches_from(&words)?;
+        let arguments = Self::from_arg_matches(&typed)?;
+        if arguments.only_asks() {
+            return Ok(arguments);
+        }
+        let scene = Scene {
+            mode: mode(&typed, &arguments, &environment)?,
+            has_target: arguments.target_dir.is_some(),
+        };
+        let is_typed = |argument: &Arg| {
+            typed.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine)
+        };
+        let mut from_environment = Vec::new();
+        for rule in RULES {
+            let Some(argument) = find(&command, rule.name) else {
+                continue;
+            };
+            if is_typed(argument) && !rule.applies(scene) {
+                return Err(rule.refusal(scene).into());
+            }
+            let ruled_out = command.get_arguments().any(|other| {
+                is_typed(other)
+                    && (other.get_id() == argument.get_id() || conflict(&command, other, argument))
+            });
+            let variable = variable(rule.name);
+            let value = environment(&variable).filter(|value| !value.trim().is_empty());
+            if let Some(value) = value.filter(|_| rule.applies(scene) && !ruled_out) {
+                from_environment.extend(as_words(argument, rule.name, &variable, &value)?);
+                check(&command, &words, &from_environment, &variable, &value)?;
+            }
+        }
+        let matches = command.try_get_matches_from(joined(&words, &from_environment))?;
+        Ok(Self::from_arg_matches(&matches)?)
+    }
+
+    /// True where the arguments ask for a text instead of a run.
+    fn only_asks(&self) -> bool {
+        self.explain.is_some() || self.completions.is_some() || self.report_schema
+    }
+}
+
+fn find<'c>(command: &'c Command, long: &str) -> Option<&'c Arg> {
+    command
+        .get_arguments()
+        .find(|argument| argument.get_long() == Some(long))
+}
+
+fn conflict(command: &Command, one: &Arg, other: &Arg) -> bool {
+    let rules_out = |one: &Arg, other: &Arg| {
+        let conflicts = command.get_arg_conflicts_with(one);
+        conflicts.iter().any(|arg| arg.get_id() == other.get_id())
+    };
+    rules_out(one, other) || rules_out(other, one)
+}
+
+/// The mode decides what else of the environment counts, so it comes first.
+fn mode(
+    typed: &ArgMatches,
+    arguments: &Arguments,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Mode, Error> {
+    let value = environment(&variable("mode")).filter(|value| !value.trim().is_empty());
+    match value {
+        Some(value) if typed.value_source("mode") != Some(ValueSource::CommandLine) => {
+            Mode::from_str(&value, false).map_err(|_| wrong(&variable("mode"), &value, "no mode"))
+        }
+        _ => Ok(arguments.mode),
+    }
+}
+
+fn wrong(variable: &str, value: &str, problem: &str) -> Error {
+    let sentence = format!("the environment variable {variable} is {value:?}, {problem}");
+    Error::new(Code::Usage, sentence).hint("correct or unset it; --help tells what it may be")
+}
+
+/// The value as it would be typed.
+fn as_words(
+    argument: &Arg,
+    long: &str,
+    variable: &str,
+    value: &str,
+) -> Result<Vec<OsString>, Error> {
+    let words = match argument.get_action() {
+        ArgAction::SetTrue => match value.trim().to_ascii_lowercase().as_str() {
+            "1" | "true" | "yes" | "on" => vec![format!("--{long}")],
+            "0" | "false" | "no" | "off" => Vec::new(),
+            _ => return Err(wrong(variable, value, "neither 1 nor 0")),
+        },
+        ArgAction::Count => {
+            let count = value.trim().parse::<u8>();
+            let count = count.map_err(|_| wrong(variable, value, "no small number"))?;
+            vec![format!("--{long}"); usize::from(count)]
+        }
+        ArgAction::Append => {
+            let items = serde_json::from_str::<Vec<String>>(value).map_err(|error| {
+                wrong(variable, value, "no JSON array of strings").because(error)
+            })?;
+            items
+                .into_iter()
+                .map(|item| format!("--{long}={item}"))
+                .collect()
+        }
+        _ => vec![format!("--{long}={value}")],
+    };
+    Ok(words.into_iter().map(OsString::from).collect())
+}
+
+/// The typed words with those of the environment before them.
+fn joined(words: &[OsString], from_environment: &[OsString]) -> Vec<OsString> {
+    let (program, typed) = words.split_at(words.len().min(1));
+    [program, from_environment, typed].concat()
+}
+
+/// Fails, naming the variable, if the words do not parse any more with it.
+fn check(
+    command: &Command,
+    words: &[OsString],
+    from_environment: &[OsString],
+    variable: &str,
+    value: &str,
+) -> Result<(), Error> {
+    match command
+        .clone()
+        .try_get_matches_from(joined(words, from_environment))
+    {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let problem = match error.kind() {
+                ErrorKind::ArgumentConflict => "which another of its options rules out",
+                _ => "which the option does not take",
+            };
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            let said = line.strip_prefix("error: ").unwrap_or(line).to_owned();
+            Err(wrong(variable, value, problem).because(said))
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "environment_tests.rs"]
+mod tests;

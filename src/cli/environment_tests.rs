@@ -1,0 +1,164 @@
+//! Typed words, environment, and where an option means nothing.
+
+use super::*;
+use crate::cli::resolve;
+use crate::options::Verification;
+use std::collections::BTreeSet;
+
+fn parse(words: &[&str], environment: &[(&str, &str)]) -> Result<Arguments, ParseError> {
+    let words = std::iter::once("laura-migrate").chain(words.iter().copied());
+    Arguments::from_words(words.map(OsString::from).collect(), |name| {
+        let found = environment.iter().find(|(key, _)| *key == name);
+        found.map(|(_, value)| (*value).to_owned())
+    })
+}
+
+#[track_caller]
+fn parsed(words: &[&str], environment: &[(&str, &str)]) -> Arguments {
+    parse(words, environment).unwrap()
+}
+
+#[track_caller]
+fn refused(words: &[&str], environment: &[(&str, &str)]) -> Error {
+    match parse(words, environment).unwrap_err() {
+        ParseError::Refused(error) => error,
+        ParseError::Answer(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn every_option_of_the_parser_has_one_rule() {
+    let mut command = Arguments::command();
+    command.build();
+    let asking = ["help", "version", "explain", "completions", "report-schema"];
+    let options: Vec<&str> = command
+        .get_arguments()
+        .filter_map(Arg::get_long)
+        .filter(|long| !asking.contains(long))
+        .collect();
+    let ruled: Vec<&str> = RULES.iter().map(|rule| rule.name).collect();
+    let set = |names: &[&str]| -> BTreeSet<String> { names.iter().map(|&n| n.into()).collect() };
+    assert_eq!(set(&options), set(&ruled));
+    assert_eq!(ruled.len(), set(&ruled).len());
+}
+
+#[test]
+fn an_option_that_is_refused_says_what_to_do_instead() {
+    for rule in RULES {
+        for mode in Mode::value_variants().iter().copied() {
+            for has_target in [false, true] {
+                let scene = Scene { mode, has_target };
+                if !rule.applies(scene) {
+                    let error = rule.refusal(scene);
+                    assert!(error.sentence().contains(rule.name));
+                    assert!(error.hint_text().is_some_and(|hint| hint.len() > 20));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_option_comes_from_the_environment() {
+    let environment = [
+        ("LAURA_MIGRATE_MAX_TIME", "2h"),
+        ("LAURA_MIGRATE_PROGRESS", "1"),
+        ("LAURA_MIGRATE_RESTART", "no"),
+        ("LAURA_MIGRATE_RENAME", r#"["a=b","b=a"]"#),
+        ("LAURA_MIGRATE_VERBOSE", "2"),
+        ("LAURA_MIGRATE_JOBS", "3"),
+        ("LAURA_MIGRATE_SNAPSHOT", ""),
+        ("LAURA_MIGRATE_SAMPLE", "0.5"),
+        ("LAURA_MIGRATE_NOTHING", "x"),
+    ];
+    let arguments = parsed(&["source"], &environment);
+    assert_eq!(arguments.max_time.as_deref(), Some("2h"));
+    assert!(arguments.progress && !arguments.restart);
+    assert_eq!(arguments.rename, ["a=b", "b=a"]);
+    assert_eq!((arguments.verbose, arguments.jobs), (2, Some(3)));
+    assert_eq!(arguments.snapshot, None);
+    let options = resolve(&arguments, |_| None).unwrap();
+    assert_eq!(options.verification, Verification::Sample(0.5));
+}
+
+#[test]
+fn what_is_typed_wins() {
+    let environment = [
+        ("LAURA_MIGRATE_JOBS", "3"),
+        ("LAURA_MIGRATE_RENAME", r#"["a=b"]"#),
+        ("LAURA_MIGRATE_NO_VALIDATE", "1"),
+        ("LAURA_MIGRATE_QUIET", "1"),
+    ];
+    let typed = ["source", "--jobs=2", "--rename=c=d", "--validate", "-v"];
+    let arguments = parsed(&typed, &environment);
+    assert_eq!(arguments.jobs, Some(2));
+    assert_eq!(arguments.rename, ["c=d"]);
+    assert!(!arguments.no_validate && !arguments.quiet);
+    let arguments = parsed(&["source", "--sample=0.1"], &environment);
+    assert!(!arguments.no_validate, "typed --sample rules it out");
+}
+
+#[test]
+fn what_means_nothing_is_passed_over_in_the_environment_and_refused_when_typed() {
+    let environment = [
+        ("LAURA_MIGRATE_JOBS", "not even a number"),
+        ("LAURA_MIGRATE_FORCE", "1"),
+    ];
+    let status = ["source", "--mode=status"];
+    assert_eq!(parsed(&status, &environment).jobs, None);
+    assert!(!parsed(&["source"], &environment[1..]).force);
+    assert!(parsed(&["source", "target"], &environment[1..]).force);
+    let error = refused(&["source", "--mode=status", "--batch-size=5"], &[]);
+    assert_eq!(
+        error.sentence(),
+        "--batch-size means nothing with --mode status"
+    );
+    let error = refused(&["source", "--force"], &[]);
+    assert_eq!(
+        error.sentence(),
+        "--force means nothing with --mode auto without a TARGET_DIR"
+    );
+}
+
+#[test]
+fn the_mode_of_the_environment_decides_too() {
+    let environment = [("LAURA_MIGRATE_MODE", "status")];
+    assert_eq!(parsed(&["source"], &environment).mode, Mode::Status);
+    assert_eq!(
+        parsed(&["source", "--mode=auto"], &environment).mode,
+        Mode::Auto
+    );
+    let error = refused(&["source", "--jobs=2"], &environment);
+    assert!(error.sentence().contains("--mode status"), "{error}");
+    refused(&["source"], &[("LAURA_MIGRATE_MODE", "sideways")]);
+}
+
+#[test]
+fn a_wrong_value_of_the_environment_is_named() {
+    for (variable, value) in [
+        ("LAURA_MIGRATE_JOBS", "many"),
+        ("LAURA_MIGRATE_PROGRESS", "maybe"),
+        ("LAURA_MIGRATE_RENAME", "a=b"),
+        ("LAURA_MIGRATE_VERBOSE", "-1"),
+        ("LAURA_MIGRATE_LOG_FORMAT", "xml"),
+    ] {
+        let error = refused(&["source"], &[(variable, value)]);
+        assert_eq!(error.code(), Code::Usage);
+        assert!(error.sentence().contains(variable), "{error}");
+    }
+    let both = [
+        ("LAURA_MIGRATE_NO_VALIDATE", "1"),
+        ("LAURA_MIGRATE_SAMPLE", "0.5"),
+    ];
+    let error = refused(&["source"], &both);
+    assert!(error.sentence().contains("rules out"), "{error}");
+}
+
+#[test]
+fn questions_need_no_directory_and_look_at_no_environment() {
+    let environment = [("LAURA_MIGRATE_JOBS", "many")];
+    let asked = parsed(&["--explain", "LM0301"], &environment);
+    assert_eq!(asked.explain.as_deref(), Some("LM0301"));
+    assert!(parsed(&["--report-schema"], &environment).report_schema);
+    assert!(matches!(parse(&[], &[]), Err(ParseError::Answer(_))));
+}

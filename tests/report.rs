@@ -1,0 +1,234 @@
+//! `--report`, `--metrics-file` and `--log-file`: what programs read of a run, of a failed one too.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what fails here fails the test"
+)]
+
+mod common;
+#[path = "report/schema.rs"]
+mod schema;
+
+use assert_cmd::Command;
+use common::{Directory, Log, run};
+use laura_migrate::report::Report;
+use laura_migrate::report::json::SCHEMA;
+use laura_migrate::report::run::{RunReport, RunStart};
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+/// The program in a directory's home, with nothing of this environment that it looks at.
+fn program(directory: &Directory) -> Command {
+    let mut command = Command::cargo_bin("laura-migrate").unwrap();
+    command.current_dir(directory.home());
+    for name in ["SOURCE_DATE_EPOCH", "RUST_LOG", "NO_COLOR"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn two_documents() -> Directory {
+    Directory::of_collections(&json!([{
+        "name": "users",
+        "documents": [{"_id": "a", "fields": {"n": 1}}, {"_id": "b", "fields": {"n": [1]}}],
+        "indexes": [{"name": "n_1", "type": "btree", "field_paths": ["n"]}],
+    }]))
+}
+
+/// The report, which has to be valid under the schema.
+#[track_caller]
+fn valid(report: &str) -> Value {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let report: Value = serde_json::from_str(report).unwrap();
+    assert_eq!(schema::violations(&schema, &report), Vec::<String>::new());
+    report
+}
+
+#[test]
+fn a_migration_is_reported_with_all_figures() {
+    let directory = two_documents();
+    let report = valid(&run(directory.in_place()).unwrap().to_json().unwrap());
+    assert_eq!(report["outcome"], "migrated");
+    assert_eq!(report["exitCode"], 0);
+    assert_eq!(report["source"]["version"], "1.0");
+    assert_eq!(report["target"]["version"], "2.0");
+    assert_eq!(report["verified"]["kind"], "all");
+    let contents = &report["contents"];
+    assert_eq!(contents["totals"]["documents"], 2);
+    assert_eq!(contents["totals"]["unindexable"], 1);
+    let index = &contents["collections"][0]["indexes"][1];
+    assert_eq!(
+        *index,
+        json!({"name": "n_1", "kind": "btree", "entries": 1, "unindexable": 1})
+    );
+    let warnings = contents["warnings"].as_array().unwrap();
+    let warning = warnings.iter().find(|each| each["code"] == "LM1005");
+    assert_eq!(warning.unwrap()["collection"], "users");
+    let size = |name: &str| fs::metadata(directory.source().join(name)).unwrap().len();
+    let sizes: u64 = ["data.db", "metadata.db", "wal.log"].map(size).iter().sum();
+    assert_eq!(report["diskUsedBytes"], sizes);
+    let command = report["rollback"]["command"].as_str().unwrap();
+    assert!(command.starts_with("laura-migrate --mode rollback "));
+    let phases = report["run"]["phases"].as_array().unwrap();
+    let names: Vec<_> = phases.iter().map(|each| &each["phase"]).collect();
+    assert_eq!(
+        names,
+        ["check", "collections", "indexes", "verify", "publish"]
+    );
+}
+
+#[test]
+fn what_the_log_held_is_reported() {
+    let directory = two_documents();
+    let log = Log::new()
+        .insert("users", r#"{"_id":"c"}"#)
+        .delete("users", r#"{"_id":"a"}"#);
+    let directory = directory.wal(log.bytes());
+    let report = valid(&run(directory.side_by_side()).unwrap().to_json().unwrap());
+    let wal = &report["contents"]["wal"];
+    assert_eq!(wal["records"]["insert"], 1);
+    assert_eq!(wal["records"]["delete"], 1);
+    assert_eq!((&wal["applied"], &wal["dropped"]), (&json!(2), &json!(0)));
+    assert_eq!(report["rollback"]["command"], Value::Null);
+}
+
+#[test]
+fn the_receipt_holds_what_the_report_says_of_the_contents() {
+    let directory = two_documents();
+    let report = valid(&run(directory.in_place()).unwrap().to_json().unwrap());
+    let receipt = fs::read(directory.source().join(".lauradb-migration.json")).unwrap();
+    let receipt: Value = serde_json::from_slice(&receipt).unwrap();
+    for key in ["totals", "collections", "wal"] {
+        assert_eq!(receipt["contents"][key], report["contents"][key], "{key}");
+    }
+    assert_eq!(receipt["run"]["id"], report["run"]["id"]);
+}
+
+#[test]
+fn nothing_to_do_is_reported_too() {
+    let directory = two_documents();
+    run(directory.in_place()).unwrap();
+    let report = valid(&run(directory.in_place()).unwrap().to_json().unwrap());
+    assert_eq!(report["outcome"], "already-migrated");
+    assert_eq!(report["source"]["version"], "2.0");
+    let empty = valid(&run(Directory::new().in_place()).unwrap().to_json().unwrap());
+    assert_eq!(empty["outcome"], "empty");
+    assert_eq!(empty["rollback"], Value::Null);
+}
+
+#[test]
+fn a_failure_is_reported_with_its_error_and_its_place() {
+    let directory = Directory::new().snapshot("{\"version\":\"1.0\",");
+    let error = run(directory.in_place()).unwrap_err();
+    let options = directory.in_place();
+    let figures = RunReport::of(&RunStart::now(), &[], 0);
+    let report = Report::failed(options.mode, options.source, None, &error, figures);
+    let report = valid(&report.to_json().unwrap());
+    assert_eq!(report["outcome"], "failed");
+    assert_eq!(report["exitCode"], 4);
+    let error = &report["errors"][0];
+    assert_eq!(error["code"], "LM0210");
+    assert!(error["file"].as_str().unwrap().ends_with("snapshot.json"));
+    assert!(error["offset"].is_u64() && error["hint"].is_string());
+}
+
+#[test]
+fn report_metrics_and_log_are_written_on_success_and_share_the_run_s_id() {
+    let directory = two_documents();
+    program(&directory)
+        .args(["source", "target", "--report=report.json"])
+        .args(["--metrics-file=laura.prom", "--log-file=log", "-q"])
+        .assert()
+        .code(0)
+        .stdout("")
+        .stderr("");
+    let read = |name: &str| fs::read_to_string(directory.home().join(name)).unwrap();
+    let report = valid(&read("report.json"));
+    assert_eq!(report["source"]["path"], "source");
+    let metrics = read("laura.prom");
+    assert!(metrics.contains("\nlaura_migrate_success 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("\nlaura_migrate_documents 2\n"),
+        "{metrics}"
+    );
+    let log = read("log");
+    let id = report["run"]["id"].as_str().unwrap();
+    assert!(log.lines().count() > 5 && log.lines().all(|line| line.contains(id)));
+    assert!(
+        log.contains("[collections] collections done seconds="),
+        "{log}"
+    );
+    let mode = |name: &str| {
+        let metadata = fs::metadata(directory.home().join(name)).unwrap();
+        metadata.permissions().mode() & 0o777
+    };
+    assert_eq!((mode("report.json"), mode("laura.prom")), (0o640, 0o644));
+}
+
+#[test]
+fn a_failed_run_writes_them_too() {
+    let directory = Directory::new().snapshot("{");
+    program(&directory)
+        .args(["source", "--report=-", "--metrics-file=laura.prom"])
+        .args(["--log-file=log", "--log-format=json"])
+        .assert()
+        .code(4)
+        .stdout(predicates::function::function(|text: &str| {
+            let report = valid(text);
+            report["exitCode"] == 4 && report["run"]["reached"]["phase"] == "check"
+        }))
+        .stderr(predicates::function::function(|text: &str| {
+            text.lines()
+                .all(|line| serde_json::from_str::<Value>(line).is_ok())
+                && text.contains("\"LM0210\"")
+        }));
+    let metrics = fs::read_to_string(directory.home().join("laura.prom")).unwrap();
+    assert!(metrics.contains("\nlaura_migrate_success 0\n"), "{metrics}");
+    assert!(
+        metrics.contains("\nlaura_migrate_exit_code 4\n"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("{code=\"LM0210\"} 1\n"), "{metrics}");
+    let log = fs::read_to_string(directory.home().join("log")).unwrap();
+    let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert_eq!(last["outcome"], "failed");
+    assert!(last["run"].is_string() && last["time"].is_string());
+}
+
+#[test]
+fn a_log_is_appended_to_with_another_id() {
+    let directory = two_documents();
+    for _ in 0..2 {
+        let mut command = program(&directory);
+        command.args(["source", "--log-file=log", "-q"]);
+        command.assert().code(0);
+    }
+    let log = fs::read_to_string(directory.home().join("log")).unwrap();
+    let ids = log.lines().filter(|line| line.contains("run started"));
+    let ids: Vec<_> = ids.map(|line| line.split_whitespace().nth(2)).collect();
+    assert!(ids.len() == 2 && ids[0] != ids[1], "{log}");
+}
+
+#[test]
+fn an_output_that_could_not_be_written_is_found_before_the_run() {
+    for option in ["--report", "--metrics-file", "--log-file"] {
+        for path in [
+            "missing/file",
+            "source/.laura-migrate/file",
+            "source/wal.log",
+        ] {
+            let directory = two_documents();
+            let before = directory.tree();
+            program(&directory)
+                .args(["source", option, path])
+                .assert()
+                .code(2)
+                .stderr(predicates::str::contains("error[LM0130]: "));
+            common::assert_same_tree(&before, &directory.tree());
+        }
+    }
+}
