@@ -56,6 +56,31 @@ impl Mode {
     }
 }
 
+/// What becomes of documents in a v1 directory's `data.db`, which no catalog names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum PagesMode {
+    /// Give the snapshot's documents back what its backup lost; leave out others, and say so
+    #[default]
+    Auto,
+    /// The same, and also take live documents that the snapshot does not have
+    Recover,
+    /// Read the snapshot only
+    Ignore,
+}
+
+impl PagesMode {
+    /// The name as typed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Recover => "recover",
+            Self::Ignore => "ignore",
+        }
+    }
+}
+
 /// How much of the staged files is verified before they are published.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Verification {
@@ -80,6 +105,8 @@ pub struct Options {
     pub snapshot: Option<PathBuf>,
     /// Which strings become another type.
     pub infer_types: InferTypes,
+    /// What becomes of documents in `data.db`.
+    pub pages: PagesMode,
     /// Other names for collections: `OLD=NEW`, see [`crate::v1::names::Renames`].
     pub renames: Vec<String>,
     /// Indexes that are not built: `NAME`, `COLLECTION/NAME` or `all`.
@@ -118,6 +145,7 @@ impl Options {
             target: None,
             snapshot: None,
             infer_types: InferTypes::default(),
+            pages: PagesMode::default(),
             renames: Vec::new(),
             skip_indexes: Vec::new(),
             force: false,

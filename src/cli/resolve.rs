@@ -24,6 +24,7 @@ pub fn resolve(
     if let Some(list) = &arguments.infer_types {
         options.infer_types = infer_types(list)?;
     }
+    options.pages = arguments.pages.unwrap_or_default();
     Renames::parse(&arguments.rename)?;
     options.renames.clone_from(&arguments.rename);
     options.skip_indexes.clone_from(&arguments.skip_index);
@@ -59,6 +60,7 @@ fn refuse_with_status(arguments: &Arguments) -> Result<()> {
     let typed = [
         ("--snapshot", arguments.snapshot.is_some()),
         ("--infer-types", arguments.infer_types.is_some()),
+        ("--pages", arguments.pages.is_some()),
         ("--rename", !arguments.rename.is_empty()),
         ("--skip-index", !arguments.skip_index.is_empty()),
         ("--force", arguments.force),

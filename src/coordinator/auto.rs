@@ -115,14 +115,15 @@ impl Migration {
             return Ok(());
         }
         let sources = check::Sources::open(&directories.source, &self.options)?;
-        let (snapshot, wal) = (sources.snapshot.as_ref(), sources.wal.as_ref());
         let staged = Receipt::read(&target.open_dir(layout::WORK_DIR)?)?;
-        let now = StoredSources::of(snapshot, wal)?;
+        let now = StoredSources::of(sources.files())?;
         if staged.is_none_or(|receipt| receipt.is_of(&now, &self.options)) {
             return Ok(());
         }
         if let Some(interrupted) = checkpoint::find(target, &self.options)? {
-            interrupted.plan.check_same(&self.options, snapshot, wal)?;
+            interrupted
+                .plan
+                .check_same(&self.options, sources.files())?;
         }
         Err(Error::new(
             Code::ResumeRefused,
@@ -139,7 +140,7 @@ impl Migration {
             return Ok(false);
         };
         let sources = check::Sources::open(&directories.source, &self.options)?;
-        let stored = StoredSources::of(sources.snapshot.as_ref(), sources.wal.as_ref())?;
+        let stored = StoredSources::of(sources.files())?;
         if !receipt.is_of(&stored, &self.options) {
             return Ok(false);
         }
@@ -266,12 +267,14 @@ impl Run<'_, '_> {
     /// A new run: the check phase, and everything that has to be durable before the others.
     fn check(&mut self) -> Result<(Plan, WorkDir, State)> {
         let target = self.directories.target();
-        let plan = check::run(&mut self.context, self.directories)?;
+        let (plan, work) = check::run(&mut self.context, self.directories)?;
         // What cannot make room is found before anything is written.
         room::plan(self.directories, &plan)?;
         let state = State::Collections(CollectionsState::default());
-        WorkDir::remove(target)?;
-        let work = WorkDir::create(target, plan.access)?;
+        let work = match work {
+            Some(work) => work,
+            None => WorkDir::create_anew(target, plan.access)?,
+        };
         self.heartbeat = Some(Heartbeat::start(target, &work, self.context.counters())?);
         let stored = StoredPlan::of(&plan, self.context.options, self.context.sample);
         let interval = self.context.options.checkpoint_interval;
@@ -291,14 +294,14 @@ impl Run<'_, '_> {
             checkpointer,
         } = interrupted;
         let sources = check::Sources::open(&self.directories.source, options)?;
-        plan.check_same(options, sources.snapshot.as_ref(), sources.wal.as_ref())?;
+        plan.check_same(options, sources.files())?;
         sources.refuse_writers()?;
         if plan.sample != self.context.sample {
             // The digest of another share was taken so far; that of everything always is.
             self.context.sample = Sample::default();
         }
         tracing::info!("going on with the migration that was interrupted");
-        let mut plan = plan.restore(sources.snapshot, sources.wal);
+        let mut plan = plan.restore(sources);
         if matches!(state, State::Collections(_)) {
             plan.overlay = check::restore_overlay(options, &plan)?;
         }

@@ -1,12 +1,14 @@
 //! The plan: what the check phase found out and all later phases follow.
 
+use super::check::Sources;
 use super::context::Sample;
 use super::journal::FileFacts;
 use crate::document::InferTypes;
 use crate::files::{Access, FileIdentity, InputFile};
 use crate::index::{IndexDefinition, infer_types_names};
-use crate::options::Options;
+use crate::options::{Options, PagesMode};
 use crate::report::Warning;
+use crate::v1::pages::JoinSummary;
 use crate::v1::snapshot::Chunk;
 use crate::v1::wal::{Overlay, WalSummary};
 use crate::{Code, Error, Place, Result};
@@ -47,7 +49,11 @@ pub(super) struct Plan {
     pub(super) snapshot: Option<InputFile>,
     /// The write-ahead log, if there is one.
     pub(super) wal: Option<InputFile>,
-    /// What both were when the run started.
+    /// The source's `data.db`, unless it is ignored.
+    pub(super) data: Option<InputFile>,
+    /// What was found in it, if it holds slotted pages.
+    pub(super) pages: Option<JoinSummary>,
+    /// What all of them were when the run started.
     pub(super) sources: StoredSources,
     /// What the write-ahead log changes.
     pub(super) overlay: Option<Overlay>,
@@ -75,11 +81,12 @@ impl Plan {
             .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 
+    /// Documents of the snapshot and recovered ones.
     pub(super) fn documents(&self) -> u64 {
-        self.collections
-            .iter()
-            .map(|collection| collection.documents)
-            .sum()
+        let documents = self.collections.iter();
+        let documents: u64 = documents.map(|collection| collection.documents).sum();
+        let recovered = self.pages.as_ref().map(|pages| pages.tally.recovered);
+        documents + recovered.unwrap_or_default()
     }
 
     pub(super) fn text_bytes(&self) -> u64 {
@@ -101,6 +108,7 @@ impl Plan {
         self.snapshot
             .iter()
             .chain(&self.wal)
+            .chain(&self.data)
             .try_for_each(InputFile::check_unchanged)
     }
 }
@@ -109,6 +117,8 @@ impl Plan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ShapeOptions {
     infer_types: InferTypes,
+    #[serde(default)]
+    pages: PagesMode,
     renames: Vec<String>,
     skip_indexes: Vec<String>,
     source_date_epoch: Option<i64>,
@@ -124,6 +134,7 @@ impl ShapeOptions {
         };
         Self {
             infer_types: options.infer_types,
+            pages: options.pages,
             renames: sorted(&options.renames),
             skip_indexes: sorted(&options.skip_indexes),
             source_date_epoch: options.source_date_epoch,
@@ -147,6 +158,11 @@ impl ShapeOptions {
                 "--infer-types",
                 types(self.infer_types),
                 types(now.infer_types),
+            ),
+            (
+                "--pages",
+                self.pages.name().to_owned(),
+                now.pages.name().to_owned(),
             ),
             ("--rename", list(&self.renames), list(&now.renames)),
             (
@@ -206,25 +222,36 @@ fn display_name(file: &InputFile) -> String {
     name.to_string_lossy().into_owned()
 }
 
+/// The files that a run reads, as far as they are there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SourceFiles<'f> {
+    pub(super) snapshot: Option<&'f InputFile>,
+    pub(super) wal: Option<&'f InputFile>,
+    pub(super) data: Option<&'f InputFile>,
+}
+
 /// The source files of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StoredSources {
     snapshot: Option<StoredSource>,
     wal: Option<StoredSource>,
+    data: Option<StoredSource>,
 }
 
 impl StoredSources {
     /// Hashes what has not been read of them yet.
-    pub(super) fn of(snapshot: Option<&InputFile>, wal: Option<&InputFile>) -> Result<Self> {
+    pub(super) fn of(files: SourceFiles<'_>) -> Result<Self> {
+        let stored = |file: Option<&InputFile>| file.map(StoredSource::of).transpose();
         Ok(Self {
-            snapshot: snapshot.map(StoredSource::of).transpose()?,
-            wal: wal.map(StoredSource::of).transpose()?,
+            snapshot: stored(files.snapshot)?,
+            wal: stored(files.wal)?,
+            data: stored(files.data)?,
         })
     }
 
     /// Name, size and hash of each.
     pub(super) fn facts(&self) -> Vec<FileFacts> {
-        let sources = self.snapshot.iter().chain(&self.wal);
+        let sources = self.snapshot.iter().chain(&self.wal).chain(&self.data);
         sources
             .map(|source| FileFacts {
                 name: source.name.clone(),
@@ -242,6 +269,7 @@ pub(super) struct StoredPlan {
     sources: StoredSources,
     /// What the digests of the sample were taken of.
     pub(super) sample: Sample,
+    pages: Option<JoinSummary>,
     after_lsn: Option<u64>,
     wal_summary: Option<WalSummary>,
     pub(super) collections: Vec<PlannedCollection>,
@@ -260,6 +288,7 @@ impl StoredPlan {
             options: ShapeOptions::of(options),
             sources: plan.sources.clone(),
             sample,
+            pages: plan.pages.clone(),
             after_lsn: plan.after_lsn,
             wal_summary: plan.wal_summary.clone(),
             collections: plan.collections.clone(),
@@ -276,12 +305,7 @@ impl StoredPlan {
     ///
     /// # Errors
     /// [`Code::ResumeRefused`], naming what was and what is.
-    pub(super) fn check_same(
-        &self,
-        options: &Options,
-        snapshot: Option<&InputFile>,
-        wal: Option<&InputFile>,
-    ) -> Result<()> {
+    pub(super) fn check_same(&self, options: &Options, now: SourceFiles<'_>) -> Result<()> {
         let refused = |sentence: String| {
             Error::new(Code::ResumeRefused, sentence)
                 .hint("add --restart to discard the interrupted migration and begin anew")
@@ -292,8 +316,9 @@ impl StoredPlan {
             )));
         }
         for (then, now, what) in [
-            (&self.sources.snapshot, snapshot, "snapshot"),
-            (&self.sources.wal, wal, "wal.log"),
+            (&self.sources.snapshot, now.snapshot, "snapshot"),
+            (&self.sources.wal, now.wal, "wal.log"),
+            (&self.sources.data, now.data, "data.db"),
         ] {
             let change = match (then, now) {
                 (None, None) => None,
@@ -314,10 +339,12 @@ impl StoredPlan {
     }
 
     /// The plan again, without the overlay.
-    pub(super) fn restore(self, snapshot: Option<InputFile>, wal: Option<InputFile>) -> Plan {
+    pub(super) fn restore(self, sources: Sources) -> Plan {
         Plan {
-            snapshot,
-            wal,
+            snapshot: sources.snapshot,
+            wal: sources.wal,
+            data: sources.data,
+            pages: self.pages,
             sources: self.sources,
             overlay: None,
             after_lsn: self.after_lsn,

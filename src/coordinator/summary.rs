@@ -1,6 +1,7 @@
 //! What a run has built and noticed, for its report.
 
 use super::indexes::Built;
+use super::pages;
 use super::plan::{Plan, PlannedCollection};
 use crate::report::{CollectionReport, IndexReport, Warning};
 use crate::{Code, Place};
@@ -24,6 +25,7 @@ pub(super) fn collections(plan: &Plan, built: &Built) -> Vec<CollectionReport> {
                 })
                 .collect(),
             skipped_indexes: planned.skipped_indexes.clone(),
+            pages: pages::report(plan, planned, built.written.tally.pages),
         })
         .collect()
 }
@@ -54,6 +56,7 @@ pub(super) fn warnings(planned: &[PlannedCollection], built: &Built) -> Vec<Warn
             tally.unknown_keys,
             "keys of documents mean nothing and were skipped",
         );
+        warnings.extend(pages::warnings_of(tally.pages, place()));
         for (definition, index) in planned.indexes.iter().zip(&built.indexes) {
             if index.unindexable > 0 {
                 let sentence = format!(

@@ -2,5 +2,6 @@
 
 pub mod discover;
 pub mod names;
+pub mod pages;
 pub mod snapshot;
 pub mod wal;

@@ -21,6 +21,7 @@ mod tests;
 mod text;
 
 pub use loss::{Loss, LossKind, lossless};
+pub use text::{backup_text, print_id};
 
 use crate::document::ID_FIELD;
 use crate::document::bson::RawDocument;
