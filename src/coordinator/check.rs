@@ -45,7 +45,9 @@ impl Sources {
         let found = discover::find_snapshot(source, options.snapshot.as_deref())?;
         let wal = source.open_file_if_exists(layout::WAL_FILE)?;
         let pages = source.open_file_if_exists(layout::DATA_FILE)?;
-        let data = pages.as_ref().filter(|_| options.pages != PagesMode::Ignore);
+        let data = pages
+            .as_ref()
+            .filter(|_| options.pages != PagesMode::Ignore);
         Ok(Self {
             v1_files: v1_files(found.as_ref()),
             data: data.map(InputFile::hashing),
@@ -57,7 +59,9 @@ impl Sources {
 
     /// Owner and mode for what is made of them.
     fn access(&self) -> Result<Access> {
-        let files = [&self.snapshot, &self.wal, &self.data].into_iter().flatten();
+        let files = [&self.snapshot, &self.wal, &self.data]
+            .into_iter()
+            .flatten();
         let accesses = files.map(InputFile::access).collect::<Result<Vec<_>>>()?;
         Ok(least_readable(accesses.into_iter()))
     }
@@ -87,7 +91,10 @@ pub(super) fn restore_overlay(options: &Options, plan: &Plan) -> Result<Option<O
         return Ok(None);
     };
     // Groups of recovered documents have no name of LauraDB's.
-    let groups = plan.pages.as_ref().map(|pages| pages.group_numbers.as_slice());
+    let groups = plan
+        .pages
+        .as_ref()
+        .map(|pages| pages.group_numbers.as_slice());
     let groups = groups.unwrap_or_default();
     let numbers: HashMap<&str, u32> = plan
         .collections
@@ -148,7 +155,9 @@ pub(super) fn run(
         let numbers = names.add_recovered(data, &joined.groups)?;
         joined.number_groups(numbers);
     }
-    let recovers = joined.as_ref().is_some_and(|joined| joined.tally.recovered > 0);
+    let recovers = joined
+        .as_ref()
+        .is_some_and(|joined| joined.tally.recovered > 0);
     refuse_nothing(source, &sources, overlay.as_ref(), recovers)?;
     let collections = plan_collections(options, &sources, layout.as_ref(), names, &mut warnings)?;
     match (&joined, &sources.data, &sources.pages) {
@@ -256,7 +265,10 @@ fn refuse_nothing(
     overlay: Option<&Overlay>,
     recovers: bool,
 ) -> Result<()> {
-    if sources.snapshot.is_some() || recovers || overlay.is_some_and(|overlay| !overlay.created().is_empty()) {
+    if sources.snapshot.is_some()
+        || recovers
+        || overlay.is_some_and(|overlay| !overlay.created().is_empty())
+    {
         return Ok(());
     }
     let error = |sentence: &str| {

@@ -134,7 +134,11 @@ impl SpaceEstimate {
         self.data += with_margin(recovered / 4);
         self.sort_runs += with_margin(recovered / 4);
         self.backup += bytes.saturating_mul(2);
-        let records = pages.candidates.iter().map(|range| range.count).sum::<u64>();
+        let records = pages
+            .candidates
+            .iter()
+            .map(|range| range.count)
+            .sum::<u64>();
         self.other += records * 16 + pages.tally.recovered * 8;
     }
 

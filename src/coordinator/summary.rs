@@ -4,6 +4,7 @@ use super::indexes::Built;
 use super::pages;
 use super::plan::{Plan, PlannedCollection};
 use crate::report::{CollectionReport, IndexReport, Warning};
+use crate::v1::pages::warnings_of_collection;
 use crate::{Code, Place};
 
 /// The collections as the report lists them.
@@ -56,7 +57,7 @@ pub(super) fn warnings(planned: &[PlannedCollection], built: &Built) -> Vec<Warn
             tally.unknown_keys,
             "keys of documents mean nothing and were skipped",
         );
-        warnings.extend(pages::warnings_of(tally.pages, place()));
+        warnings.extend(warnings_of_collection(tally.pages, &place()));
         for (definition, index) in planned.indexes.iter().zip(&built.indexes) {
             if index.unindexable > 0 {
                 let sentence = format!(

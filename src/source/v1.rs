@@ -8,23 +8,30 @@ use super::{
     StatedFigures, Visit, least_readable,
 };
 use crate::document::bson::RawDocument;
-use crate::document::json::JsonConverter;
+use crate::document::json::{DocumentContext, JsonConverter};
 use crate::document::{ID_FIELD, InferTypes, ejson, order};
 use crate::files::{Dir, InputFile};
 use crate::index::{ListedText, PortableIndex, SkipIndexes, parse_listed};
 use crate::layout;
-use crate::report::Warning;
+use crate::options::PagesMode;
+use crate::report::{PagesReport, Warning};
 use crate::v1::discover;
 use crate::v1::names::{Renames, check_name};
+use crate::v1::pages::{
+    Group, JoinFiles, JoinInput, JoinSummary, RefuseAll, Scratch, ScratchFile, TempScratch,
+    is_superseded, join, refuse_unnamed, warnings_of_collection, warnings_of_join,
+};
 use crate::v1::snapshot::{
     self, ChunkDocument, ChunkWalker, CollectionLayout, ScanOptions, SnapshotLayout,
 };
 use crate::v1::wal::{Overlay, RecordPlace, Replacement, WalOptions, WalSummary};
+use crate::v2::page::PAGE_SIZE;
 use crate::version::FormatVersion;
 use crate::{Code, Error, Place, Result};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// How a v1 directory is read; what shapes the documents is as for a migration.
 #[derive(Clone, Debug)]
@@ -37,7 +44,11 @@ pub struct V1Options {
     pub renames: Vec<String>,
     /// Indexes that are left out: `NAME`, `COLLECTION/NAME` or `all`.
     pub skip_indexes: Vec<String>,
-    /// Bytes that the overlay of the write-ahead log may take.
+    /// What becomes of documents in `data.db`.
+    pub pages: PagesMode,
+    /// Where `_id`s are sorted, in files without a name, if `data.db` holds documents.
+    pub temp_dir: PathBuf,
+    /// Bytes that the overlay of the write-ahead log may take, and as much again for sorting.
     pub overlay_memory: u64,
     /// Take collections with names that v2 cannot take; a backup can.
     pub any_names: bool,
@@ -50,6 +61,8 @@ impl Default for V1Options {
             infer_types: InferTypes::default(),
             renames: Vec::new(),
             skip_indexes: Vec::new(),
+            pages: PagesMode::default(),
+            temp_dir: std::env::temp_dir(),
             overlay_memory: crate::options::DEFAULT_MEMORY / 2,
             any_names: false,
         }
@@ -63,6 +76,8 @@ pub struct V1Files {
     pub snapshot: Option<InputFile>,
     /// The write-ahead log.
     pub wal: Option<InputFile>,
+    /// `data.db`; LauraDB's unlisted pages, if it holds any.
+    pub data: Option<InputFile>,
 }
 
 /// Told how far the scan of the snapshot has got, in bytes, before each read; its error ends it.
@@ -91,8 +106,19 @@ pub struct V1Source {
     overlay: Option<Overlay>,
     summary: Option<WalSummary>,
     infer_types: InferTypes,
+    unlisted: Option<Unlisted>,
+    pages_mode: PagesMode,
     dropped_options: Vec<String>,
     tally: Cell<V1Tally>,
+    pages_tally: Cell<PagesReport>,
+}
+
+/// LauraDB's unlisted pages, joined with the snapshot.
+#[derive(Debug)]
+struct Unlisted {
+    summary: JoinSummary,
+    /// `None` if the file holds no slotted pages.
+    files: Option<JoinFiles>,
 }
 
 /// Where a collection's documents are.
@@ -114,8 +140,16 @@ impl V1Source {
         let files = V1Files {
             snapshot: found.map(|found| found.file),
             wal: dir.open_file_if_exists(layout::WAL_FILE)?,
+            data: match options.pages {
+                PagesMode::Ignore => None,
+                _ => dir.open_file_if_exists(layout::DATA_FILE)?,
+            },
         };
-        if files.snapshot.is_none() && files.wal.is_none() {
+        if let (None, Some(data), PagesMode::Auto) = (&files.snapshot, &files.data, options.pages) {
+            refuse_unnamed(data)?;
+        }
+        let recovers = options.pages == PagesMode::Recover && files.data.is_some();
+        if !recovers && files.snapshot.is_none() && files.wal.is_none() {
             let sentence = "the directory holds neither a snapshot nor a write-ahead log";
             return Err(Error::new(Code::NothingToMigrate, sentence)
                 .at(Place::file(dir.path()))
@@ -152,7 +186,10 @@ impl V1Source {
             None => None,
         };
         let (overlay, summary) = scanned.unzip();
-        let accesses = [&files.snapshot, &files.wal].into_iter().flatten();
+        let unlisted = join_pages(&files, layout.as_ref(), options, &mut names)?;
+        let accesses = [&files.snapshot, &files.wal, &files.data]
+            .into_iter()
+            .flatten();
         let accesses: Vec<_> = accesses.map(InputFile::access).collect::<Result<_>>()?;
         let described = layout.as_ref();
         let info = SourceInfo {
@@ -172,8 +209,11 @@ impl V1Source {
             overlay,
             summary,
             infer_types: options.infer_types,
+            unlisted,
+            pages_mode: options.pages,
             dropped_options: Vec::new(),
             tally: Cell::default(),
+            pages_tally: Cell::default(),
         };
         source.describe_all(&names, options)?;
         Ok(source)
@@ -233,6 +273,91 @@ impl V1Source {
         tally.emptied_array_documents += document.converted.emptied_array_documents;
         tally.unknown_keys += document.converted.unknown_keys;
         self.tally.set(tally);
+    }
+
+    /// What pages had of the documents that were read so far; of a collection that is read twice,
+    /// twice.
+    #[must_use]
+    pub fn pages_tally(&self) -> PagesReport {
+        self.pages_tally.get()
+    }
+
+    fn files(&self) -> Option<&JoinFiles> {
+        self.unlisted.as_ref()?.files.as_ref()
+    }
+
+    /// The documents of the snapshot, or what pages and the log made of them.
+    fn read_snapshot(
+        &self,
+        part: &Part,
+        buffer: &mut Vec<u8>,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        let layout = self.layout.as_ref();
+        let listed = layout.and_then(|layout| layout.collections.get(part.number as usize));
+        let (Some(listed), Some(file)) = (listed, &self.files.snapshot) else {
+            return Ok(());
+        };
+        let mut walker = ChunkWalker::new(JsonConverter::new(self.infer_types));
+        let mut enricher = self.files().map(|files| files.enricher(self.infer_types));
+        let mut bson = Vec::new();
+        if let Some(enricher) = &mut enricher {
+            enricher.seek(part.number, 0)?;
+        }
+        for chunk in &listed.chunks {
+            let mut ordinal = chunk.first_ordinal;
+            walker.walk(file, &part.v1_name, *chunk, |mut found| {
+                let context = DocumentContext {
+                    collection: &part.v1_name,
+                    ordinal,
+                };
+                ordinal += 1;
+                let Some(enricher) = &mut enricher else {
+                    return self.visit_snapshot(part, &found, buffer, visit);
+                };
+                bson.clear();
+                bson.extend_from_slice(found.bson);
+                let copy = enricher.replace(&context, &mut bson, 0, &mut found.converted)?;
+                let mut tally = self.pages_tally.get();
+                copy.count(&mut tally);
+                self.pages_tally.set(tally);
+                let found = ChunkDocument {
+                    bson: &bson,
+                    ..found
+                };
+                self.visit_snapshot(part, &found, buffer, visit)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The documents that only pages have, but for those that the log has something newer of.
+    fn read_recovered(
+        &self,
+        part: &Part,
+        buffer: &mut Vec<u8>,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        let Some(files) = self.files() else {
+            return Ok(());
+        };
+        let mut recovered = files.recovered(part.number);
+        for position in 0..recovered.count() {
+            let address = recovered.read(position, buffer)?;
+            let mut tally = self.pages_tally.get();
+            let is_superseded = is_superseded(self.overlay.as_ref(), part.number, buffer)?;
+            tally.superseded += u64::from(is_superseded);
+            tally.recovered += u64::from(!is_superseded);
+            self.pages_tally.set(tally);
+            if !is_superseded {
+                visit(SourceDocument {
+                    document: RawDocument::trusted(buffer),
+                    position: Position::Page(address),
+                    source_bytes: buffer.len() as u64,
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// A document of the snapshot, or what the log made of it.
@@ -313,20 +438,12 @@ impl DocumentSource for V1Source {
             overlay.forget_matched(part.number);
         }
         let mut buffer = Vec::new();
-        let layout = self.layout.as_ref();
-        let listed = layout.and_then(|layout| layout.collections.get(part.number as usize));
-        if let (Some(listed), Some(file)) = (listed, &self.files.snapshot) {
-            let mut walker = ChunkWalker::new(JsonConverter::new(self.infer_types));
-            for chunk in &listed.chunks {
-                walker.walk(file, &part.v1_name, *chunk, |found| {
-                    self.visit_snapshot(part, &found, &mut buffer, visit)
-                })?;
-            }
-        }
-        let Some(overlay) = &self.overlay else {
-            return Ok(());
-        };
-        for record in overlay.remaining(part.number) {
+        self.read_snapshot(part, &mut buffer, visit)?;
+        let overlay = self.overlay.iter();
+        for (overlay, record) in overlay.flat_map(|overlay| {
+            let records = overlay.remaining(part.number);
+            records.map(move |record| (overlay, record))
+        }) {
             overlay.read_document(record, &mut buffer)?;
             visit(SourceDocument {
                 document: RawDocument::trusted(&buffer),
@@ -334,18 +451,22 @@ impl DocumentSource for V1Source {
                 source_bytes: buffer.len() as u64,
             })?;
         }
-        Ok(())
+        self.read_recovered(part, &mut buffer, visit)
     }
 
     fn place(&self, collection: usize, position: Position) -> Place {
         let (file, offset) = match position {
             Position::Snapshot(offset) => (&self.files.snapshot, Some(offset)),
             Position::Wal(offset) => (&self.files.wal, Some(offset)),
-            Position::Page(_) | Position::Line(_) => (&None, None),
+            Position::Page(_) => (&self.files.data, None),
+            Position::Line(_) => (&None, None),
         };
         let path = file.as_ref().map_or(&*self.info.path, InputFile::path);
-        let mut place = Place::file(path);
-        place.offset = offset;
+        let mut place = match position {
+            Position::Page(address) => Place::page(path, address.page.0),
+            _ => Place::file(path),
+        };
+        place.offset = place.offset.or(offset);
         match self.parts.get(collection) {
             Some(part) => place.in_collection(&part.v1_name),
             None => place,
@@ -353,7 +474,7 @@ impl DocumentSource for V1Source {
     }
 
     fn check_unchanged(&self) -> Result<()> {
-        let files = [&self.files.snapshot, &self.files.wal];
+        let files = [&self.files.snapshot, &self.files.wal, &self.files.data];
         let mut files = files.into_iter().flatten();
         files.try_for_each(InputFile::check_unchanged)
     }
@@ -376,6 +497,20 @@ impl DocumentSource for V1Source {
             let sentence = format!("options of indexes that are not carried: {dropped}");
             warn(Code::DroppedOptions, sentence, place);
         }
+        if let (Some(unlisted), Some(data)) = (&self.unlisted, &self.files.data) {
+            let name_of = |number| {
+                let mut parts = self.parts.iter();
+                let part = parts.find(|part| part.number == number);
+                part.map(|part| part.v1_name.as_str())
+            };
+            let found = warnings_of_join(self.pages_mode, data, &unlisted.summary, name_of);
+            warnings.extend(found);
+            let read = self.pages_tally.get();
+            warnings.extend(warnings_of_collection(read, &Place::file(data.path())));
+        }
+        let mut warn = |code, sentence: String, place: Place| {
+            warnings.push(Warning::new(code, sentence).at(place));
+        };
         let (Some(summary), Some(log)) = (&self.summary, &self.files.wal) else {
             return warnings;
         };
@@ -400,6 +535,43 @@ impl DocumentSource for V1Source {
         }
         warnings
     }
+}
+
+/// Joins `data.db` with the snapshot, and gives groups of recovered documents a name.
+fn join_pages(
+    files: &V1Files,
+    layout: Option<&SnapshotLayout>,
+    options: &V1Options,
+    names: &mut Names,
+) -> Result<Option<Unlisted>> {
+    let has_page = |data: &&InputFile| data.size() >= PAGE_SIZE as u64;
+    let Some(data) = files.data.as_ref().filter(has_page) else {
+        return Ok(None);
+    };
+    let scratch = Arc::new(TempScratch::new(&options.temp_dir)?);
+    let input = JoinInput {
+        data,
+        snapshot: files.snapshot.as_ref().zip(layout),
+        memory: options.overlay_memory.saturating_mul(2),
+        recover: options.pages == PagesMode::Recover,
+        scratch: Arc::clone(&scratch) as Arc<dyn Scratch>,
+    };
+    let mut summary = join(&input, &mut RefuseAll::new(data), &mut |_| Ok(()))?;
+    let numbers = names.add_recovered(data, &summary.groups)?;
+    summary.number_groups(numbers);
+    let joined = match summary.tally.slotted {
+        0 => None,
+        _ => Some(JoinFiles::new(
+            &summary,
+            data.clone(),
+            scratch.file(ScratchFile::Candidates)?,
+            scratch.file(ScratchFile::Recovered)?,
+        )?),
+    };
+    Ok(Some(Unlisted {
+        summary,
+        files: joined,
+    }))
 }
 
 fn scan_log(
@@ -452,6 +624,21 @@ impl Names {
         self.all.push((name.to_owned(), place));
         self.numbers.insert(name.to_owned(), number);
         Ok(number)
+    }
+
+    /// `recovered_1`, `recovered_2`, …; a name that is taken is passed over.
+    fn add_recovered(&mut self, data: &InputFile, groups: &[Group]) -> Result<Vec<u32>> {
+        let mut next = 1_u64;
+        let numbers = groups.iter().map(|group| {
+            let mut name = format!("recovered_{next}");
+            while self.numbers.contains_key(&name) {
+                next += 1;
+                name = format!("recovered_{next}");
+            }
+            next += 1;
+            self.add(&name, Place::page(data.path(), group.lowest_page.0))
+        });
+        numbers.collect()
     }
 
     /// `None` for a delete from a collection that is not there.

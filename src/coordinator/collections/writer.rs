@@ -3,7 +3,6 @@
 use crate::coordinator::context::Context;
 use crate::coordinator::dispatch::{Dispatch, LARGEST_KEPT_BUFFER};
 use crate::coordinator::keys::{KeyFeeder, ended};
-use crate::coordinator::pages;
 use crate::coordinator::parse::{Batch, places_of_id};
 use crate::coordinator::plan::{Plan, PlannedCollection};
 use crate::coordinator::state::{
@@ -12,7 +11,7 @@ use crate::coordinator::state::{
 use crate::document::bson::RawDocument;
 use crate::document::{ID_FIELD, ejson};
 use crate::files::AppendWriter;
-use crate::v1::pages::JoinFiles;
+use crate::v1::pages::{JoinFiles, is_superseded};
 use crate::v1::wal::{Overlay, Replacement};
 use crate::v2::data_file::{ClosedPage, CollectionWriter};
 use crate::v2::page_file::PageFileWriter;
@@ -207,10 +206,7 @@ impl Writer<'_, '_> {
             return Ok(None);
         }
         let Some(id) = RawDocument::trusted(bson).get(ID_FIELD) else {
-            return Err(Error::new(
-                Code::Internal,
-                "a parsed document has no _id",
-            ));
+            return Err(Error::new(Code::Internal, "a parsed document has no _id"));
         };
         overlay.take(number, id, id_hash)
     }
@@ -269,7 +265,7 @@ impl Writer<'_, '_> {
         for documents in passed..recovered.count() {
             recovered.read(documents, &mut document)?;
             let at = SourcePosition::Recovered { documents };
-            if pages::is_superseded(self.overlay, number, &document)? {
+            if is_superseded(self.overlay, number, &document)? {
                 self.tally.pages.superseded += 1;
             } else {
                 self.insert(context, pages, &document, xxh3_128(&document), at)?;

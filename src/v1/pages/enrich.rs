@@ -6,8 +6,8 @@ use crate::Result;
 use crate::document::InferTypes;
 use crate::document::bson::RawDocument;
 use crate::document::json::{Converted, DocumentContext, JsonConverter};
-use crate::v2::DocumentAddress;
 use crate::v1::snapshot::backup_text;
+use crate::v2::DocumentAddress;
 
 /// What pages hold of a document of the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,11 +68,7 @@ impl<'f> Enricher<'f> {
     ///
     /// # Errors
     /// [`crate::Code::SourceChanged`] if `data.db` is no longer what it was; a read fails.
-    pub fn copies(
-        &mut self,
-        context: &DocumentContext<'_>,
-        snapshot: &[u8],
-    ) -> Result<Copies<'_>> {
+    pub fn copies(&mut self, context: &DocumentContext<'_>, snapshot: &[u8]) -> Result<Copies<'_>> {
         let Some(mut cursor) = self.cursor.take() else {
             return Ok(Copies::None);
         };

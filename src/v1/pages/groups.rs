@@ -163,7 +163,11 @@ impl Sketch {
             return;
         }
         // The same document may be there in an older copy.
-        if self.values.insert(value, id_hash).is_some_and(|other| other != id_hash) {
+        if self
+            .values
+            .insert(value, id_hash)
+            .is_some_and(|other| other != id_hash)
+        {
             self.is_out = true;
         }
         if self.values.len() > SKETCH_VALUES {

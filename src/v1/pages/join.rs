@@ -133,7 +133,10 @@ pub fn join(
     joined.pair(ids, progress)?;
     let (candidates, only) = (joined.candidates, std::mem::take(&mut joined.only));
     summary.collections = owners.describe(&only);
-    summary.tally.unassigned = summary.tally.unassigned.saturating_sub(owners.assigned + owners.tied);
+    summary.tally.unassigned = summary
+        .tally
+        .unassigned
+        .saturating_sub(owners.assigned + owners.tied);
     write_candidates(input, &mut sorts, candidates, &mut summary)?;
     recover::write(input, &mut sorts, leftovers, &owners, &mut summary, rejects)?;
     Ok(summary)
@@ -422,7 +425,8 @@ impl Owners {
         if self.ties.len() <= MOST_TIES {
             // The last one stands for all that are not kept.
             let is_kept = self.ties.len() < MOST_TIES;
-            self.ties.push(if is_kept { numbers.clone() } else { Vec::new() });
+            self.ties
+                .push(if is_kept { numbers.clone() } else { Vec::new() });
             known.insert(numbers, tie);
             return tie;
         }
@@ -441,11 +445,13 @@ impl Owners {
     }
 
     fn describe(&self, only: &[u64]) -> Vec<CollectionPagesTally> {
-        let described = (0_u32..).zip(only).map(|(number, only)| CollectionPagesTally {
-            number,
-            pages: self.pages.get(&number).copied().unwrap_or_default(),
-            only_on_pages: *only,
-        });
+        let described = (0_u32..)
+            .zip(only)
+            .map(|(number, only)| CollectionPagesTally {
+                number,
+                pages: self.pages.get(&number).copied().unwrap_or_default(),
+                only_on_pages: *only,
+            });
         described.filter(|tally| tally.pages > 0).collect()
     }
 }

@@ -21,8 +21,10 @@ mod enrich;
 mod gains;
 mod groups;
 mod join;
+mod messages;
 mod recover;
 mod scan;
+mod scratch;
 mod sorter;
 mod summary;
 #[cfg(test)]
@@ -33,7 +35,11 @@ pub use enrich::{Copies, Enricher};
 pub use gains::{Gains, PageCopy};
 pub use groups::{Group, GroupTable, survey};
 pub use join::{JoinInput, JoinProgress, Scratch, ScratchFile, join};
+pub use messages::{
+    RefuseAll, is_superseded, refuse_unnamed, warnings_of_collection, warnings_of_join,
+};
 pub use scan::{LiveDocument, LivePage, PageDamage, PageLook, Unusable, look, scan};
+pub use scratch::TempScratch;
 pub use summary::{CollectionPagesTally, JoinSummary, PagesTally, RecordRange};
 
 use crate::Result;

@@ -121,7 +121,10 @@ fn choose(
         let live = pages.document(address)?;
         if let Some((_, first)) = kept.filter(|(last, _)| *last == key) {
             let newer = kept_pages.document(first)?;
-            let ids = newer.document().get(ID_FIELD).zip(live.document().get(ID_FIELD));
+            let ids = newer
+                .document()
+                .get(ID_FIELD)
+                .zip(live.document().get(ID_FIELD));
             if ids.is_some_and(|(newer, older)| same_id(newer, older)) {
                 summary.tally.dropped += 1;
                 let (number, _) = key.split_first_chunk::<4>().ok_or_else(broken)?;

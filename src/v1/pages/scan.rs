@@ -4,7 +4,9 @@ use crate::document::ID_FIELD;
 use crate::document::bson::{self, BsonError, BsonErrorKind, RawDocument, RawValue};
 use crate::files::InputFile;
 use crate::v1::snapshot::print_id;
-use crate::v2::page::{self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageError, PageHeader, PageType};
+use crate::v2::page::{
+    self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageError, PageHeader, PageType,
+};
 use crate::v2::slotted::{SlotContent, SlottedPage};
 use crate::v2::{PageId, SlotNumber};
 use crate::{Code, Error, Place, Result};
@@ -180,7 +182,10 @@ pub fn scan(
     let mut next = 0;
     loop {
         let filled = file.read_at(&mut buffer, offset)?;
-        let (pages, rest) = buffer.get(..filled).unwrap_or_default().as_chunks::<PAGE_SIZE>();
+        let (pages, rest) = buffer
+            .get(..filled)
+            .unwrap_or_default()
+            .as_chunks::<PAGE_SIZE>();
         for page in pages {
             let id = PageId(next);
             visit(id, look(id, page), page)?;

@@ -22,7 +22,7 @@ struct OnlyId<'t> {
 
 /// Visits the `_id` of every document of a chunk that has one, with the document's ordinal.
 ///
-/// An empty `_id` is none. What does not parse is passed over: its error is for the conversion to
+/// What does not parse is passed over: its error is for the conversion to
 /// give.
 ///
 /// # Errors
@@ -48,12 +48,8 @@ pub fn walk_ids(
         at += length;
         let ordinal = chunk.first_ordinal + number;
         if let Some(id) = first_id(document) {
-            if !id.is_empty() {
-                visit(ordinal, id)?;
-            }
-        } else if let Ok(OnlyId { id: Some(id) }) = serde_json::from_slice(document)
-            && !id.is_empty()
-        {
+            visit(ordinal, id)?;
+        } else if let Ok(OnlyId { id: Some(id) }) = serde_json::from_slice(document) {
             visit(ordinal, &id)?;
         }
     }

@@ -41,6 +41,6 @@ pub use layout::{Chunk, CollectionLayout, ListedIndex, SnapshotLayout};
 pub use scan::{MAX_INDEX_BYTES, MAX_METADATA_BYTES, ScanOptions, scan, timestamp};
 pub use walk::{ChunkDocument, ChunkSink, ChunkWalker};
 pub use write::{
-    Loss, LossKind, LossPlace, LossTally, SnapshotForm, SnapshotHeader, SnapshotWriter, backup_text,
-    lossless, print_id,
+    Loss, LossKind, LossPlace, LossTally, SnapshotForm, SnapshotHeader, SnapshotWriter,
+    backup_text, lossless, print_id,
 };
