@@ -569,3 +569,68 @@ fn another_way_with_pages_is_another_migration() {
         "data.db is part of the source"
     );
 }
+
+#[test]
+fn a_source_reads_the_documents_that_a_migration_writes() {
+    use laura_migrate::files::{Dir, Gate};
+    use laura_migrate::source::{DocumentSource, V1Options, V1Source};
+    let (a, b) = (text_ids("a", 80), text_ids("b", 60));
+    let mut pages = Pages::new();
+    pages.collection(&a);
+    pages.collection(&b);
+    pages.collection(&text_ids("lost", 3));
+    let log = Log::new()
+        .update("a", r#"{"_id":"a75","from":"the log"}"#)
+        .update("a", r#"{"_id":"a7","from":"the log"}"#)
+        .delete("b", r#"{"_id":"b9"}"#);
+    let directory = Directory::new()
+        .snapshot(snapshot_of(&[
+            lossy_collection("b", &b),
+            lossy_collection("a", &a[..70]),
+        ]))
+        .file("data.db", pages.bytes())
+        .wal(log.bytes());
+    for mode in [PagesMode::Auto, PagesMode::Recover, PagesMode::Ignore] {
+        let options = V1Options {
+            pages: mode,
+            temp_dir: directory.home().to_path_buf(),
+            ..V1Options::default()
+        };
+        let dir = Dir::open(&directory.source(), Gate::open()).unwrap();
+        let source = V1Source::open(&dir, &options, &mut |_| Ok(())).unwrap();
+        let mut options = directory.side_by_side();
+        options.target = Some(directory.home().join(mode.name()));
+        options.pages = mode;
+        let (report, database) = directory.migrated_with(options);
+        assert_eq!(source.collections().len(), database.collections.len());
+        for (position, collection) in source.collections().iter().enumerate() {
+            // Twice: what was matched in the log is forgotten in between.
+            for _ in 0..2 {
+                let mut documents = Vec::new();
+                source
+                    .read(position, &mut |found| {
+                        documents.push(found.document.as_bytes().to_vec());
+                        Ok(())
+                    })
+                    .unwrap();
+                assert_eq!(database.collection(&collection.name).documents, documents);
+            }
+        }
+        source.check_unchanged().unwrap();
+        let codes = |warnings: Vec<laura_migrate::report::Warning>| -> BTreeSet<u16> {
+            warnings
+                .into_iter()
+                .map(|warning| warning.code as u16)
+                .collect()
+        };
+        if mode == PagesMode::Recover {
+            let mut written = codes(report.warnings);
+            written.remove(&(Code::HiddenProcesses as u16));
+            assert!(codes(source.warnings()).is_superset(&written));
+        }
+    }
+    assert_eq!(
+        names(directory.home()),
+        ["auto", "ignore", "recover", "source"]
+    );
+}

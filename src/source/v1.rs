@@ -3,12 +3,13 @@
 //! Documents come in the order in which a migration writes them: those of the snapshot, each one
 //! that the log replaced at its old place, then those that only the log has, by LSN.
 
+mod pages;
+
 use super::{
     DocumentSource, Position, SourceCollection, SourceDocument, SourceInfo, SourceKind,
     StatedFigures, Visit, least_readable,
 };
 use crate::document::bson::RawDocument;
-use crate::document::json::{DocumentContext, JsonConverter};
 use crate::document::{ID_FIELD, InferTypes, ejson, order};
 use crate::files::{Dir, InputFile};
 use crate::index::{ListedText, PortableIndex, SkipIndexes, parse_listed};
@@ -17,21 +18,15 @@ use crate::options::PagesMode;
 use crate::report::{PagesReport, Warning};
 use crate::v1::discover;
 use crate::v1::names::{Renames, check_name};
-use crate::v1::pages::{
-    Group, JoinFiles, JoinInput, JoinSummary, RefuseAll, Scratch, ScratchFile, TempScratch,
-    is_superseded, join, refuse_unnamed, warnings_of_collection, warnings_of_join,
-};
-use crate::v1::snapshot::{
-    self, ChunkDocument, ChunkWalker, CollectionLayout, ScanOptions, SnapshotLayout,
-};
+use crate::v1::pages::{Group, refuse_unnamed};
+use crate::v1::snapshot::{self, ChunkDocument, CollectionLayout, ScanOptions, SnapshotLayout};
 use crate::v1::wal::{Overlay, RecordPlace, Replacement, WalOptions, WalSummary};
-use crate::v2::page::PAGE_SIZE;
 use crate::version::FormatVersion;
 use crate::{Code, Error, Place, Result};
+use pages::{Unlisted, join_pages};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// How a v1 directory is read; what shapes the documents is as for a migration.
 #[derive(Clone, Debug)]
@@ -111,14 +106,6 @@ pub struct V1Source {
     dropped_options: Vec<String>,
     tally: Cell<V1Tally>,
     pages_tally: Cell<PagesReport>,
-}
-
-/// LauraDB's unlisted pages, joined with the snapshot.
-#[derive(Debug)]
-struct Unlisted {
-    summary: JoinSummary,
-    /// `None` if the file holds no slotted pages.
-    files: Option<JoinFiles>,
 }
 
 /// Where a collection's documents are.
@@ -282,84 +269,6 @@ impl V1Source {
         self.pages_tally.get()
     }
 
-    fn files(&self) -> Option<&JoinFiles> {
-        self.unlisted.as_ref()?.files.as_ref()
-    }
-
-    /// The documents of the snapshot, or what pages and the log made of them.
-    fn read_snapshot(
-        &self,
-        part: &Part,
-        buffer: &mut Vec<u8>,
-        visit: &mut Visit<'_>,
-    ) -> Result<()> {
-        let layout = self.layout.as_ref();
-        let listed = layout.and_then(|layout| layout.collections.get(part.number as usize));
-        let (Some(listed), Some(file)) = (listed, &self.files.snapshot) else {
-            return Ok(());
-        };
-        let mut walker = ChunkWalker::new(JsonConverter::new(self.infer_types));
-        let mut enricher = self.files().map(|files| files.enricher(self.infer_types));
-        let mut bson = Vec::new();
-        if let Some(enricher) = &mut enricher {
-            enricher.seek(part.number, 0)?;
-        }
-        for chunk in &listed.chunks {
-            let mut ordinal = chunk.first_ordinal;
-            walker.walk(file, &part.v1_name, *chunk, |mut found| {
-                let context = DocumentContext {
-                    collection: &part.v1_name,
-                    ordinal,
-                };
-                ordinal += 1;
-                let Some(enricher) = &mut enricher else {
-                    return self.visit_snapshot(part, &found, buffer, visit);
-                };
-                bson.clear();
-                bson.extend_from_slice(found.bson);
-                let copy = enricher.replace(&context, &mut bson, 0, &mut found.converted)?;
-                let mut tally = self.pages_tally.get();
-                copy.count(&mut tally);
-                self.pages_tally.set(tally);
-                let found = ChunkDocument {
-                    bson: &bson,
-                    ..found
-                };
-                self.visit_snapshot(part, &found, buffer, visit)
-            })?;
-        }
-        Ok(())
-    }
-
-    /// The documents that only pages have, but for those that the log has something newer of.
-    fn read_recovered(
-        &self,
-        part: &Part,
-        buffer: &mut Vec<u8>,
-        visit: &mut Visit<'_>,
-    ) -> Result<()> {
-        let Some(files) = self.files() else {
-            return Ok(());
-        };
-        let mut recovered = files.recovered(part.number);
-        for position in 0..recovered.count() {
-            let address = recovered.read(position, buffer)?;
-            let mut tally = self.pages_tally.get();
-            let is_superseded = is_superseded(self.overlay.as_ref(), part.number, buffer)?;
-            tally.superseded += u64::from(is_superseded);
-            tally.recovered += u64::from(!is_superseded);
-            self.pages_tally.set(tally);
-            if !is_superseded {
-                visit(SourceDocument {
-                    document: RawDocument::trusted(buffer),
-                    position: Position::Page(address),
-                    source_bytes: buffer.len() as u64,
-                })?;
-            }
-        }
-        Ok(())
-    }
-
     /// A document of the snapshot, or what the log made of it.
     fn visit_snapshot(
         &self,
@@ -497,17 +406,7 @@ impl DocumentSource for V1Source {
             let sentence = format!("options of indexes that are not carried: {dropped}");
             warn(Code::DroppedOptions, sentence, place);
         }
-        if let (Some(unlisted), Some(data)) = (&self.unlisted, &self.files.data) {
-            let name_of = |number| {
-                let mut parts = self.parts.iter();
-                let part = parts.find(|part| part.number == number);
-                part.map(|part| part.v1_name.as_str())
-            };
-            let found = warnings_of_join(self.pages_mode, data, &unlisted.summary, name_of);
-            warnings.extend(found);
-            let read = self.pages_tally.get();
-            warnings.extend(warnings_of_collection(read, &Place::file(data.path())));
-        }
+        warnings.extend(self.warnings_of_pages());
         let mut warn = |code, sentence: String, place: Place| {
             warnings.push(Warning::new(code, sentence).at(place));
         };
@@ -535,43 +434,6 @@ impl DocumentSource for V1Source {
         }
         warnings
     }
-}
-
-/// Joins `data.db` with the snapshot, and gives groups of recovered documents a name.
-fn join_pages(
-    files: &V1Files,
-    layout: Option<&SnapshotLayout>,
-    options: &V1Options,
-    names: &mut Names,
-) -> Result<Option<Unlisted>> {
-    let has_page = |data: &&InputFile| data.size() >= PAGE_SIZE as u64;
-    let Some(data) = files.data.as_ref().filter(has_page) else {
-        return Ok(None);
-    };
-    let scratch = Arc::new(TempScratch::new(&options.temp_dir)?);
-    let input = JoinInput {
-        data,
-        snapshot: files.snapshot.as_ref().zip(layout),
-        memory: options.overlay_memory.saturating_mul(2),
-        recover: options.pages == PagesMode::Recover,
-        scratch: Arc::clone(&scratch) as Arc<dyn Scratch>,
-    };
-    let mut summary = join(&input, &mut RefuseAll::new(data), &mut |_| Ok(()))?;
-    let numbers = names.add_recovered(data, &summary.groups)?;
-    summary.number_groups(numbers);
-    let joined = match summary.tally.slotted {
-        0 => None,
-        _ => Some(JoinFiles::new(
-            &summary,
-            data.clone(),
-            scratch.file(ScratchFile::Candidates)?,
-            scratch.file(ScratchFile::Recovered)?,
-        )?),
-    };
-    Ok(Some(Unlisted {
-        summary,
-        files: joined,
-    }))
 }
 
 fn scan_log(

@@ -11,6 +11,7 @@
 
 use laura_migrate::document::bson::{OwnedDocument, RawValue};
 use laura_migrate::files::{ChangeKind, Gate, Verdict};
+use laura_migrate::options::PagesMode;
 use laura_migrate::progress::Unwatched;
 use laura_migrate::v1::wal::{RecordKind, RecordWriter};
 use laura_migrate::{ExitCode, Migration, Options, Result, Verification};
@@ -46,6 +47,7 @@ pub(crate) struct Case {
     layout: Layout,
     pristine: TempDir,
     expected: Tree,
+    pages: PagesMode,
 }
 
 /// Paths below a directory, and the bytes of the files among them.
@@ -144,6 +146,7 @@ impl Attempt<'_> {
             options.target = Some(self.directory.path().join("target"));
         }
         options.jobs = 2;
+        options.pages = self.case.pages;
         options.batch_size = 50;
         options.memory = 8 << 20;
         options.checkpoint_interval = Duration::ZERO;
@@ -174,12 +177,18 @@ impl Attempt<'_> {
 
 impl Case {
     pub(crate) fn new(layout: Layout) -> Self {
+        Self::of(layout, PagesMode::Auto, &prepare)
+    }
+
+    /// Of another directory.
+    pub(crate) fn of(layout: Layout, pages: PagesMode, prepare: &dyn Fn(&Path)) -> Self {
         let pristine = scratch();
         prepare(pristine.path());
         let mut case = Self {
             layout,
             pristine,
             expected: Tree::new(),
+            pages,
         };
         let attempt = case.attempt();
         attempt.migrate(Gate::open(), false).unwrap();

@@ -22,6 +22,7 @@ mod gains;
 mod groups;
 mod join;
 mod messages;
+mod owners;
 mod recover;
 mod scan;
 mod scratch;

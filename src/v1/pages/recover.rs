@@ -2,7 +2,8 @@
 
 use super::candidates::{PageCache, RECOVERED_BYTES, encode_address};
 use super::groups::GroupTable;
-use super::join::{JoinInput, Owner, Owners, ScratchFile, broken, join_parts, sound};
+use super::join::{JoinInput, ScratchFile, broken, join_parts, sound};
+use super::owners::{Owner, Owners};
 use super::scan::look;
 use super::sorter::Sorts;
 use super::summary::{FIRST_GROUP, JoinSummary, count_record};
