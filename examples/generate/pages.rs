@@ -89,30 +89,30 @@ impl Page {
     }
 
     fn write(&self, number: u32, out: &mut Vec<u8>) -> io::Result<()> {
-        let mut data = vec![0; DATA];
+        let mut directory = Vec::new();
         let mut end = DATA - self.fragmented;
-        for (at, (content, flags)) in self.slots.iter().enumerate() {
+        for (content, flags) in &self.slots {
             let length = content.as_ref().map_or(0, Vec::len);
             end -= length;
             let offset = if content.is_some() { end } else { 0 };
-            if let (Some(to), Some(content)) = (data.get_mut(end..end + length), content) {
-                to.copy_from_slice(content);
-            }
-            let mut slot = [0; SLOT];
-            slot[..2].copy_from_slice(&short(offset)?);
-            slot[2..4].copy_from_slice(&short(length)?);
-            slot[4] = *flags;
-            let start = HEADER + at * SLOT;
-            data[start..start + SLOT].copy_from_slice(&slot);
+            directory.extend_from_slice(&short(offset)?);
+            directory.extend_from_slice(&short(length)?);
+            directory.push(*flags);
         }
-        let free_start = HEADER + self.slots.len() * SLOT;
-        let header = [self.slots.len(), free_start, end, self.fragmented];
-        for (at, field) in header.into_iter().enumerate() {
-            data[2 * at..2 * at + 2].copy_from_slice(&short(field)?);
-        }
+        let free_start = HEADER + directory.len();
         out.extend_from_slice(&number.to_le_bytes());
         out.extend_from_slice(&[0; 12]);
-        out.extend_from_slice(&data);
+        let header = [self.slots.len(), free_start, end, self.fragmented, 0, 0];
+        for field in header {
+            out.extend_from_slice(&short(field)?);
+        }
+        out.extend_from_slice(&directory);
+        out.extend(std::iter::repeat_n(0, end - free_start));
+        // Contents grow down from the end.
+        for (content, _) in self.slots.iter().rev() {
+            out.extend_from_slice(content.as_deref().unwrap_or_default());
+        }
+        out.extend(std::iter::repeat_n(0, self.fragmented));
         Ok(())
     }
 }
@@ -135,7 +135,10 @@ pub(crate) fn bson(options: &Options, number: u64, revision: u64, out: &mut Vec<
         .fields(options.seed, number, revision, &mut sink);
     sink.finish();
     let mut builder = DocumentBuilder::new(out);
-    builder.append("zone", RawValue::Int32((number % 24) as i32));
+    builder.append(
+        "zone",
+        RawValue::Int32(i32::try_from(number % 24).unwrap_or_default()),
+    );
     for (name, value) in RawDocument::trusted(&body).elements() {
         builder.append(name, value);
     }

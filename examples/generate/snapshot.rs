@@ -24,15 +24,19 @@ pub(crate) fn write(options: &Options, indexes: &[&str], out: &mut Out) -> io::R
         write!(out.buffer, r#"{{"name":"{name}","documents":["#)?;
         let first = options.first_of(collection);
         let count = options.first_of(collection + 1) - first;
-        for at in 0..if options.pages { 0 } else { count } {
+        let (plain, on_pages) = if options.pages {
+            (0, count)
+        } else {
+            (count, 0)
+        };
+        for at in 0..plain {
             if at > 0 {
                 out.buffer.push(b',');
             }
             document(options, first + at, &mut out.buffer)?;
             out.relieve()?;
         }
-        let on_pages = pages::shuffled(if options.pages { count } else { 0 });
-        for (position, at) in on_pages.enumerate() {
+        for (position, at) in pages::shuffled(on_pages).enumerate() {
             if position > 0 {
                 out.buffer.push(b',');
             }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// Bytes of the buffer that each file of the join is written from.
 const WRITE_BUFFER: usize = 256 << 10;
 
-/// What a sorted `_id` takes in the runs of the join, bytes, and how often it is sorted.
+/// What a sorted `_id` takes in the runs of the join, bytes.
 const SORTED_BYTES: u64 = 48;
 
 /// The files of the join lie in the work directory.
@@ -75,9 +75,9 @@ fn check_space(
     data: &InputFile,
     layout: Option<&SnapshotLayout>,
 ) -> Result<()> {
-    // Documents on pages are sorted a few times; small ones take a fortieth of a page.
+    // Documents on pages are sorted a few times; most have two hundred bytes or more.
     let documents = layout.map_or(0, |layout| layout.documents);
-    let on_pages = data.size() / 100;
+    let on_pages = data.size() / 200;
     let needs = [Need {
         directory: directories.target(),
         purpose: "sorting the _ids of data.db",

@@ -13,9 +13,11 @@ use std::collections::{BTreeMap, HashMap};
 use xxhash_rust::xxh3::Xxh3;
 
 /// More groups than this are no groups.
-const MOST_GROUPS: usize = 10_000;
+const MOST_GROUPS: usize = 4096;
 /// Names that are kept of a group's fields.
 const KEPT_FIELDS: usize = 16;
+/// Bytes of a name that is kept.
+const LONGEST_NAME: usize = 100;
 /// `_id`s that are kept of a group.
 const KEPT_IDS: usize = 3;
 /// Groups whose fields are looked at for unique ones.
@@ -53,7 +55,7 @@ impl GroupTable {
     /// The group of a page, by its position among the groups.
     ///
     /// # Errors
-    /// [`Code::LimitExceeded`] for more than ten thousand groups.
+    /// [`Code::LimitExceeded`] for more than 4096 groups.
     pub fn page(&mut self, page: &LivePage<'_>) -> Result<u32> {
         let names = most_frequent_names(page);
         let mut hash = Xxh3::new();
@@ -70,7 +72,8 @@ impl GroupTable {
                     "take a backup with LauraDB, so that pages can be told apart by its snapshot",
                 ));
             }
-            let fields = names.iter().take(KEPT_FIELDS);
+            let short = names.iter().filter(|name| name.len() <= LONGEST_NAME);
+            let fields = short.take(KEPT_FIELDS);
             let fields: Vec<String> = fields.map(|name| (*name).to_owned()).collect();
             if known < SKETCHED_GROUPS {
                 let others = fields.iter().filter(|name| *name != ID_FIELD);
@@ -102,7 +105,10 @@ impl GroupTable {
         group.documents += 1;
         let id = document.get(ID_FIELD);
         if let Some(id) = id.filter(|_| group.ids.len() < KEPT_IDS) {
-            group.ids.push(ejson::display_id(id));
+            let id = ejson::display_id(id);
+            if !group.ids.contains(&id) {
+                group.ids.push(id);
+            }
         }
         let id_hash = id.map_or(0, |id| hash_id(id, 0));
         for (name, sketch) in self.sketches.get_mut(number).into_iter().flatten() {
