@@ -1,5 +1,7 @@
 //! `data.db` as LauraDB writes it, and the snapshot that its backup makes of the same documents.
 
+#![allow(dead_code, reason = "each file uses its own part")]
+
 use laura_migrate::document::bson::RawDocument;
 use laura_migrate::v1::snapshot::backup_text;
 use laura_migrate::v2::slotted::SlottedBuilder;
