@@ -83,6 +83,31 @@ impl ImportFormat {
     }
 }
 
+/// What becomes of documents in a v1 directory's `data.db`, which no catalog names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum PagesMode {
+    /// Give the snapshot's documents back what its backup lost; leave out others, and say so
+    #[default]
+    Auto,
+    /// The same, and also take live documents that the snapshot does not have
+    Recover,
+    /// Read the snapshot only
+    Ignore,
+}
+
+impl PagesMode {
+    /// The name as typed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Recover => "recover",
+            Self::Ignore => "ignore",
+        }
+    }
+}
+
 /// How much of the staged files is verified before they are published.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Verification {
@@ -109,6 +134,8 @@ pub struct Options {
     pub infer_types: InferTypes,
     /// [`Self::infer_types`] was given; validate takes it from the receipt of a v2 side otherwise.
     pub infer_types_given: bool,
+    /// What becomes of documents in `data.db`.
+    pub pages: PagesMode,
     /// Other names for collections: `OLD=NEW`, see [`crate::v1::names::Renames`].
     pub renames: Vec<String>,
     /// Indexes that are not built: `NAME`, `COLLECTION/NAME` or `all`.
@@ -161,6 +188,7 @@ impl Options {
             snapshot: None,
             infer_types: InferTypes::default(),
             infer_types_given: false,
+            pages: PagesMode::default(),
             renames: Vec::new(),
             skip_indexes: Vec::new(),
             to: ImportFormat::default(),

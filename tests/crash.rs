@@ -2,8 +2,15 @@
 //! whole, or the same command finishes, and the result is the same to the byte.
 
 mod crash_support;
+#[path = "common/pages.rs"]
+mod laura_pages;
 
 use crash_support::{Case, Fault, Layout};
+use laura_migrate::document::bson::{OwnedDocument, RawValue};
+use laura_migrate::options::PagesMode;
+use laura_migrate::v1::wal::{RecordKind, RecordWriter};
+use laura_pages::{Pages, lossy_collection, snapshot_of};
+use std::path::Path;
 
 #[test]
 fn a_side_by_side_migration_survives_a_kill_at_every_change() {
@@ -81,4 +88,61 @@ fn restart_discards_an_import_that_was_cut_at_any_change() {
 fn an_import_resumes_only_where_it_can_begin() {
     Case::new(Layout::Import).resumes_with_other_verification();
     Case::new(Layout::Import).misses_published_files();
+}
+/// Documents as LauraDB holds them: the snapshot loses the type of `n` and the order.
+fn documents(prefix: &str, count: i32) -> Vec<Vec<u8>> {
+    let documents = (0..count).map(|number| {
+        let id = format!("{prefix}{number}");
+        let text = "t".repeat(300);
+        let document: OwnedDocument = [
+            ("t", RawValue::String(&text)),
+            ("n", RawValue::Int32(number)),
+            ("_id", RawValue::String(&id)),
+        ]
+        .into_iter()
+        .collect();
+        document.as_raw().as_bytes().to_vec()
+    });
+    documents.collect()
+}
+
+/// Pages of two collections and of one without a name, documents that the snapshot does not have,
+/// and a log that replaces some of both.
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+fn with_pages(directory: &Path) {
+    let (a, b, lost) = (
+        documents("a", 40),
+        documents("b", 30),
+        documents("lost", 25),
+    );
+    let mut pages = Pages::new();
+    for documents in [&a, &b, &lost] {
+        pages.collection(documents);
+    }
+    let mut collections = vec![lossy_collection("b", &b)];
+    collections.extend(a.get(..30).map(|known| lossy_collection("a", known)));
+    let mut log = RecordWriter::new(Vec::new());
+    for id in ["a3", "a35", "new"] {
+        let document: OwnedDocument = [("_id", RawValue::String(id)), ("n", RawValue::Null)]
+            .into_iter()
+            .collect();
+        log.operation(RecordKind::Update, 0, "a", document.as_raw())
+            .unwrap();
+    }
+    std::fs::write(directory.join("snapshot.json"), snapshot_of(&collections)).unwrap();
+    std::fs::write(directory.join("data.db"), pages.bytes()).unwrap();
+    std::fs::write(directory.join("wal.log"), log.into_inner()).unwrap();
+}
+
+#[test]
+fn a_recovery_from_pages_survives_a_kill_at_every_change() {
+    Case::of(Layout::SideBySide, PagesMode::Recover, &with_pages).survives_every(Fault::Kill);
+    Case::of(Layout::InPlace, PagesMode::Recover, &with_pages).survives_every(Fault::Kill);
+}
+
+#[test]
+fn a_recovery_from_pages_survives_torn_writes_a_full_disk_and_io_errors() {
+    for fault in [Fault::Torn, Fault::DiskFull, Fault::IoError] {
+        Case::of(Layout::SideBySide, PagesMode::Recover, &with_pages).survives_every(fault);
+    }
 }

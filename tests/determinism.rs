@@ -42,6 +42,7 @@ impl Generated {
             wal_transactions: true,
             indexes: None,
             database: "seed".to_owned(),
+            pages: false,
             timestamp: "2025-01-15T10:30:00.123456789Z".to_owned(),
         };
         change(&mut options);

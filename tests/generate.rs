@@ -26,6 +26,7 @@ fn options(dir: &Path) -> Options {
         wal_transactions: false,
         indexes: None,
         database: "seed".to_owned(),
+        pages: false,
         timestamp: "2025-01-15T10:30:00.123456789Z".to_owned(),
     }
 }

@@ -3,6 +3,7 @@
 //! Everything is a function of the options: a document of its number and revision, the log of the
 //! seed. So nothing is kept in memory, whatever the number of documents.
 
+mod pages;
 mod random;
 mod shape;
 mod sink;
@@ -46,6 +47,10 @@ pub(crate) struct Options {
     /// Indexes of each collection; default: those that the shape is made for
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) indexes: Option<Vec<IndexChoice>>,
+    /// Write data.db as LauraDB does, from two runs of its server, and the snapshot as its backup
+    /// writes what it reads from there: in random order, without types and documents in arrays
+    #[arg(long)]
+    pub(crate) pages: bool,
     /// `database_name` of the snapshot
     #[arg(long, default_value = "seed")]
     pub(crate) database: String,
@@ -62,6 +67,7 @@ pub(crate) struct Summary {
     snapshot_bytes: u64,
     wal_records: u64,
     wal_bytes: u64,
+    pages: Option<pages::Written>,
     elapsed: Duration,
 }
 
@@ -69,15 +75,17 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} documents in {} collections, snapshot.json {} bytes, wal.log {} records {} bytes, \
-             {:.2} s",
-            self.docs,
-            self.collections,
-            self.snapshot_bytes,
-            self.wal_records,
-            self.wal_bytes,
-            self.elapsed.as_secs_f64()
-        )
+            "{} documents in {} collections, snapshot.json {} bytes, wal.log {} records {} bytes, ",
+            self.docs, self.collections, self.snapshot_bytes, self.wal_records, self.wal_bytes,
+        )?;
+        if let Some(pages) = self.pages {
+            write!(
+                f,
+                "data.db {} pages, content xxh3-128:{:032x}, ",
+                pages.pages, pages.digest
+            )?;
+        }
+        write!(f, "{:.2} s", self.elapsed.as_secs_f64())
     }
 }
 
@@ -92,7 +100,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Summary> {
     fs::create_dir_all(&options.dir)?;
     refuse_snapshots(&options.dir)?;
     let mut snapshot = Out::create(&options.dir.join("snapshot.json"))?;
-    snapshot::write(options, &indexes, &mut snapshot)?;
+    let digest = snapshot::write(options, &indexes, &mut snapshot)?;
     let snapshot_bytes = snapshot.finish()?;
     let (mut wal_records, mut wal_bytes) = (0, 0);
     if options.wal_ops > 0 {
@@ -100,12 +108,20 @@ pub(crate) fn run(options: &Options) -> io::Result<Summary> {
         wal_records = wal::write(options, &mut log)?;
         wal_bytes = log.finish()?;
     }
+    let mut pages = None;
+    if options.pages {
+        let mut data = Out::create(&options.dir.join("data.db"))?;
+        let written = pages::write(options, &mut data)?;
+        data.finish()?;
+        pages = Some(pages::Written { digest, ..written });
+    }
     Ok(Summary {
         docs: options.docs,
         collections: options.collections,
         snapshot_bytes,
         wal_records,
         wal_bytes,
+        pages,
         elapsed: start.elapsed(),
     })
 }

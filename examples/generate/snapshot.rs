@@ -2,11 +2,14 @@
 
 use super::shape::Id;
 use super::sink::{JsonSink, json_string};
-use super::{Options, Out};
+use super::{Options, Out, pages};
 use std::io::{self, Write};
 
-/// Writes the snapshot.
-pub(crate) fn write(options: &Options, indexes: &[&str], out: &mut Out) -> io::Result<()> {
+/// Writes the snapshot; with pages, returns the sum of the hashes of the documents that it stands
+/// for.
+pub(crate) fn write(options: &Options, indexes: &[&str], out: &mut Out) -> io::Result<u128> {
+    let mut digest = 0_u128;
+    let mut bson = Vec::new();
     out.buffer
         .extend_from_slice(br#"{"version":"1.0","timestamp":"#);
     json_string(&mut out.buffer, &options.timestamp);
@@ -20,17 +23,31 @@ pub(crate) fn write(options: &Options, indexes: &[&str], out: &mut Out) -> io::R
         let name = options.collection_name(collection);
         write!(out.buffer, r#"{{"name":"{name}","documents":["#)?;
         let first = options.first_of(collection);
-        for number in first..options.first_of(collection + 1) {
-            if number > first {
+        let count = options.first_of(collection + 1) - first;
+        let (plain, on_pages) = if options.pages {
+            (0, count)
+        } else {
+            (count, 0)
+        };
+        for at in 0..plain {
+            if at > 0 {
                 out.buffer.push(b',');
             }
-            document(options, number, &mut out.buffer)?;
+            document(options, first + at, &mut out.buffer)?;
+            out.relieve()?;
+        }
+        for (position, at) in pages::shuffled(on_pages).enumerate() {
+            if position > 0 {
+                out.buffer.push(b',');
+            }
+            let hash = pages::text(options, first + at, &mut bson, &mut out.buffer);
+            digest = digest.wrapping_add(hash);
             out.relieve()?;
         }
         write!(out.buffer, r#"],"indexes":[{}]}}"#, indexes.join(","))?;
     }
     out.buffer.extend_from_slice(b"]}\n");
-    Ok(())
+    Ok(digest)
 }
 
 fn document(options: &Options, number: u64, buffer: &mut Vec<u8>) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! The arguments exactly as typed.
 
 use super::{LogFormat, Shell};
-use crate::options::{ImportFormat, Mode};
+use crate::options::{ImportFormat, Mode, PagesMode};
 use clap::{ArgAction, Parser};
 use std::path::PathBuf;
 
@@ -43,6 +43,10 @@ pub struct Arguments {
     /// `timestamp`: RFC 3339 times without a fraction of a second become timestamps.
     #[arg(long, value_name = "LIST", help_heading = "Reading v1")]
     pub infer_types: Option<String>,
+
+    /// Documents in SOURCE_DIR's data.db, which LauraDB no longer finds [default: auto]
+    #[arg(long, value_enum, value_name = "HOW", help_heading = "Reading v1")]
+    pub pages: Option<PagesMode>,
 
     /// Give a collection another name; may be repeated, all at once (a swap works)
     ///

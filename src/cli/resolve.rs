@@ -28,6 +28,7 @@ pub fn resolve(
         options.infer_types = infer_types(list)?;
         options.infer_types_given = true;
     }
+    options.pages = arguments.pages.unwrap_or_default();
     Renames::parse(&arguments.rename)?;
     options.renames.clone_from(&arguments.rename);
     Selection::parse(&arguments.collection, &arguments.exclude)?;

@@ -33,6 +33,7 @@ pub(super) const RULES: &[Rule] = &[
     rule("mode", always, ""),
     rule("snapshot", reads_v1, NO_V1),
     rule("infer-types", reads_v1, NO_V1),
+    rule("pages", reads_v1, NO_V1),
     rule("rename", reads_v1, NO_V1),
     rule("collection", selects, NO_SELECTION),
     rule("exclude", selects, NO_SELECTION),
@@ -118,7 +119,7 @@ fn parallel(scene: Scene) -> bool {
 }
 
 fn sorts_elsewhere(scene: Scene) -> bool {
-    matches!(scene.mode, Mode::Validate | Mode::DryRun)
+    matches!(scene.mode, Mode::Validate | Mode::DryRun | Mode::Export)
 }
 
 fn verifies(scene: Scene) -> bool {

@@ -317,12 +317,14 @@ impl Run<'_, '_> {
     /// A new run: the check phase, and everything that has to be durable before the others.
     fn check(&mut self) -> Result<(Plan, WorkDir, State)> {
         let target = self.directories.target();
-        let plan = check::run(&mut self.context, self.directories)?;
+        let (plan, work) = check::run(&mut self.context, self.directories)?;
         // What cannot make room is found before anything is written.
         room::plan(self.directories, &plan)?;
         let state = State::Collections(CollectionsState::default());
-        WorkDir::remove(target)?;
-        let work = WorkDir::create(target, plan.access)?;
+        let work = match work {
+            Some(work) => work,
+            None => WorkDir::create_anew(target, plan.access)?,
+        };
         self.heartbeat = Some(Heartbeat::start(target, &work, self.context.counters())?);
         let stored = StoredPlan::of(&plan, self.context.options, self.context.sample);
         let interval = self.context.options.checkpoint_interval;

@@ -116,11 +116,14 @@ fn take(
         // The check phase has refused those that are not skipped.
         leave_bad_indexes: true,
         overlay_memory: options.memory / OVERLAY_SHARE,
+        pages: options.pages,
+        temp_dir: work.dir.path().to_path_buf(),
         ..V1Options::default()
     };
     let files = V1Files {
         snapshot: plan.snapshot.clone(),
         wal: plan.wal.clone(),
+        data: plan.data.clone(),
     };
     let mut progress = |_| context.interrupt.check();
     let from = V1Source::of_files(files, source.path().to_path_buf(), &v1, &mut progress)?;

@@ -7,16 +7,18 @@ use super::import::{self, OpenBackup, Origin};
 use super::names::NameTable;
 use super::plan::{Plan, PlannedCollection, StoredSources};
 use super::space::{self, Need};
-use super::{backup_place, least_readable, open_files, unlisted};
-use crate::files::{Dir, InputFile};
+use super::work::WorkDir;
+use super::{backup_place, least_readable, open_files, pages, unlisted};
+use crate::files::{Access, Dir, InputFile};
 use crate::index::filter::Filter;
 use crate::index::{IndexDefinition, ListedText, SkipIndexes, parse_listed};
 use crate::layout;
-use crate::options::Options;
+use crate::options::{Options, PagesMode};
 use crate::progress::{Phase, Totals};
 use crate::receipt::SnapshotFacts;
 use crate::report::Warning;
 use crate::v1::discover::{self, FoundSnapshot};
+use crate::v1::pages::JoinSummary;
 use crate::v1::snapshot::{self, CollectionLayout, ScanOptions, SnapshotLayout};
 use crate::v1::wal::{Overlay, WalOptions, WalSummary};
 use crate::v2::metadata::IndexRecord;
@@ -33,7 +35,10 @@ pub(super) const OVERLAY_SHARE: u64 = 2;
 pub(super) struct Sources {
     pub(super) snapshot: Option<InputFile>,
     pub(super) wal: Option<InputFile>,
+    /// `data.db`, whatever becomes of it.
     pages: Option<InputFile>,
+    /// The same, unless it is ignored.
+    pub(super) data: Option<InputFile>,
     v1_files: Vec<String>,
     /// What an import reads instead of all these.
     pub(super) backup: Option<Arc<OpenBackup>>,
@@ -59,13 +64,27 @@ impl Sources {
     pub(super) fn open(source: &Dir, options: &Options) -> Result<Self> {
         let found = discover::find_snapshot(source, options.snapshot.as_deref())?;
         let wal = source.open_file_if_exists(layout::WAL_FILE)?;
+        let pages = source.open_file_if_exists(layout::DATA_FILE)?;
+        let data = pages
+            .as_ref()
+            .filter(|_| options.pages != PagesMode::Ignore);
         Ok(Self {
             v1_files: v1_files(found.as_ref()),
+            data: data.map(InputFile::hashing),
             snapshot: found.map(|found| found.file.hashing()),
             wal: wal.map(|wal| wal.hashing()),
-            pages: source.open_file_if_exists(layout::DATA_FILE)?,
+            pages,
             backup: None,
         })
+    }
+
+    /// Owner and mode for what is made of them.
+    fn access(&self) -> Result<Access> {
+        let files = [&self.snapshot, &self.wal, &self.data]
+            .into_iter()
+            .flatten();
+        let accesses = files.map(InputFile::access).collect::<Result<Vec<_>>>()?;
+        Ok(least_readable(accesses.into_iter()))
     }
 
     /// Fails if another process has one of the files open for writing.
@@ -86,9 +105,16 @@ pub(super) fn restore_overlay(options: &Options, plan: &Plan) -> Result<Option<O
     let Some(file) = &plan.wal else {
         return Ok(None);
     };
+    // Groups of recovered documents have no name of LauraDB's.
+    let groups = plan
+        .pages
+        .as_ref()
+        .map(|pages| pages.group_numbers.as_slice());
+    let groups = groups.unwrap_or_default();
     let numbers: HashMap<&str, u32> = plan
         .collections
         .iter()
+        .filter(|collection| !groups.contains(&collection.overlay_number))
         .map(|collection| (collection.v1_name.as_str(), collection.overlay_number))
         .collect();
     let mut resolve = |name: &str, _| Ok(numbers.get(name).copied());
@@ -101,13 +127,20 @@ pub(super) fn restore_overlay(options: &Options, plan: &Plan) -> Result<Option<O
 }
 
 /// Runs the phase.
-pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> Result<Plan> {
+///
+/// The work directory is made as early as here if LauraDB's unlisted pages are to be joined with the
+/// snapshot.
+pub(super) fn run(
+    context: &mut Context<'_, '_>,
+    directories: &Directories,
+) -> Result<(Plan, Option<WorkDir>)> {
     let options = context.options;
     let source = &directories.source;
     let sources = Sources::of(directories, options)?;
     let hidden = sources.refuse_writers()?;
     if let Some(backup) = sources.backup {
-        return import::check(context, directories, &backup, hidden);
+        let plan = import::check(context, directories, &backup, hidden)?;
+        return Ok((plan, None));
     }
     let total = sources.snapshot.as_ref().map_or(0, InputFile::size);
     context.tracker.start_phase(
@@ -125,12 +158,30 @@ pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> R
     let mut names = NameTable::new(options, sources.snapshot.as_ref().zip(layout.as_ref()))?;
     let log = scan_wal(options, &sources, layout.as_ref(), &mut names)?;
     let (overlay, wal_summary) = log.unzip();
-    refuse_nothing(source, &sources, overlay.as_ref())?;
+    pages::refuse_without_snapshot(options, &sources)?;
+    let may_recover = options.pages == PagesMode::Recover && sources.data.is_some();
+    refuse_nothing(source, &sources, overlay.as_ref(), may_recover)?;
     let mut warnings = warnings_of(&sources, layout.as_ref(), wal_summary.as_ref());
     warnings.extend(hidden);
+    let access = sources.access()?;
+    let joined = pages::join(context, directories, &sources, layout.as_ref(), access)?;
+    let (mut joined, work) = joined.unzip();
+    let work = work.flatten();
+    if let (Some(joined), Some(data)) = (&mut joined, &sources.data) {
+        let numbers = names.add_recovered(data, &joined.groups)?;
+        joined.number_groups(numbers);
+    }
+    let recovers = joined
+        .as_ref()
+        .is_some_and(|joined| joined.tally.recovered > 0);
+    refuse_nothing(source, &sources, overlay.as_ref(), recovers)?;
     let collections = plan_collections(options, &sources, layout.as_ref(), names, &mut warnings)?;
-    if let Some(pages) = &sources.pages {
-        warnings.extend(unlisted::warning(pages)?);
+    match (&joined, &sources.data, &sources.pages) {
+        (Some(joined), Some(data), _) => {
+            warnings.extend(pages::warnings(options, data, joined, &collections));
+        }
+        (_, None, Some(pages)) => warnings.extend(unlisted::warning(pages)?),
+        _ => {}
     }
     check_space(
         options,
@@ -138,16 +189,10 @@ pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> R
         &sources,
         &collections,
         overlay.as_ref().zip(wal_summary.as_ref()),
+        joined.as_ref(),
     )?;
-    let files = [&sources.snapshot, &sources.wal].into_iter().flatten();
-    let access = least_readable(
-        files
-            .map(InputFile::access)
-            .collect::<Result<Vec<_>>>()?
-            .into_iter(),
-    );
     let stored = StoredSources::of(&sources)?;
-    Ok(Plan {
+    let plan = Plan {
         sources: stored,
         v1_files: sources.v1_files,
         v1_marker: match directories.in_place() {
@@ -157,6 +202,8 @@ pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> R
         backup: None,
         snapshot: sources.snapshot,
         wal: sources.wal,
+        data: sources.data,
+        pages: joined.filter(|joined| joined.tally.slotted > 0),
         overlay,
         overlay_bytes: 0,
         after_lsn: layout.as_ref().and_then(|layout| layout.wal_lsn),
@@ -167,7 +214,8 @@ pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> R
         access,
         instant_ns: instant_ns(options),
         warnings,
-    })
+    };
+    Ok((plan, work))
 }
 
 /// What of the snapshot v2 has no place for, and the receipt keeps.
@@ -217,13 +265,18 @@ fn check_space(
     sources: &Sources,
     collections: &[PlannedCollection],
     wal: Option<(&Overlay, &WalSummary)>,
+    pages: Option<&JoinSummary>,
 ) -> Result<()> {
-    let estimate = SpaceEstimate::sample(
+    let mut estimate = SpaceEstimate::sample(
         sources.snapshot.as_ref(),
         collections,
         wal,
         options.infer_types,
     )?;
+    if let Some(pages) = pages {
+        let text = collections.iter().map(PlannedCollection::text_bytes).sum();
+        estimate.add_pages(pages, text);
+    }
     let mut needs = vec![Need {
         directory: directories.target(),
         purpose: "staged files and sort runs",
@@ -246,8 +299,12 @@ pub(super) fn refuse_nothing(
     source: &Dir,
     sources: &Sources,
     overlay: Option<&Overlay>,
+    recovers: bool,
 ) -> Result<()> {
-    if sources.snapshot.is_some() || overlay.is_some_and(|overlay| !overlay.created().is_empty()) {
+    if sources.snapshot.is_some()
+        || recovers
+        || overlay.is_some_and(|overlay| !overlay.created().is_empty())
+    {
         return Ok(());
     }
     let error = |sentence: &str| {

@@ -23,6 +23,7 @@ use crate::document::json::{DocumentContext, JsonConverter};
 use crate::document::{InferTypes, ejson};
 use crate::files::InputFile;
 use crate::index::IndexKind;
+use crate::v1::pages::JoinSummary;
 use crate::v1::snapshot::Chunk;
 use crate::v1::wal::{Overlay, WalSummary};
 use crate::v2::metadata::{CollectionPlan, metadata_page_count};
@@ -133,6 +134,25 @@ impl SpaceEstimate {
             }
         }
         Ok(estimate)
+    }
+
+    /// What pages of the source's `data.db` add to documents that take `text` bytes in the snapshot:
+    /// recovered ones, and what arrays get back.
+    pub(super) fn add_pages(&mut self, pages: &JoinSummary, text: u64) {
+        let grown = pages.tally.document_bytes.saturating_sub(text);
+        let recovered = pages.tally.recovered_bytes;
+        let bytes = with_margin(recovered.max(grown));
+        self.data += round_up(bytes) + PAGE * (1 + pages.groups.len() as u64);
+        // An entry of `_id_` is about a quarter of a small document.
+        self.data += with_margin(recovered / 4);
+        self.sort_runs += with_margin(recovered / 4);
+        self.backup += bytes.saturating_mul(2);
+        let records = pages
+            .candidates
+            .iter()
+            .map(|range| range.count)
+            .sum::<u64>();
+        self.other += records * 16 + pages.tally.recovered * 8;
     }
 
     fn add_snapshot(&mut self, collection: &PlannedCollection, sample: &Sample, other: &Costs) {

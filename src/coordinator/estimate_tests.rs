@@ -27,6 +27,7 @@ fn source(shape: Shape, docs: u64, collections: u64, wal_ops: u64) -> tempfile::
         wal_ops,
         wal_transactions: false,
         indexes: None,
+        pages: false,
         database: "seed".to_owned(),
         timestamp: "2025-01-15T10:30:00Z".to_owned(),
     })
@@ -39,7 +40,7 @@ fn estimate(options: &Options, chunks: u64) -> SpaceEstimate {
     let directories = Directories::open(options, &Gate::open()).unwrap();
     let mut sink = Unwatched;
     let mut context = Context::new(options, Tracker::new(&mut sink), Interrupt::default());
-    let plan = check::run(&mut context, &directories).unwrap();
+    let (plan, _) = check::run(&mut context, &directories).unwrap();
     let wal = plan.overlay.as_ref().zip(plan.wal_summary.as_ref());
     let (file, collections) = (plan.snapshot.as_ref(), &plan.collections);
     SpaceEstimate::sample_chunks(file, collections, wal, plan.infer_types, chunks).unwrap()
@@ -95,7 +96,7 @@ fn collections_that_the_sample_did_not_reach_are_taken_for_the_costliest() {
     let directories = Directories::open(&options, &Gate::open()).unwrap();
     let mut sink = Unwatched;
     let mut context = Context::new(&options, Tracker::new(&mut sink), Interrupt::default());
-    let plan = check::run(&mut context, &directories).unwrap();
+    let (plan, _) = check::run(&mut context, &directories).unwrap();
     let mut twice = plan.collections.clone();
     twice.extend(plan.collections.clone());
     let mut sampler = Sampler::new(&twice, plan.infer_types, 64);

@@ -165,6 +165,7 @@ fn open_v1(context: &mut Context<'_, '_>, dir: &Dir) -> Result<Opened> {
     let files = V1Files {
         snapshot: sources.snapshot.clone(),
         wal: sources.wal.clone(),
+        data: sources.data.clone(),
     };
     let bytes = files.snapshot.as_ref().map_or(0, |file| file.size());
     let totals = Totals {
@@ -181,6 +182,8 @@ fn open_v1(context: &mut Context<'_, '_>, dir: &Dir) -> Result<Opened> {
         collections: options.collections.clone(),
         excluded: options.excluded.clone(),
         overlay_memory: options.memory / check::OVERLAY_SHARE,
+        pages: options.pages,
+        temp_dir: options.temp_dir.clone(),
         any_names: true,
         ..V1Options::default()
     };
@@ -192,7 +195,12 @@ fn open_v1(context: &mut Context<'_, '_>, dir: &Dir) -> Result<Opened> {
     };
     let source = V1Source::of_files(files, dir.path().to_path_buf(), &v1, &mut progress)?;
     if source.collections().is_empty() {
-        check::refuse_nothing(dir, &sources, source.log().map(|(overlay, _)| overlay))?;
+        check::refuse_nothing(
+            dir,
+            &sources,
+            source.log().map(|(overlay, _)| overlay),
+            false,
+        )?;
     }
     Ok(Opened {
         kind: SourceKind::V1,
@@ -314,6 +322,7 @@ fn collections(manifest: &Manifest) -> Vec<CollectionReport> {
             bytes: collection.data_bytes,
             indexes: Vec::new(),
             skipped_indexes: Vec::new(),
+            pages: None,
         })
         .collect()
 }

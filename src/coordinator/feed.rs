@@ -11,6 +11,7 @@ use crate::document::ID_FIELD;
 use crate::document::bson::RawValue;
 use crate::options::Options;
 use crate::source::{DocumentSource, SourceDocument};
+use crate::v1::pages::PageCopy;
 use crate::v1::snapshot::Chunk;
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -165,6 +166,7 @@ impl Filler<'_> {
             generated_id: false,
             emptied_array_documents: 0,
             unknown_keys: 0,
+            copy: PageCopy::default(),
         });
         Ok(())
     }

@@ -24,6 +24,7 @@ mod lock;
 mod metadata;
 mod names;
 mod open_files;
+mod pages;
 mod parse;
 mod plan;
 mod process;

@@ -3,6 +3,7 @@
 use crate::files::InputFile;
 use crate::options::Options;
 use crate::v1::names::Renames;
+use crate::v1::pages::Group;
 use crate::v1::selection::Selection;
 use crate::v1::snapshot::SnapshotLayout;
 use crate::v1::wal::RecordPlace;
@@ -74,6 +75,22 @@ impl NameTable {
         let place = Place::offset(log.path(), place.offset).with_lsn(place.lsn);
         let number = self.add(name, place)?;
         Ok(self.if_taken(number))
+    }
+
+    /// Adds `recovered_1`, `recovered_2`, … for groups of pages that say no name of theirs; a name
+    /// that is taken is passed over. Gives their numbers.
+    pub(super) fn add_recovered(&mut self, data: &InputFile, groups: &[Group]) -> Result<Vec<u32>> {
+        let mut next = 1_u64;
+        let numbers = groups.iter().map(|group| {
+            let mut name = format!("recovered_{next}");
+            while self.numbers.contains_key(&name) {
+                next += 1;
+                name = format!("recovered_{next}");
+            }
+            next += 1;
+            self.add(&name, Place::page(data.path(), group.lowest_page.0))
+        });
+        numbers.collect()
     }
 
     fn if_taken(&self, number: u32) -> Option<u32> {

@@ -2,9 +2,10 @@
 
 use super::plan::{Plan, PlannedCollection};
 use crate::document::bson::RawDocument;
-use crate::document::json::{Converted, JsonConverter};
+use crate::document::json::{Converted, DocumentContext, JsonConverter};
 use crate::document::{ID_FIELD, order};
 use crate::files::InputFile;
+use crate::v1::pages::{Enricher, JoinFiles, PageCopy};
 use crate::v1::snapshot::{Chunk, ChunkSink, ChunkWalker};
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender};
@@ -32,6 +33,8 @@ pub(super) struct ParsedDocument {
     pub(super) generated_id: bool,
     pub(super) emptied_array_documents: u32,
     pub(super) unknown_keys: u32,
+    /// What LauraDB's unlisted pages have of it.
+    pub(super) copy: PageCopy,
 }
 
 /// Some documents of a chunk, in order.
@@ -72,6 +75,8 @@ pub(super) struct Parsed {
 pub(super) struct Worker<'p> {
     pub(super) file: &'p InputFile,
     pub(super) plan: &'p Plan,
+    /// LauraDB's unlisted pages, to take documents from.
+    pub(super) unlisted: Option<&'p JoinFiles>,
     /// There is an overlay to look `_id`s up in.
     pub(super) hash_ids: bool,
     /// Documents of a batch, at most.
@@ -85,12 +90,17 @@ impl Worker<'_> {
     /// Parses tasks until there are none, or one fails.
     pub(super) fn run(self, tasks: &Receiver<Task>) {
         let mut walker = ChunkWalker::new(JsonConverter::new(self.plan.infer_types));
+        let mut copies = self
+            .unlisted
+            .map(|files| files.enricher(self.plan.infer_types));
         for task in tasks {
-            let mut batches = Batches::new(&self, task);
+            let mut batches = Batches::new(&self, task, copies.as_mut());
             let parsed = match self.plan.collections.get(task.collection) {
                 Some(collection) => {
+                    batches.collection = &collection.v1_name;
                     batches.overlay_number = collection.overlay_number;
                     let walk = || {
+                        batches.begin()?;
                         walker.walk_into(self.file, &collection.v1_name, task.chunk, &mut batches)
                     };
                     // A thread that is gone without a word would be waited for for ever.
@@ -109,9 +119,11 @@ impl Worker<'_> {
 }
 
 /// The batches that a task becomes.
-struct Batches<'w> {
+struct Batches<'w, 'f> {
     worker: &'w Worker<'w>,
     task: Task,
+    /// The name in the snapshot.
+    collection: &'w str,
     overlay_number: u32,
     part: u32,
     /// Documents that are still to come.
@@ -119,18 +131,28 @@ struct Batches<'w> {
     /// File offset where the open batch begins.
     start: u64,
     batch: Batch,
+    copies: Option<&'w mut Enricher<'f>>,
 }
 
-impl<'w> Batches<'w> {
-    fn new(worker: &'w Worker<'_>, task: Task) -> Self {
+impl<'w, 'f> Batches<'w, 'f> {
+    fn new(worker: &'w Worker<'_>, task: Task, copies: Option<&'w mut Enricher<'f>>) -> Self {
         Self {
             worker,
             task,
+            collection: "",
             overlay_number: 0,
             part: 0,
             left: task.chunk.documents,
             start: task.chunk.offset,
             batch: Self::empty(worker, task.chunk.documents),
+            copies,
+        }
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        match &mut self.copies {
+            Some(copies) => copies.seek(self.overlay_number, self.task.chunk.first_ordinal),
+            None => Ok(()),
         }
     }
 
@@ -157,22 +179,31 @@ impl<'w> Batches<'w> {
     }
 }
 
-impl ChunkSink for Batches<'_> {
+impl ChunkSink for Batches<'_, '_> {
     fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.batch.bson
     }
 
     #[inline]
     fn document(&mut self, start: usize, converted: Converted, offset: u64) -> Result<()> {
+        let mut converted = converted;
+        let copy = match &mut self.copies {
+            Some(copies) => {
+                let passed = u64::from(self.task.chunk.documents - self.left);
+                let context = DocumentContext {
+                    collection: self.collection,
+                    ordinal: self.task.chunk.first_ordinal + passed,
+                };
+                copies.replace(&context, &mut self.batch.bson, start, &mut converted)?
+            }
+            None => PageCopy::None,
+        };
         let bson = self.batch.bson.get(start..).unwrap_or_default();
         let id = match self.worker.hash_ids {
-            true => RawDocument::trusted(bson).elements().next(),
+            true => RawDocument::trusted(bson).get(ID_FIELD),
             false => None,
         };
-        let id_hash = match id {
-            Some((ID_FIELD, id)) => order::hash_id(id, self.overlay_number),
-            _ => 0,
-        };
+        let id_hash = id.map_or(0, |id| order::hash_id(id, self.overlay_number));
         self.batch.documents.push(ParsedDocument {
             end: start + bson.len(),
             digest: xxh3_128(bson),
@@ -180,6 +211,7 @@ impl ChunkSink for Batches<'_> {
             generated_id: converted.generated_id,
             emptied_array_documents: few(converted.emptied_array_documents),
             unknown_keys: few(converted.unknown_keys),
+            copy,
         });
         self.left = self.left.saturating_sub(1);
         if self.left == 0 || self.batch.documents.len() >= self.worker.batch_size {

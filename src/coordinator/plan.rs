@@ -7,9 +7,10 @@ use super::journal::FileFacts;
 use crate::document::InferTypes;
 use crate::files::{Access, FileIdentity, InputFile};
 use crate::index::{IndexDefinition, infer_types_names};
-use crate::options::{ImportFormat, Options};
+use crate::options::{ImportFormat, Options, PagesMode};
 use crate::receipt::SnapshotFacts;
 use crate::report::Warning;
+use crate::v1::pages::JoinSummary;
 use crate::v1::snapshot::Chunk;
 use crate::v1::wal::{Overlay, WalSummary};
 use crate::version::FormatVersion;
@@ -63,7 +64,11 @@ pub(super) struct Plan {
     pub(super) wal: Option<InputFile>,
     /// What an import reads instead of both.
     pub(super) backup: Option<Arc<OpenBackup>>,
-    /// What they were when the run started.
+    /// The source's `data.db`, unless it is ignored.
+    pub(super) data: Option<InputFile>,
+    /// What was found in it, if it holds slotted pages.
+    pub(super) pages: Option<JoinSummary>,
+    /// What all of them were when the run started.
     pub(super) sources: StoredSources,
     /// What the write-ahead log changes.
     pub(super) overlay: Option<Overlay>,
@@ -107,11 +112,12 @@ impl Plan {
         usize::try_from(collection.overlay_number).ok()
     }
 
+    /// Documents of the snapshot and recovered ones.
     pub(super) fn documents(&self) -> u64 {
-        self.collections
-            .iter()
-            .map(|collection| collection.documents)
-            .sum()
+        let documents = self.collections.iter();
+        let documents: u64 = documents.map(|collection| collection.documents).sum();
+        let recovered = self.pages.as_ref().map(|pages| pages.tally.recovered);
+        documents + recovered.unwrap_or_default()
     }
 
     pub(super) fn text_bytes(&self) -> u64 {
@@ -136,6 +142,7 @@ impl Plan {
         self.snapshot
             .iter()
             .chain(&self.wal)
+            .chain(&self.data)
             .try_for_each(InputFile::check_unchanged)
     }
 }
@@ -144,6 +151,8 @@ impl Plan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ShapeOptions {
     infer_types: InferTypes,
+    #[serde(default)]
+    pages: PagesMode,
     renames: Vec<String>,
     skip_indexes: Vec<String>,
     collections: Vec<String>,
@@ -164,6 +173,7 @@ impl ShapeOptions {
         };
         Self {
             infer_types: options.infer_types,
+            pages: options.pages,
             renames: sorted(&options.renames),
             skip_indexes: sorted(&options.skip_indexes),
             collections: sorted(&options.collections),
@@ -203,6 +213,11 @@ impl ShapeOptions {
                 "--infer-types",
                 types(self.infer_types),
                 types(now.infer_types),
+            ),
+            (
+                "--pages",
+                self.pages.name().to_owned(),
+                now.pages.name().to_owned(),
             ),
             ("--rename", list(&self.renames), list(&now.renames)),
             (
@@ -276,21 +291,19 @@ pub(super) struct StoredSources {
     wal: Option<StoredSource>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     backup: Option<StoredBackup>,
+    data: Option<StoredSource>,
 }
 
 impl StoredSources {
     /// Hashes what has not been read of them yet.
     pub(super) fn of(sources: &Sources) -> Result<Self> {
-        let Sources {
-            snapshot,
-            wal,
-            backup,
-            ..
-        } = sources;
+        let stored = |file: &Option<InputFile>| file.as_ref().map(StoredSource::of).transpose();
+        let backup = sources.backup.as_deref();
         Ok(Self {
-            snapshot: snapshot.as_ref().map(StoredSource::of).transpose()?,
-            wal: wal.as_ref().map(StoredSource::of).transpose()?,
-            backup: backup.as_deref().map(StoredBackup::of).transpose()?,
+            snapshot: stored(&sources.snapshot)?,
+            wal: stored(&sources.wal)?,
+            data: stored(&sources.data)?,
+            backup: backup.map(StoredBackup::of).transpose()?,
         })
     }
 
@@ -298,7 +311,8 @@ impl StoredSources {
     /// it holds.
     pub(super) fn facts(&self) -> Vec<FileFacts> {
         let manifest = self.backup.as_ref().map(StoredBackup::manifest);
-        let sources = self.snapshot.iter().chain(&self.wal).chain(manifest);
+        let sources = self.snapshot.iter().chain(&self.wal).chain(&self.data);
+        let sources = sources.chain(manifest);
         sources
             .map(|source| FileFacts {
                 name: source.name.clone(),
@@ -316,6 +330,7 @@ pub(super) struct StoredPlan {
     sources: StoredSources,
     /// What the digests of the sample were taken of.
     pub(super) sample: Sample,
+    pages: Option<JoinSummary>,
     after_lsn: Option<u64>,
     wal_summary: Option<WalSummary>,
     described: Option<SnapshotFacts>,
@@ -335,6 +350,7 @@ impl StoredPlan {
             options: ShapeOptions::of(options),
             sources: plan.sources.clone(),
             sample,
+            pages: plan.pages.clone(),
             after_lsn: plan.after_lsn,
             wal_summary: plan.wal_summary.clone(),
             described: plan.described.clone(),
@@ -369,6 +385,7 @@ impl StoredPlan {
                 "snapshot",
             ),
             (&self.sources.wal, sources.wal.as_ref(), "wal.log"),
+            (&self.sources.data, sources.data.as_ref(), "data.db"),
         ] {
             let change = match (then, now) {
                 (None, None) => None,
@@ -400,6 +417,8 @@ impl StoredPlan {
             snapshot: sources.snapshot,
             wal: sources.wal,
             backup: sources.backup,
+            data: sources.data,
+            pages: self.pages,
             sources: self.sources,
             overlay: None,
             overlay_bytes: 0,

@@ -7,6 +7,7 @@ use super::verify::VerifyProgress;
 use crate::index::TextTotals;
 use crate::index::sort::{MergePosition, PoolState};
 use crate::progress::Phase;
+use crate::report::PagesReport;
 use crate::v2::btree::BulkPosition;
 use crate::v2::data_file::CollectionPages;
 use crate::v2::{DocumentAddress, PageId};
@@ -59,6 +60,8 @@ pub(super) enum SourcePosition {
     Snapshot { chunk: usize, documents: u64 },
     /// The write-ahead log: past so many of the documents that only it has.
     WalOnly { documents: usize },
+    /// LauraDB's unlisted pages: past so many of the documents that only they have.
+    Recovered { documents: u64 },
 }
 
 impl Default for SourcePosition {
@@ -87,6 +90,8 @@ pub(super) struct Tally {
     pub(super) matched: u64,
     /// Documents that only the write-ahead log has.
     pub(super) wal_only: u64,
+    /// What LauraDB's unlisted pages had of the snapshot's documents, and besides them.
+    pub(super) pages: PagesReport,
 }
 
 /// A collection whose documents are all in closed pages.
@@ -267,7 +272,7 @@ impl CollectionsState {
         let chunks = match self.current.map(|current| current.next) {
             None => 0,
             Some(SourcePosition::Snapshot { chunk, .. }) => chunk,
-            Some(SourcePosition::WalOnly { .. }) => usize::MAX,
+            Some(SourcePosition::WalOnly { .. } | SourcePosition::Recovered { .. }) => usize::MAX,
         };
         let current = planned.get(self.written.len()).map_or(0, |planned| {
             planned

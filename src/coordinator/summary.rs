@@ -1,8 +1,10 @@
 //! What a run has built and noticed, for its report.
 
 use super::indexes::Built;
+use super::pages;
 use super::plan::{Plan, PlannedCollection};
 use crate::report::{CollectionReport, IndexReport, Warning};
+use crate::v1::pages::warnings_of_collection;
 use crate::{Code, Place};
 
 /// The collections as the report lists them.
@@ -25,6 +27,7 @@ pub(super) fn collections(plan: &Plan, built: &Built) -> Vec<CollectionReport> {
                 })
                 .collect(),
             skipped_indexes: planned.skipped_indexes.clone(),
+            pages: pages::report(plan, planned, built.written.tally.pages),
         })
         .collect()
 }
@@ -55,6 +58,7 @@ pub(super) fn warnings(planned: &[PlannedCollection], built: &Built) -> Vec<Warn
             tally.unknown_keys,
             "keys of documents mean nothing and were skipped",
         );
+        warnings.extend(warnings_of_collection(tally.pages, &place()));
         for (definition, index) in planned.indexes.iter().zip(&built.indexes) {
             if index.unindexable > 0 {
                 let more = index.unindexable > index.first_unindexable.len() as u64;

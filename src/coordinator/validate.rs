@@ -1,6 +1,7 @@
 //! Validation: one directory checked, or two checked and compared. Locks, options and progress are
 //! here; what is checked and how is in [`crate::validate`].
 
+use super::check::OVERLAY_SHARE;
 use super::context::Context;
 use super::lock::{self, Sharing};
 use super::receipt::Receipt;
@@ -229,6 +230,11 @@ impl Target {
             infer_types: options.infer_types,
             renames: options.renames.clone(),
             skip_indexes: options.skip_indexes.clone(),
+            collections: options.collections.clone(),
+            excluded: options.excluded.clone(),
+            pages: options.pages,
+            temp_dir: options.temp_dir.clone(),
+            overlay_memory: options.memory / OVERLAY_SHARE,
             any_names: other_kind == Some(SourceKind::Backup),
             ..V1Options::default()
         }

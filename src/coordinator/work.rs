@@ -23,6 +23,12 @@ pub(super) const CHECKPOINT: &str = "checkpoint.json";
 pub(super) const MATCHED: &str = "matched.log";
 /// The backup that was taken before anything else was done.
 pub(super) const BACKUP_RECORD: &str = "backup.json";
+/// Sorted `_id`s of LauraDB's unlisted pages; only while they are joined with the snapshot.
+pub(super) const PAGES_RUNS: &str = "pages.runs";
+/// Which slots of the source's `data.db` hold copies of the snapshot's documents.
+pub(super) const PAGES_COPIES: &str = "pages.copies";
+/// Which slots of the source's `data.db` hold documents to recover.
+pub(super) const PAGES_RECOVERED: &str = "pages.recovered";
 /// What publishing does; its presence means that publishing has begun.
 pub(super) const JOURNAL: &str = "journal.json";
 /// What an import to format 1.0 puts in place; from its presence on the same command finishes.
@@ -53,6 +59,12 @@ impl WorkDir {
             dir: Arc::new(dir),
             access,
         })
+    }
+
+    /// [`Self::create`], after removing what a run without a checkpoint has left.
+    pub(super) fn create_anew(target: &Dir, access: Access) -> Result<Self> {
+        Self::remove(target)?;
+        Self::create(target, access)
     }
 
     /// The work directory of an interrupted run.
@@ -128,7 +140,8 @@ impl WorkDir {
                 .name
                 .as_encoded_bytes()
                 .starts_with(SEPARATORS.as_bytes());
-            if is_separators || entry.name == SORT_RUNS || entry.name == MATCHED {
+            let names = [SORT_RUNS, MATCHED, PAGES_COPIES, PAGES_RECOVERED];
+            if is_separators || names.iter().any(|name| entry.name == *name) {
                 self.dir.remove_file(&entry.name)?;
             }
         }

@@ -97,6 +97,9 @@ codes! {
     209 SnapshotEmpty Source "the snapshot is an empty file";
     210 SnapshotTruncated Source "the snapshot ends too early";
     211 SnapshotVersion Source "the snapshot has another format version";
+    250 UnlistedPagesMemory Source "data.db has more pages than --memory allows";
+    251 PagesDamaged Source "pages of data.db are damaged";
+    252 PagesDocument Source "a document in data.db cannot be carried over";
     // 03xx: write-ahead log
     301 WalCorrupt Source "a record of the write-ahead log does not parse";
     302 WalPayload Source "a record of the write-ahead log holds no valid document operation";
@@ -169,6 +172,13 @@ codes! {
     1008 DroppedTransactions Done "transactions that did not commit";
     1009 GeneratedIds Done "documents that had no _id";
     1010 DroppedOptions Done "options of indexes that v2 has no place for";
+    1040 PagesUnread Done "data.db holds no slotted pages and was left alone";
+    1041 PagesTaken Done "documents were taken from data.db instead of the snapshot";
+    1042 PagesDifferent Done "documents in data.db differ from the snapshot";
+    1043 PagesRecovered Done "documents were recovered from data.db";
+    1044 PagesNoIndexes Done "index definitions of recovered documents are not known";
+    1045 PagesOlderCopies Done "older copies of recovered documents were left out";
+    1046 PagesTied Done "pages of data.db that cannot be told apart";
     // 11xx: backups
     1101 BackupMissing Source "a directory holds no backup, or several";
     1102 BackupIncomplete Source "a backup is incomplete";

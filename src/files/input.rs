@@ -188,6 +188,20 @@ impl InputFile {
             .map_err(|error| Error::io("stat", &*self.path, error))
     }
 
+    /// The same open file with the size that it has by now, of a file that this program has
+    /// written meanwhile.
+    ///
+    /// # Errors
+    /// The system call fails.
+    pub fn as_it_is_now(&self) -> Result<Self> {
+        let identity =
+            FileIdentity::of(&self.file).map_err(|error| Error::io("stat", &*self.path, error))?;
+        Ok(Self {
+            identity,
+            ..self.clone()
+        })
+    }
+
     /// Fails if the file is no longer what it was when it was opened.
     ///
     /// # Errors

@@ -122,6 +122,38 @@ pub struct IndexReport {
     pub unindexable: u64,
 }
 
+/// What the pages of a v1 `data.db` had of a collection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PagesReport {
+    /// Documents of the snapshot that were taken from a page, which has more of them.
+    pub taken: u64,
+    /// Documents that a page has just as the snapshot.
+    pub equal: u64,
+    /// Documents that only the snapshot has.
+    pub snapshot_only: u64,
+    /// Documents that pages have only otherwise: the snapshot's were taken.
+    pub different: u64,
+    /// Documents that several slots have alike; the highest was taken.
+    pub several: u64,
+    /// Live documents of its pages that the snapshot does not have.
+    pub only_on_pages: u64,
+    /// Of those, the ones that were taken: with `--pages recover`.
+    pub recovered: u64,
+    /// Of those, the ones whose `_id` the write-ahead log replaced or deleted.
+    pub superseded: u64,
+    /// Of those, older copies of recovered ones.
+    pub older_copies: u64,
+    /// Documents inside arrays that the snapshot has as `{}`.
+    pub array_documents: u64,
+    /// Binary values that the snapshot has as strings.
+    pub binary_values: u64,
+    /// Other values whose type the snapshot has lost.
+    pub types: u64,
+    /// Documents whose fields the snapshot has in another order.
+    pub reordered: u64,
+}
+
 /// A collection as it was migrated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -136,6 +168,9 @@ pub struct CollectionReport {
     pub indexes: Vec<IndexReport>,
     /// Indexes of the snapshot that `--skip-index` left out.
     pub skipped_indexes: Vec<String>,
+    /// What LauraDB's unlisted pages had of it; `None` where they were not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pages: Option<PagesReport>,
 }
 
 /// How much was verified.

@@ -3,27 +3,29 @@
 //! Documents come in the order in which a migration writes them: those of the snapshot, each one
 //! that the log replaced at its old place, then those that only the log has, by LSN.
 
+mod pages;
+
 use super::{
     DocumentSource, Position, SourceCollection, SourceDocument, SourceInfo, SourceKind,
     StatedFigures, Visit, least_readable,
 };
 use crate::document::bson::RawDocument;
-use crate::document::json::JsonConverter;
 use crate::document::{ID_FIELD, InferTypes, ejson, order};
 use crate::files::{Dir, InputFile};
 use crate::index::{ListedText, PortableIndex, SkipIndexes, parse_listed};
 use crate::layout;
+use crate::options::PagesMode;
 use crate::problems::Problems;
-use crate::report::Warning;
+use crate::report::{PagesReport, Warning};
 use crate::v1::discover;
 use crate::v1::names::{Renames, check_name};
+use crate::v1::pages::{Group, refuse_unnamed};
 use crate::v1::selection::Selection;
-use crate::v1::snapshot::{
-    self, ChunkDocument, ChunkWalker, CollectionLayout, ScanOptions, SnapshotLayout,
-};
+use crate::v1::snapshot::{self, ChunkDocument, CollectionLayout, ScanOptions, SnapshotLayout};
 use crate::v1::wal::{Overlay, RecordPlace, Replacement, WalOptions, WalSummary};
 use crate::version::FormatVersion;
 use crate::{Code, Error, Place, Result};
+use pages::{Unlisted, join_pages};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -47,7 +49,11 @@ pub struct V1Options {
     pub collections: Vec<String>,
     /// See `collections`.
     pub excluded: Vec<String>,
-    /// Bytes that the overlay of the write-ahead log may take.
+    /// What becomes of documents in `data.db`.
+    pub pages: PagesMode,
+    /// Where `_id`s are sorted, in files without a name, if `data.db` holds documents.
+    pub temp_dir: PathBuf,
+    /// Bytes that the overlay of the write-ahead log may take, and as much again for sorting.
     pub overlay_memory: u64,
     /// Take collections with names that v2 cannot take; a backup can.
     pub any_names: bool,
@@ -66,6 +72,8 @@ impl Default for V1Options {
             leave_bad_indexes: false,
             collections: Vec::new(),
             excluded: Vec::new(),
+            pages: PagesMode::default(),
+            temp_dir: std::env::temp_dir(),
             overlay_memory: crate::options::DEFAULT_MEMORY / 2,
             any_names: false,
             problems: None,
@@ -80,6 +88,8 @@ pub struct V1Files {
     pub snapshot: Option<InputFile>,
     /// The write-ahead log.
     pub wal: Option<InputFile>,
+    /// `data.db`; LauraDB's unlisted pages, if it holds any.
+    pub data: Option<InputFile>,
 }
 
 /// Told how far the scan of the snapshot has got, in bytes, before each read; its error ends it.
@@ -108,9 +118,12 @@ pub struct V1Source {
     overlay: Option<Overlay>,
     summary: Option<WalSummary>,
     infer_types: InferTypes,
+    unlisted: Option<Unlisted>,
+    pages_mode: PagesMode,
     dropped_options: Vec<String>,
     tally: Cell<V1Tally>,
     problems: Option<Problems>,
+    pages_tally: Cell<PagesReport>,
 }
 
 /// Where a collection's documents are.
@@ -132,8 +145,16 @@ impl V1Source {
         let files = V1Files {
             snapshot: found.map(|found| found.file),
             wal: dir.open_file_if_exists(layout::WAL_FILE)?,
+            data: match options.pages {
+                PagesMode::Ignore => None,
+                _ => dir.open_file_if_exists(layout::DATA_FILE)?,
+            },
         };
-        if files.snapshot.is_none() && files.wal.is_none() {
+        if let (None, Some(data), PagesMode::Auto) = (&files.snapshot, &files.data, options.pages) {
+            refuse_unnamed(data)?;
+        }
+        let recovers = options.pages == PagesMode::Recover && files.data.is_some();
+        if !recovers && files.snapshot.is_none() && files.wal.is_none() {
             let sentence = "the directory holds neither a snapshot nor a write-ahead log";
             return Err(Error::new(Code::NothingToMigrate, sentence)
                 .at(Place::file(dir.path()))
@@ -171,7 +192,10 @@ impl V1Source {
             None => None,
         };
         let (overlay, summary) = scanned.unzip();
-        let accesses = [&files.snapshot, &files.wal].into_iter().flatten();
+        let unlisted = join_pages(&files, layout.as_ref(), options, &mut names)?;
+        let accesses = [&files.snapshot, &files.wal, &files.data]
+            .into_iter()
+            .flatten();
         let accesses: Vec<_> = accesses.map(InputFile::access).collect::<Result<_>>()?;
         let described = layout.as_ref();
         let info = SourceInfo {
@@ -191,9 +215,12 @@ impl V1Source {
             overlay,
             summary,
             infer_types: options.infer_types,
+            unlisted,
+            pages_mode: options.pages,
             dropped_options: Vec::new(),
             tally: Cell::default(),
             problems: options.problems.clone(),
+            pages_tally: Cell::default(),
         };
         source.describe_all(&names, options)?;
         Ok(source)
@@ -271,6 +298,13 @@ impl V1Source {
         tally.emptied_array_documents += document.converted.emptied_array_documents;
         tally.unknown_keys += document.converted.unknown_keys;
         self.tally.set(tally);
+    }
+
+    /// What pages had of the documents that were read so far; of a collection that is read twice,
+    /// twice.
+    #[must_use]
+    pub fn pages_tally(&self) -> PagesReport {
+        self.pages_tally.get()
     }
 
     /// A document of the snapshot, or what the log made of it.
@@ -354,24 +388,12 @@ impl DocumentSource for V1Source {
             overlay.forget_matched(part.number);
         }
         let mut buffer = Vec::new();
-        let layout = self.layout.as_ref();
-        let listed = layout.and_then(|layout| layout.collections.get(part.number as usize));
-        if let (Some(listed), Some(file)) = (listed, &self.files.snapshot) {
-            let mut walker = ChunkWalker::new(JsonConverter::new(self.infer_types));
-            for chunk in &listed.chunks {
-                walker.walk_all(
-                    file,
-                    &part.v1_name,
-                    *chunk,
-                    |found| self.visit_snapshot(part, &found, &mut buffer, visit),
-                    |error| pass_over(self.problems.as_ref(), error),
-                )?;
-            }
-        }
-        let Some(overlay) = &self.overlay else {
-            return Ok(());
-        };
-        for record in overlay.remaining(part.number) {
+        self.read_snapshot(part, &mut buffer, visit)?;
+        let overlay = self.overlay.iter();
+        for (overlay, record) in overlay.flat_map(|overlay| {
+            let records = overlay.remaining(part.number);
+            records.map(move |record| (overlay, record))
+        }) {
             overlay.read_document(record, &mut buffer)?;
             visit(SourceDocument {
                 document: RawDocument::trusted(&buffer),
@@ -379,18 +401,22 @@ impl DocumentSource for V1Source {
                 source_bytes: buffer.len() as u64,
             })?;
         }
-        Ok(())
+        self.read_recovered(part, &mut buffer, visit)
     }
 
     fn place(&self, collection: usize, position: Position) -> Place {
         let (file, offset) = match position {
             Position::Snapshot(offset) => (&self.files.snapshot, Some(offset)),
             Position::Wal(offset) => (&self.files.wal, Some(offset)),
-            Position::Page(_) | Position::Line(_) => (&None, None),
+            Position::Page(_) => (&self.files.data, None),
+            Position::Line(_) => (&None, None),
         };
         let path = file.as_ref().map_or(&*self.info.path, InputFile::path);
-        let mut place = Place::file(path);
-        place.offset = offset;
+        let mut place = match position {
+            Position::Page(address) => Place::page(path, address.page.0),
+            _ => Place::file(path),
+        };
+        place.offset = place.offset.or(offset);
         match self.parts.get(collection) {
             Some(part) => place.in_collection(&part.v1_name),
             None => place,
@@ -398,7 +424,7 @@ impl DocumentSource for V1Source {
     }
 
     fn check_unchanged(&self) -> Result<()> {
-        let files = [&self.files.snapshot, &self.files.wal];
+        let files = [&self.files.snapshot, &self.files.wal, &self.files.data];
         let mut files = files.into_iter().flatten();
         files.try_for_each(InputFile::check_unchanged)
     }
@@ -438,6 +464,10 @@ impl DocumentSource for V1Source {
             let sentence = format!("options of indexes that are not carried: {dropped}");
             warn(Code::DroppedOptions, sentence, place);
         }
+        warnings.extend(self.warnings_of_pages());
+        let mut warn = |code, sentence: String, place: Place| {
+            warnings.push(Warning::new(code, sentence).at(place));
+        };
         let (Some(summary), Some(log)) = (&self.summary, &self.files.wal) else {
             return warnings;
         };
@@ -528,6 +558,21 @@ impl Names {
         self.all.push((name.to_owned(), place, is_taken));
         self.numbers.insert(name.to_owned(), number);
         Ok(number)
+    }
+
+    /// `recovered_1`, `recovered_2`, …; a name that is taken is passed over.
+    fn add_recovered(&mut self, data: &InputFile, groups: &[Group]) -> Result<Vec<u32>> {
+        let mut next = 1_u64;
+        let numbers = groups.iter().map(|group| {
+            let mut name = format!("recovered_{next}");
+            while self.numbers.contains_key(&name) {
+                next += 1;
+                name = format!("recovered_{next}");
+            }
+            next += 1;
+            self.add(&name, Place::page(data.path(), group.lowest_page.0))
+        });
+        numbers.collect()
     }
 
     /// `None` for a collection that is left out, and for a delete from one that is not there.

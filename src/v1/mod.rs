@@ -2,6 +2,7 @@
 
 pub mod discover;
 pub mod names;
+pub mod pages;
 pub mod selection;
 pub mod snapshot;
 pub mod wal;

@@ -15,7 +15,7 @@ mod backup;
 
 use laura_migrate::document::bson::{OwnedDocument, RawValue};
 use laura_migrate::files::{ChangeKind, Gate, Verdict};
-use laura_migrate::options::{ImportFormat, Mode};
+use laura_migrate::options::{ImportFormat, Mode, PagesMode};
 use laura_migrate::progress::Unwatched;
 use laura_migrate::v1::wal::{RecordKind, RecordWriter};
 use laura_migrate::{ExitCode, Migration, Options, Result, Verification};
@@ -53,6 +53,7 @@ pub(crate) struct Case {
     layout: Layout,
     pristine: TempDir,
     expected: Tree,
+    pages: PagesMode,
 }
 
 /// Paths below a directory, and the bytes of the files among them.
@@ -157,6 +158,7 @@ impl Attempt<'_> {
             options.to = ImportFormat::V1;
         }
         options.jobs = 2;
+        options.pages = self.case.pages;
         options.batch_size = 50;
         options.memory = 8 << 20;
         options.checkpoint_interval = Duration::ZERO;
@@ -187,6 +189,11 @@ impl Attempt<'_> {
 
 impl Case {
     pub(crate) fn new(layout: Layout) -> Self {
+        Self::of(layout, PagesMode::Auto, &prepare)
+    }
+
+    /// Of another directory.
+    pub(crate) fn of(layout: Layout, pages: PagesMode, prepare: &dyn Fn(&Path)) -> Self {
         let pristine = scratch();
         match layout {
             Layout::InPlace | Layout::SideBySide => prepare(pristine.path()),
@@ -200,6 +207,7 @@ impl Case {
             layout,
             pristine,
             expected: Tree::new(),
+            pages,
         };
         let attempt = case.attempt();
         attempt.migrate(Gate::open(), false).unwrap();

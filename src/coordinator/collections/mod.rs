@@ -19,6 +19,7 @@ use super::context::Context;
 use super::dispatch::Dispatch;
 use super::feed::{Feed, SourceFeed};
 use super::keys::{KeyStage, SortedKeys};
+use super::pages;
 use super::parse::Worker;
 use super::plan::Plan;
 use super::state::{CollectionsState, Tally, WrittenCollection};
@@ -52,6 +53,8 @@ pub(super) fn run(
     let plan = &*plan;
     start_phase(context, plan, &state);
     let data = open_data(work, &state)?;
+    let unlisted = pages::open(plan, work)?;
+    let unlisted = unlisted.as_ref();
     let matched = restore_matched(work, overlay.as_ref(), state.matched())?;
     let keys = refill_keys(context, plan, work, &data, &mut state)?;
     let (task_sender, tasks) = unbounded();
@@ -65,6 +68,7 @@ pub(super) fn run(
                 let worker = Worker {
                     file,
                     plan,
+                    unlisted,
                     hash_ids,
                     batch_size: context.options.batch_size as usize,
                     buffers: Receiver::clone(&buffers),
@@ -93,6 +97,7 @@ pub(super) fn run(
         };
         let mut writer = Writer {
             plan,
+            unlisted,
             overlay: overlay.as_ref(),
             matched,
             data,

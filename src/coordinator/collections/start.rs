@@ -110,7 +110,7 @@ pub(super) fn tasks_from<'p>(
     let passed = match state.current.map(|current| current.next) {
         None => 0,
         Some(SourcePosition::Snapshot { chunk, .. }) => chunk,
-        Some(SourcePosition::WalOnly { .. }) => usize::MAX,
+        Some(SourcePosition::WalOnly { .. } | SourcePosition::Recovered { .. }) => usize::MAX,
     };
     let collections = plan.collections.iter().enumerate().skip(current);
     let chunks = collections.flat_map(move |(collection, planned)| {

@@ -12,6 +12,7 @@ use crate::coordinator::state::{
 use crate::document::bson::RawDocument;
 use crate::document::{ID_FIELD, ejson};
 use crate::files::AppendWriter;
+use crate::v1::pages::{JoinFiles, is_superseded};
 use crate::v1::wal::{Overlay, Replacement};
 use crate::v2::data_file::{ClosedPage, CollectionWriter};
 use crate::v2::page_file::PageFileWriter;
@@ -23,6 +24,8 @@ use xxhash_rust::xxh3::xxh3_128;
 /// Writes documents to pages, in the order that the format fixes.
 pub(super) struct Writer<'p, 'o> {
     pub(super) plan: &'p Plan,
+    /// LauraDB's unlisted pages, to recover documents from.
+    pub(super) unlisted: Option<&'p JoinFiles>,
     pub(super) overlay: Option<&'o Overlay>,
     /// Offsets of the log records that documents of the snapshot have matched.
     pub(super) matched: Option<AppendWriter>,
@@ -50,6 +53,7 @@ impl Writer<'_, '_> {
             let (mut pages, next) = self.begin(collection);
             let next = self.write_snapshot(context, collection, &mut pages, next)?;
             self.write_wal_only(context, collection, &mut pages, next)?;
+            self.write_recovered(context, collection, &mut pages, next)?;
             let feeder = &mut self.feeder;
             let pages = pages.finish(&mut self.data, &mut |closed| feeder.page(closed))?;
             self.feeder.end(&mut self.data)?;
@@ -175,6 +179,7 @@ impl Writer<'_, '_> {
             self.tally.generated_ids += u64::from(parsed.generated_id);
             self.tally.emptied_array_documents += u64::from(parsed.emptied_array_documents);
             self.tally.unknown_keys += u64::from(parsed.unknown_keys);
+            parsed.copy.count(&mut self.tally.pages);
         }
         Ok(())
     }
@@ -201,11 +206,8 @@ impl Writer<'_, '_> {
         if !overlay.may_contain(id_hash, number) {
             return Ok(None);
         }
-        let Some((ID_FIELD, id)) = RawDocument::trusted(bson).elements().next() else {
-            return Err(Error::new(
-                Code::Internal,
-                "a parsed document does not begin with _id",
-            ));
+        let Some(id) = RawDocument::trusted(bson).get(ID_FIELD) else {
+            return Err(Error::new(Code::Internal, "a parsed document has no _id"));
         };
         overlay.take(number, id, id_hash)
     }
@@ -239,6 +241,43 @@ impl Writer<'_, '_> {
                 self.pause(context)?;
             }
         }
+        Ok(())
+    }
+
+    /// Documents that only LauraDB's unlisted pages have come last, by page and slot. What the
+    /// write-ahead log says of their `_id`s is newer, and written already.
+    fn write_recovered(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        collection: &PlannedCollection,
+        pages: &mut CollectionWriter,
+        next: SourcePosition,
+    ) -> Result<()> {
+        let Some(unlisted) = self.unlisted else {
+            return Ok(());
+        };
+        let passed = match next {
+            SourcePosition::Recovered { documents } => documents,
+            _ => 0,
+        };
+        let number = collection.overlay_number;
+        let mut recovered = unlisted.recovered(number);
+        let mut document = std::mem::take(&mut self.document);
+        for documents in passed..recovered.count() {
+            recovered.read(documents, &mut document)?;
+            let at = SourcePosition::Recovered { documents };
+            if is_superseded(self.overlay, number, &document)? {
+                self.tally.pages.superseded += 1;
+            } else {
+                self.insert(context, pages, &document, xxh3_128(&document), at)?;
+                self.tally.pages.recovered += 1;
+            }
+            context.count(0, 1);
+            if documents % RECOVERED_BATCH == 0 {
+                self.pause(context)?;
+            }
+        }
+        self.document = document;
         Ok(())
     }
 
@@ -300,6 +339,9 @@ impl Writer<'_, '_> {
         Ok(())
     }
 }
+
+/// Recovered documents after which a checkpoint may be made.
+const RECOVERED_BATCH: u64 = 1024;
 
 /// Documents of the write-ahead log after which a checkpoint may be made.
 const WAL_BATCH: usize = 1024;

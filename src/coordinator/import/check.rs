@@ -52,6 +52,8 @@ pub(in crate::coordinator) fn run(
         wal: None,
         backup: Some(Arc::clone(backup)),
         described: described(backup.source().info()),
+        data: None,
+        pages: None,
         overlay: None,
         overlay_bytes: 0,
         after_lsn: None,

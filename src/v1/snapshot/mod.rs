@@ -25,6 +25,7 @@
 
 mod documents;
 mod element;
+mod ids;
 mod layout;
 mod reader;
 mod scan;
@@ -35,10 +36,11 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use ids::walk_ids;
 pub use layout::{Chunk, CollectionLayout, ListedIndex, SnapshotLayout};
 pub use scan::{MAX_INDEX_BYTES, MAX_METADATA_BYTES, ScanOptions, scan, timestamp};
 pub use walk::{ChunkDocument, ChunkSink, ChunkWalker};
 pub use write::{
     Loss, LossKind, LossPlace, LossTally, SnapshotForm, SnapshotHeader, SnapshotWriter,
-    comes_back_as, lossless, printed_id,
+    backup_text, comes_back_as, lossless, print_id, printed_id,
 };

@@ -208,7 +208,7 @@ fn invalid_utf8(file: &InputFile, collection: &str, chunk: Chunk, text: &[u8]) -
 }
 
 /// Skips the comma and white space between documents; the structure scan has checked them.
-fn skip_separator(text: &[u8], at: usize) -> usize {
+pub(super) fn skip_separator(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     let skipped = rest
         .iter()

@@ -311,6 +311,7 @@ impl V1Import<'_, '_, '_> {
                     })
                     .collect(),
                 skipped_indexes: collection.skipped.clone(),
+                pages: None,
             });
         }
         report.verified = match self.context.options.verification {

@@ -41,6 +41,7 @@ pub(super) fn run(import: &mut V1Import<'_, '_, '_>, dir: &Dir, snapshot: InputF
     let files = V1Files {
         snapshot: Some(snapshot),
         wal: None,
+        data: None,
     };
     let interrupt = import.context.interrupt.clone();
     let source = V1Source::of_files(files, dir.path().to_path_buf(), &options, &mut |_| {

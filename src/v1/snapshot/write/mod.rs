@@ -23,6 +23,7 @@ mod text;
 
 pub use back::{comes_back_as, printed_id};
 pub use loss::{Loss, LossKind, lossless};
+pub use text::{backup_text, print_id};
 
 use crate::document::ID_FIELD;
 use crate::document::bson::RawDocument;

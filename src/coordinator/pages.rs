@@ -1,0 +1,144 @@
+//! LauraDB's unlisted pages in a migration: joined with the snapshot in the check phase, read in the
+//! collections phase.
+
+use super::check::Sources;
+use super::context::Context;
+use super::directories::Directories;
+use super::plan::{Plan, PlannedCollection};
+use super::space::{self, Need};
+use super::work::{PAGES_COPIES, PAGES_RECOVERED, PAGES_RUNS, WorkDir};
+use crate::Result;
+use crate::files::{Access, AppendWriter, InputFile};
+use crate::options::{Options, PagesMode};
+use crate::report::{PagesReport, Warning};
+use crate::v1::pages::{
+    JoinFiles, JoinInput, JoinSummary, RefuseAll, Scratch, ScratchFile, join as join_pages,
+    refuse_unnamed, warnings_of_join,
+};
+use crate::v1::snapshot::SnapshotLayout;
+use crate::v2::page::PAGE_SIZE;
+use std::sync::Arc;
+
+/// Bytes of the buffer that each file of the join is written from.
+const WRITE_BUFFER: usize = 256 << 10;
+
+/// What a sorted `_id` takes in the runs of the join, bytes.
+const SORTED_BYTES: u64 = 48;
+
+/// The files of the join lie in the work directory.
+struct WorkScratch(WorkDir);
+
+impl Scratch for WorkScratch {
+    fn create(&self, file: ScratchFile) -> Result<AppendWriter> {
+        let name = match file {
+            ScratchFile::Runs => PAGES_RUNS,
+            ScratchFile::Candidates => PAGES_COPIES,
+            ScratchFile::Recovered => PAGES_RECOVERED,
+        };
+        self.0.append_to(name, 0, WRITE_BUFFER)
+    }
+}
+
+/// Joins `data.db` with the snapshot; gives what was found, and the work directory where it is
+/// written if there is anything. `None` where there are no pages, or none to be read.
+pub(super) fn join(
+    context: &mut Context<'_, '_>,
+    directories: &Directories,
+    sources: &Sources,
+    layout: Option<&SnapshotLayout>,
+    access: Access,
+) -> Result<Option<(JoinSummary, Option<WorkDir>)>> {
+    let has_page = |data: &&InputFile| data.size() >= PAGE_SIZE as u64;
+    let Some(data) = sources.data.as_ref().filter(has_page) else {
+        return Ok(None);
+    };
+    let target = directories.target();
+    check_space(directories, data, layout)?;
+    let work = WorkDir::create_anew(target, access)?;
+    let input = JoinInput {
+        data,
+        snapshot: sources.snapshot.as_ref().zip(layout),
+        memory: context.options.memory,
+        recover: context.options.pages == PagesMode::Recover,
+        scratch: Arc::new(WorkScratch(work.clone())),
+    };
+    let summary = join_pages(&input, &mut RefuseAll::new(data), &mut |_| {
+        context.interrupt.check()
+    })?;
+    drop(input);
+    work.remove_file(PAGES_RUNS)?;
+    Ok(Some((summary, Some(work))))
+}
+
+fn check_space(
+    directories: &Directories,
+    data: &InputFile,
+    layout: Option<&SnapshotLayout>,
+) -> Result<()> {
+    // Documents on pages are sorted a few times; most have two hundred bytes or more.
+    let documents = layout.map_or(0, |layout| layout.documents);
+    let on_pages = data.size() / 200;
+    let needs = [Need {
+        directory: directories.target(),
+        purpose: "sorting the _ids of data.db",
+        bytes: (documents + 3 * on_pages).saturating_mul(SORTED_BYTES),
+    }];
+    space::check(&needs).map(drop)
+}
+
+/// The joined pages, for the collections phase.
+pub(super) fn open(plan: &Plan, work: &WorkDir) -> Result<Option<JoinFiles>> {
+    let (Some(summary), Some(data)) = (&plan.pages, &plan.data) else {
+        return Ok(None);
+    };
+    let candidates = work.dir.open_file(PAGES_COPIES)?;
+    let recovered = work.dir.open_file(PAGES_RECOVERED)?;
+    JoinFiles::new(summary, data.clone(), candidates, recovered).map(Some)
+}
+
+/// Without a snapshot nothing says which collections the pages belong to: that they are to be
+/// grouped by their looks has to be asked for.
+pub(super) fn refuse_without_snapshot(options: &Options, sources: &Sources) -> Result<()> {
+    match &sources.data {
+        Some(data) if sources.snapshot.is_none() && options.pages == PagesMode::Auto => {
+            refuse_unnamed(data)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the check phase has to say of the pages.
+pub(super) fn warnings(
+    options: &Options,
+    data: &InputFile,
+    summary: &JoinSummary,
+    collections: &[PlannedCollection],
+) -> Vec<Warning> {
+    warnings_of_join(options.pages, data, summary, |number| {
+        let mut collections = collections.iter();
+        let named = collections.find(|collection| collection.overlay_number == number);
+        named.map(|collection| collection.v1_name.as_str())
+    })
+}
+
+/// The report of a collection's pages, as far as they were read.
+pub(super) fn report(
+    plan: &Plan,
+    planned: &PlannedCollection,
+    tally: PagesReport,
+) -> Option<PagesReport> {
+    let summary = plan.pages.as_ref()?;
+    let number = planned.overlay_number;
+    let older_copies = summary.dropped_in(number);
+    let mut collections = summary.collections.iter();
+    let only = collections.find(|collection| collection.number == number);
+    let only_on_pages = match only {
+        Some(collection) => collection.only_on_pages,
+        None => summary.recovered_in(number) + older_copies,
+    };
+    Some(PagesReport {
+        only_on_pages,
+        older_copies,
+        ..tally
+    })
+}
