@@ -79,7 +79,8 @@ impl<'a> Operation<'a> {
     }
 }
 
-fn split(data: &[u8]) -> Result<(&[u8], &[u8]), PayloadError> {
+/// The name's bytes and what follows them.
+pub(super) fn split(data: &[u8]) -> Result<(&[u8], &[u8]), PayloadError> {
     let data_len = data.len();
     let mut cursor = Cursor::new(data);
     let name_len = cursor.u16().ok_or(PayloadError::NoName { data_len })?;

@@ -78,7 +78,7 @@ impl Reader<'_> {
 
     fn too_deep(&self) -> Error {
         Error::new(
-            Code::SourceTooLarge,
+            Code::SnapshotNesting,
             format!("a value nests deeper than {MAX_NESTING} levels"),
         )
         .at(self.place(self.offset()))
@@ -144,7 +144,7 @@ impl Reader<'_> {
             let offset = self.offset();
             let byte = self.take("the end of a string")?;
             if !utf8.push(byte) {
-                return Err(self.syntax(offset, format!("{what} is not UTF-8")));
+                return Err(self.not_unicode(offset, format!("{what} is not UTF-8")));
             }
             match byte {
                 b'"' => return Ok(()),
