@@ -84,6 +84,8 @@ pub struct Options {
     pub renames: Vec<String>,
     /// Indexes that are not built: `NAME`, `COLLECTION/NAME` or `all`.
     pub skip_indexes: Vec<String>,
+    /// Records of the log and documents that may go to quarantine instead of failing the run.
+    pub max_bad: u64,
     /// Allow a target with LauraDB files in it.
     pub force: bool,
     /// How much is verified.
@@ -120,6 +122,7 @@ impl Options {
             infer_types: InferTypes::default(),
             renames: Vec::new(),
             skip_indexes: Vec::new(),
+            max_bad: 0,
             force: false,
             verification: Verification::All,
             batch_size: DEFAULT_BATCH_SIZE,

@@ -27,6 +27,7 @@ pub fn resolve(
     Renames::parse(&arguments.rename)?;
     options.renames.clone_from(&arguments.rename);
     options.skip_indexes.clone_from(&arguments.skip_index);
+    options.max_bad = arguments.max_bad;
     options.force = arguments.force;
     options.verification = verification(arguments)?;
     options.batch_size = arguments.batch_size;
@@ -61,6 +62,7 @@ fn refuse_with_status(arguments: &Arguments) -> Result<()> {
         ("--infer-types", arguments.infer_types.is_some()),
         ("--rename", !arguments.rename.is_empty()),
         ("--skip-index", !arguments.skip_index.is_empty()),
+        ("--max-bad", arguments.max_bad > 0),
         ("--force", arguments.force),
         ("--restart", arguments.restart),
         ("--no-validate", arguments.no_validate),

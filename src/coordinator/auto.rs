@@ -45,10 +45,11 @@ impl Migration {
         if let Some(journal) = Journal::read(target)? {
             self.check_before_marker(directories, &journal)?;
             publish::roll_forward(target, &journal, false)?;
-            return Ok(Report::nothing(
-                Outcome::Finished,
-                target.path().to_path_buf(),
-            ));
+            let mut report = Report::nothing(Outcome::Finished, target.path().to_path_buf());
+            if let Some(receipt) = Receipt::read(target)? {
+                report.quarantined = receipt.quarantined_in(target)?;
+            }
+            return Ok(report);
         }
         if let Some(report) = self.nothing_to_do(directories)? {
             return Ok(report);
@@ -131,22 +132,22 @@ impl Migration {
         .hint("add --restart to discard the interrupted migration and begin anew"))
     }
 
-    /// True if the target holds what this very migration has published.
-    fn is_migrated(&self, directories: &Directories) -> Result<bool> {
+    /// The receipt, if the target holds what this very migration has published.
+    fn migrated(&self, directories: &Directories) -> Result<Option<Receipt>> {
         let target = directories.target();
         let is_v2 = matches!(version::detect(target), Ok(DirectoryVersion::V2(_)));
         let Some(receipt) = Receipt::read(target)?.filter(|_| is_v2) else {
-            return Ok(false);
+            return Ok(None);
         };
         let sources = check::Sources::open(&directories.source, &self.options)?;
         let stored = StoredSources::of(sources.snapshot.as_ref(), sources.wal.as_ref())?;
         if !receipt.is_of(&stored, &self.options) {
-            return Ok(false);
+            return Ok(None);
         }
         // The receipt says what was published, not that it is still there.
         metadata::check_parses(target)?;
         receipt.check_present(target)?;
-        Ok(true)
+        Ok(Some(receipt))
     }
 
     /// The ways in which there is nothing to migrate, and those in which nothing may be.
@@ -190,10 +191,12 @@ impl Migration {
             }
         } else {
             let target = directories.target();
-            if self.is_migrated(directories)? {
+            if let Some(receipt) = self.migrated(directories)? {
                 // What a publish that was cut off at its very end has left.
                 WorkDir::remove(target)?;
-                return Ok(Some(Report::nothing(Outcome::AlreadyMigrated, path)));
+                let mut report = Report::nothing(Outcome::AlreadyMigrated, path);
+                report.quarantined = receipt.quarantined_in(target)?;
+                return Ok(Some(report));
             }
             Contents::of(target)?.check_target(target, self.options.force)?;
         }
@@ -258,7 +261,7 @@ impl Run<'_, '_> {
         work.remove_scratch()?;
         let hash = verify::run(&mut self.context, &plan, work, &built, verified)?;
         self.end(Phase::Verify);
-        self.publish(&plan, work, hash)?;
+        self.publish(&plan, work, &built, hash)?;
         self.end(Phase::Publish);
         Ok(self.report(plan, &built))
     }
@@ -308,13 +311,20 @@ impl Run<'_, '_> {
         Ok((plan, work, state))
     }
 
-    fn publish(&mut self, plan: &Plan, work: &WorkDir, hash: Option<String>) -> Result<()> {
+    fn publish(
+        &mut self,
+        plan: &Plan,
+        work: &WorkDir,
+        built: &Built,
+        hash: Option<String>,
+    ) -> Result<()> {
         self.context
             .tracker
             .start_phase(Phase::Publish, Totals::default(), Totals::default());
         self.context.interrupt.check()?;
         plan.check_source_unchanged()?;
-        let journal = self.journal(plan, work, hash)?;
+        let quarantined = summary::quarantined(plan, built);
+        let journal = self.journal(plan, work, hash, quarantined)?;
         self.heartbeat = None;
         journal.write(&work.dir)?;
         publish::roll_forward(self.directories.target(), &journal, true)
@@ -329,7 +339,13 @@ impl Run<'_, '_> {
     }
 
     /// The whole journal: what makes room, and the staged files with the receipt that names them.
-    fn journal(&self, plan: &Plan, work: &WorkDir, data_hash: Option<String>) -> Result<Journal> {
+    fn journal(
+        &self,
+        plan: &Plan,
+        work: &WorkDir,
+        data_hash: Option<String>,
+        quarantined: u64,
+    ) -> Result<Journal> {
         let mut journal = room::plan(self.directories, plan)?;
         let mut hashes = [data_hash, None, None].into_iter();
         for name in [work::STAGED_DATA, work::STAGED_METADATA, work::STAGED_WAL] {
@@ -337,7 +353,13 @@ impl Run<'_, '_> {
                 .published
                 .push(publish::published(work, name, hashes.next().flatten())?);
         }
-        let receipt = Receipt::new(plan, self.context.options, &journal.published);
+        if quarantined > 0 {
+            journal
+                .published
+                .push(publish::published(work, layout::QUARANTINE_FILE, None)?);
+        }
+        let options = self.context.options;
+        let receipt = Receipt::new(plan, options, &journal.published, quarantined);
         let text = receipt.encode()?;
         work.dir.replace(layout::RECEIPT_FILE, &text, work.access)?;
         journal
@@ -366,7 +388,10 @@ impl Run<'_, '_> {
             Verification::Sample(rate) => Verified::Sample(rate),
             Verification::None => Verified::Nothing,
         };
+        report.quarantined = summary::quarantined(&plan, built);
+        let quarantine = summary::quarantine_warnings(&plan, built);
         report.warnings = plan.warnings;
+        report.warnings.extend(quarantine);
         report
             .warnings
             .extend(summary::warnings(&plan.collections, built));

@@ -73,7 +73,8 @@ pub(super) fn restore_overlay(options: &Options, plan: &Plan) -> Result<Option<O
         memory_limit: options.memory / OVERLAY_SHARE,
         resolve: &mut resolve,
     };
-    Overlay::scan(file.clone(), wal).map(|(overlay, _)| Some(overlay))
+    Overlay::scan_passing(file.clone(), wal, options.max_bad, &mut |_| Ok(()))
+        .map(|(overlay, _)| Some(overlay))
 }
 
 /// Runs the phase.
@@ -141,13 +142,17 @@ pub(super) fn run(context: &mut Context<'_, '_>, directories: &Directories) -> R
 }
 
 fn scan_snapshot(context: &mut Context<'_, '_>, file: &InputFile) -> Result<SnapshotLayout> {
+    let options = ScanOptions {
+        keep_oversized: context.options.max_bad > 0,
+        ..ScanOptions::default()
+    };
     let mut before = 0;
     let mut progress = |offset: u64| {
         let advanced = context.advance(offset.saturating_sub(before), 0);
         before = offset;
         advanced
     };
-    snapshot::scan(file, &ScanOptions::default(), &mut progress)
+    snapshot::scan(file, &options, &mut progress)
 }
 
 fn scan_wal(
@@ -160,13 +165,15 @@ fn scan_wal(
         return Ok(None);
     };
     let mut resolve = |name: &str, place| names.resolve(file, name, place);
-    let scanned = Overlay::scan(
+    let scanned = Overlay::scan_passing(
         file.clone(),
         WalOptions {
             after_lsn: layout.and_then(|layout| layout.wal_lsn),
             memory_limit: options.memory / OVERLAY_SHARE,
             resolve: &mut resolve,
         },
+        options.max_bad,
+        &mut |_| Ok(()),
     )?;
     Ok(Some(scanned))
 }

@@ -35,6 +35,9 @@ const SAMPLE_CHUNKS: u64 = 64;
 /// Text after which no further chunk is parsed, bytes.
 const SAMPLE_BYTES: u64 = 8 << 20;
 
+/// Text of a document that is read at all, bytes.
+const MOST_TEXT: u64 = 256 << 20;
+
 /// Added to what is extrapolated from a sample.
 const MARGIN_PERCENT: u64 = 10;
 
@@ -350,6 +353,10 @@ impl Sampler {
         costs: &mut Costs,
     ) -> Result<()> {
         self.read += chunk.bytes;
+        if chunk.bytes > SAMPLE_BYTES && chunk.bytes > MOST_TEXT {
+            // A document that goes to quarantine without being read.
+            return Ok(());
+        }
         self.text.clear();
         self.text
             .resize(usize::try_from(chunk.bytes).unwrap_or(usize::MAX), 0);

@@ -2,8 +2,10 @@
 
 use super::collections::{Collected, WRITE_BUFFER, duplicate_id};
 use super::context::Context;
+use super::duplicates::{self, Apply, Dropped, DuplicateLog};
 use super::keys::{SortedKeys, extractor};
 use super::plan::{Plan, PlannedCollection};
+use super::quarantine::Quarantine;
 use super::state::{CurrentTree, IndexesState, State, WrittenCollection};
 use super::work::{SEPARATORS, STAGED_DATA, WorkDir};
 use crate::document::bson::RawDocument;
@@ -67,6 +69,11 @@ pub(super) struct IndexBuilder<'b, 'a, 's> {
     written: Vec<WrittenCollection>,
     finished: Vec<BuiltIndex>,
     current: Option<CurrentTree>,
+    quarantine: Quarantine,
+    /// Duplicates that the last finished tree has found and that are to go.
+    pending: u64,
+    /// Those of the collection at this position, for its other indexes.
+    dropped: Option<(usize, Dropped)>,
 }
 
 impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
@@ -86,6 +93,9 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             written: collected.collections,
             finished: Vec::new(),
             current: None,
+            quarantine: collected.quarantine,
+            pending: 0,
+            dropped: None,
         }
     }
 
@@ -100,7 +110,11 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             Some(current) => current.next_page().0,
             None => state.page_count,
         };
-        let data = PageFileWriter::resume(work.dir.reopen(STAGED_DATA)?, page_count, WRITE_BUFFER)?;
+        let mut data =
+            PageFileWriter::resume(work.dir.reopen(STAGED_DATA)?, page_count, WRITE_BUFFER)?;
+        if state.pending > 0 {
+            duplicates::restore(work, state.finished.len() - 1, state.pending, &mut data)?;
+        }
         let file = PageFileReader::open(data.file().reader()?, ChecksumPolicy::Required)?;
         let first = SorterId(u32::try_from(state.finished.len()).unwrap_or(u32::MAX));
         let keys = SortedKeys::refill(
@@ -113,6 +127,9 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             first,
         )?;
         Ok(Self {
+            quarantine: Quarantine::resume(work, context.options, state.quarantine),
+            pending: state.pending,
+            dropped: None,
             context,
             plan,
             work,
@@ -130,9 +147,17 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
         let mut number = 0;
         for (position, planned) in self.plan.collections.iter().enumerate() {
             for index in 0..planned.indexes.len() {
+                if number + 1 == self.finished.len() && self.pending > 0 {
+                    self.drop_duplicates(position)?;
+                }
                 if number >= self.finished.len() {
                     let built = self.index(position, index)?;
                     self.finished.push(built);
+                    if self.pending > 0 {
+                        self.data.sync()?;
+                        self.save()?;
+                        self.drop_duplicates(position)?;
+                    }
                     self.context
                         .counters()
                         .indexes
@@ -143,6 +168,7 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             }
         }
         self.data.sync()?;
+        self.quarantine.sync()?;
         self.finish()
     }
 
@@ -188,16 +214,60 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
     fn pause(&mut self) -> Result<()> {
         if self.context.wants_checkpoint() {
             self.data.sync()?;
-            let state = IndexesState {
-                written: self.written.clone(),
-                finished: self.finished.clone(),
-                page_count: self.data.page_count(),
-                keys: self.keys.state()?,
-                current: None,
-            };
-            self.context.save(&State::Indexes(state))?;
+            self.save()?;
         }
         self.context.interrupt.check()
+    }
+
+    /// A checkpoint between two indexes.
+    fn save(&mut self) -> Result<()> {
+        self.quarantine.sync()?;
+        self.work.dir.sync()?;
+        let state = IndexesState {
+            written: self.written.clone(),
+            finished: self.finished.clone(),
+            page_count: self.data.page_count(),
+            keys: self.keys.state()?,
+            current: None,
+            quarantine: self.quarantine.state(),
+            pending: self.pending,
+        };
+        self.context.save(&State::Indexes(state))
+    }
+
+    /// Puts the duplicates of the last finished tree into quarantine.
+    fn drop_duplicates(&mut self, position: usize) -> Result<()> {
+        let missing = || Error::new(Code::Internal, "a collection that is not planned");
+        let apply = Apply {
+            planned: self.plan.collections.get(position).ok_or_else(missing)?,
+            written: self.written.get_mut(position).ok_or_else(missing)?,
+            sorted: self.keys.sorters.get_mut(position).ok_or_else(missing)?,
+            context: self.context,
+            plan: self.plan,
+            work: self.work,
+            data: &mut self.data,
+            quarantine: &mut self.quarantine,
+        };
+        apply.run(self.finished.len() - 1, self.pending)?;
+        self.pending = 0;
+        Ok(())
+    }
+
+    /// Finds the duplicates that were dropped, for the other indexes of their collection.
+    fn find_dropped(&mut self, position: usize, index: usize) -> Result<()> {
+        let written = self.written.get(position);
+        let has_dropped = written.is_some_and(|written| written.tally.duplicates > 0);
+        let is_known = self.dropped.as_ref().is_some_and(|(at, _)| *at == position);
+        match written {
+            Some(written) if has_dropped && index > 0 && !is_known => {
+                let file = self.data.file().reader()?;
+                let pages = PageFileReader::open(file, ChecksumPolicy::Required)?;
+                self.dropped = Some((position, Dropped::scan(pages, written)?));
+            }
+            Some(_) if has_dropped && index > 0 => {}
+            _ => self.dropped = None,
+        }
+        Ok(())
     }
 
     fn index(&mut self, position: usize, index: usize) -> Result<BuiltIndex> {
@@ -209,6 +279,7 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             .and_then(|sorters| sorters.get(index))
             .ok_or_else(missing)?;
         self.data.flush()?;
+        self.find_dropped(position, index)?;
         let reader = PageFileReader::open(self.data.file().reader()?, ChecksumPolicy::Required)?;
         let staged = StagedKeys {
             reader,
@@ -224,6 +295,11 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             None => pool.merge(sorted.sorter, &staged)?,
             Some(current) => pool.resume_merge(sorted.sorter, &staged, &current.merge)?,
         };
+        let mut duplicates = None;
+        if index == 0 && self.quarantine.is_allowed() {
+            let count = current.as_ref().map_or(0, |current| current.duplicates);
+            duplicates = Some(DuplicateLog::open(self.work, self.finished.len(), count)?);
+        }
         let index_id = u32::try_from(index + 1).unwrap_or(u32::MAX);
         let build = TreeBuild {
             context: self.context,
@@ -240,8 +316,15 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             written: &self.written,
             finished: &self.finished,
             first_page: self.data.page_count(),
+            quarantine: &mut self.quarantine,
+            duplicates: duplicates.as_mut(),
+            dropped: self.dropped.as_mut().map(|(_, dropped)| dropped),
         };
         let (tree, min_key, max_key) = build.run(&mut self.data, &mut merge, current)?;
+        if let Some(mut duplicates) = duplicates {
+            duplicates.sync()?;
+            self.pending = duplicates.count();
+        }
         Ok(BuiltIndex {
             tree,
             min_key,
@@ -264,12 +347,18 @@ struct TreeBuild<'t, 'a, 's> {
     written: &'t [WrittenCollection],
     finished: &'t [BuiltIndex],
     first_page: u32,
+    quarantine: &'t mut Quarantine,
+    /// Where the duplicates of an `_id` go, if they do not fail the run.
+    duplicates: Option<&'t mut DuplicateLog>,
+    /// Documents that are in the pages no more.
+    dropped: Option<&'t mut Dropped>,
 }
 
 /// Where a merge was, and how many entries it had given until then.
 struct Mark {
     position: Option<MergePosition>,
     merged: u64,
+    duplicates: u64,
 }
 
 type Loader<'l> = BulkLoader<'l, &'l mut PageFileWriter>;
@@ -297,20 +386,35 @@ impl TreeBuild<'_, '_, '_> {
             .as_ref()
             .map(|current| current.min_key.clone())
             .unwrap_or_default();
+        let current_has_entries = current.is_some();
         let mut loader = self.loader(data, current, &mut spill)?;
         let mut mark = Mark {
             position: merge.position(),
             merged,
+            duplicates: self.duplicate_count(),
         };
         let mut previous = DocumentAddress::default();
+        let mut max_key = String::new();
+        // The one before with the same key may be a document that is gone.
+        let mut is_group_open = current_has_entries;
         while let Some(entry) = merge.next()? {
-            if entry.same_key_as_previous && self.definition.unique {
-                return Err(self.duplicate_key(previous, &entry));
+            is_group_open &= entry.same_key_as_previous;
+            if self.is_dropped(entry.address)? {
+                continue;
+            }
+            let is_same = is_group_open;
+            is_group_open = true;
+            if is_same && self.definition.unique {
+                self.note_duplicate(previous, &entry)?;
+                continue;
             }
             previous = entry.address;
             if merged >= loaded {
                 let value = entry.address.encode(self.ids.collection_id);
-                loader.push(entry.stored, &value, entry.same_key_as_previous)?;
+                loader.push(entry.stored, &value, is_same)?;
+            }
+            if self.dropped.is_some() {
+                max_key = merge.last_key_json()?.unwrap_or_default();
             }
             merged += 1;
             if merged == 1 {
@@ -325,10 +429,13 @@ impl TreeBuild<'_, '_, '_> {
                 mark = Mark {
                     position: merge.position(),
                     merged,
+                    duplicates: self.duplicate_count(),
                 };
             }
         }
-        let max_key = merge.last_key_json()?.unwrap_or_default();
+        if self.dropped.is_none() {
+            max_key = merge.last_key_json()?.unwrap_or_default();
+        }
         let tree = loader.finish()?;
         self.context
             .count(merged % ENTRIES_AT_ONCE, merged % ENTRIES_AT_ONCE);
@@ -360,11 +467,16 @@ impl TreeBuild<'_, '_, '_> {
                 bulk,
                 merge: position.clone(),
                 merged: mark.merged,
+                duplicates: mark.duplicates,
                 min_key: min_key.to_owned(),
             }),
             _ => None,
         };
         loader.sink_mut().sync()?;
+        if let Some(duplicates) = &mut self.duplicates {
+            duplicates.sync()?;
+        }
+        self.quarantine.sync()?;
         self.work.dir.sync()?;
         let state = IndexesState {
             written: self.written.to_vec(),
@@ -372,8 +484,40 @@ impl TreeBuild<'_, '_, '_> {
             page_count: self.first_page,
             keys: self.keys.state()?,
             current,
+            quarantine: self.quarantine.state(),
+            pending: 0,
         };
         self.context.save(&State::Indexes(state))
+    }
+
+    fn duplicate_count(&self) -> u64 {
+        self.duplicates.as_ref().map_or(0, |log| log.count())
+    }
+
+    fn is_dropped(&mut self, address: DocumentAddress) -> Result<bool> {
+        match &mut self.dropped {
+            Some(dropped) => dropped.contains(address),
+            None => Ok(false),
+        }
+    }
+
+    /// A document with the key of `first` in a unique index: an error, unless it is an `_id` and
+    /// there is room in quarantine.
+    fn note_duplicate(&mut self, first: DocumentAddress, second: &SortedEntry<'_>) -> Result<()> {
+        let Some(count) = self.duplicates.as_mut().map(|log| log.count()) else {
+            return Err(self.duplicate_key(first, second));
+        };
+        if !self.quarantine.has_room(count + 1) {
+            let error = self.duplicate_key(first, second);
+            return Err(self.quarantine.too_many(self.plan, error));
+        }
+        if let Some(log) = &mut self.duplicates {
+            log.push(second.address)?;
+        }
+        if count.is_multiple_of(ENTRIES_AT_ONCE) {
+            self.context.interrupt.check()?;
+        }
+        Ok(())
     }
 
     /// The error for two documents with one key in a unique index; names the key and both.
@@ -426,14 +570,8 @@ pub(super) struct StagedKeys {
 impl StagedKeys {
     fn document(&self, address: DocumentAddress) -> Result<Vec<u8>> {
         let mut reader = DocumentReader::new(&self.reader);
-        let document = reader.read(address)?.map(<[u8]>::to_vec);
-        document.ok_or_else(|| {
-            Error::new(
-                Code::VerifyFailed,
-                "an index entry points at a deleted slot",
-            )
-            .at(Place::page(self.reader.path(), address.page.0).with_slot(address.slot.0))
-        })
+        // A duplicate that is gone still has its place among the sorted keys.
+        reader.read_deleted(address).map(<[u8]>::to_vec)
     }
 }
 

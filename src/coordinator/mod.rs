@@ -2,12 +2,14 @@
 //! one; each of the others has a file of its own name.
 
 mod auto;
+mod bad_documents;
 mod check;
 mod checkpoint;
 mod collections;
 mod context;
 mod directories;
 mod dispatch;
+mod duplicates;
 mod estimate;
 mod indexes;
 mod interrupt;
@@ -21,6 +23,7 @@ mod parse;
 mod plan;
 mod process;
 mod publish;
+mod quarantine;
 mod receipt;
 mod room;
 mod run_info;

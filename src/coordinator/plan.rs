@@ -111,6 +111,8 @@ pub(super) struct ShapeOptions {
     infer_types: InferTypes,
     renames: Vec<String>,
     skip_indexes: Vec<String>,
+    #[serde(default)]
+    max_bad: u64,
     source_date_epoch: Option<i64>,
 }
 
@@ -126,6 +128,7 @@ impl ShapeOptions {
             infer_types: options.infer_types,
             renames: sorted(&options.renames),
             skip_indexes: sorted(&options.skip_indexes),
+            max_bad: options.max_bad,
             source_date_epoch: options.source_date_epoch,
         }
     }
@@ -153,6 +156,11 @@ impl ShapeOptions {
                 "--skip-index",
                 list(&self.skip_indexes),
                 list(&now.skip_indexes),
+            ),
+            (
+                "--max-bad",
+                self.max_bad.to_string(),
+                now.max_bad.to_string(),
             ),
             (
                 "SOURCE_DATE_EPOCH",

@@ -6,7 +6,7 @@
 use super::journal::FileFacts;
 use super::plan::{Plan, ShapeOptions, StoredSources};
 use crate::files::Dir;
-use crate::layout::{RECEIPT_FILE, WAL_FILE};
+use crate::layout::{QUARANTINE_FILE, RECEIPT_FILE, WAL_FILE};
 use crate::options::Options;
 use crate::{Code, Error, Place, Result};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,9 @@ pub(super) struct Receipt {
     options: ShapeOptions,
     sources: Vec<FileFacts>,
     published: Vec<FileFacts>,
+    /// Records in the quarantine.
+    #[serde(default)]
+    quarantined: u64,
     run: Run,
 }
 
@@ -38,7 +41,12 @@ struct Run {
 }
 
 impl Receipt {
-    pub(super) fn new(plan: &Plan, options: &Options, published: &[FileFacts]) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        options: &Options,
+        published: &[FileFacts],
+        quarantined: u64,
+    ) -> Self {
         Self {
             schema: SCHEMA,
             tool: concat!("laura-migrate ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -46,6 +54,7 @@ impl Receipt {
             options: ShapeOptions::of(options),
             sources: plan.sources.facts(),
             published: published.to_vec(),
+            quarantined,
             run: Run {
                 published_at: jiff::Timestamp::now().to_string(),
             },
@@ -79,6 +88,10 @@ impl Receipt {
     /// Fails if a published file is gone or has become shorter; a living database only grows.
     pub(super) fn check_present(&self, directory: &Dir) -> Result<()> {
         for published in &self.published {
+            // Whoever has dealt with the quarantine may remove it.
+            if published.name == QUARANTINE_FILE {
+                continue;
+            }
             let file = directory.open_file(&published.name)?;
             if file.size() < published.size && published.name != WAL_FILE {
                 let sentence = format!(
@@ -92,6 +105,12 @@ impl Receipt {
             }
         }
         Ok(())
+    }
+
+    /// Records in the quarantine of a directory, if it is still there.
+    pub(super) fn quarantined_in(&self, directory: &Dir) -> Result<u64> {
+        let entry = directory.entry(QUARANTINE_FILE)?;
+        Ok(entry.map_or(0, |_| self.quarantined))
     }
 
     /// True if a migration of these sources with these options has left this receipt.

@@ -2,6 +2,7 @@
 
 use super::indexes::{Built, BuiltIndex};
 use super::plan::PlannedCollection;
+use super::quarantine::QuarantineState;
 use super::status::Reached;
 use super::verify::VerifyProgress;
 use crate::index::sort::{MergePosition, PoolState};
@@ -86,6 +87,13 @@ pub(super) struct Tally {
     pub(super) matched: u64,
     /// Documents that only the write-ahead log has.
     pub(super) wal_only: u64,
+    /// Documents in quarantine.
+    pub(super) quarantined: u64,
+    /// Bytes of the quarantine file that those take which were found in the collections phase.
+    pub(super) quarantine_bytes: u64,
+    /// Those in quarantine that have a deleted slot, since their `_id` was found to stand twice
+    /// when it was sorted.
+    pub(super) duplicates: u64,
 }
 
 /// A collection whose documents are all in closed pages.
@@ -119,9 +127,21 @@ pub(super) struct CollectionsState {
     /// The one after those; `None` before the first page.
     pub(super) current: Option<CurrentCollection>,
     pub(super) keys: KeyState,
+    /// The records of the write-ahead log in quarantine.
+    pub(super) quarantine: QuarantineState,
 }
 
 impl CollectionsState {
+    /// How much of the quarantine counts.
+    pub(super) fn quarantine(&self) -> QuarantineState {
+        let current = self.current.as_ref().map(|current| &current.written);
+        let written = self.written.iter().chain(current);
+        written.fold(self.quarantine, |sum, written| QuarantineState {
+            records: sum.records + written.tally.quarantined,
+            bytes: sum.bytes + written.tally.quarantine_bytes,
+        })
+    }
+
     /// Pages of the staged `data.db` that count; 0 before it was made.
     pub(super) fn page_count(&self) -> u32 {
         self.current.map_or(0, |current| {
@@ -151,6 +171,10 @@ pub(super) struct IndexesState {
     pub(super) keys: KeyState,
     /// The tree after those, if it has a page already.
     pub(super) current: Option<CurrentTree>,
+    pub(super) quarantine: QuarantineState,
+    /// Duplicates that the last of the finished trees has found and that were not all put into
+    /// quarantine.
+    pub(super) pending: u64,
 }
 
 /// A tree as of its last closed leaf.
@@ -161,7 +185,9 @@ pub(super) struct CurrentTree {
     pub(super) merge: MergePosition,
     /// Entries before that place.
     pub(super) merged: u64,
-    /// The address of the entry before that place.
+    /// Duplicates of an `_id` before that place, which are no entries.
+    pub(super) duplicates: u64,
+    /// The first key as JSON.
     pub(super) min_key: String,
 }
 

@@ -20,12 +20,13 @@ use super::dispatch::Dispatch;
 use super::keys::{KeyStage, SortedKeys};
 use super::parse::Worker;
 use super::plan::Plan;
+use super::quarantine::Quarantine;
 use super::state::{CollectionsState, Tally, WrittenCollection};
 use super::work::WorkDir;
 use crate::Result;
 use crate::v2::page_file::PageFileWriter;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use start::{open_data, refill_keys, restore_matched, start_phase, tasks_from};
+use start::{open_data, open_quarantine, refill_keys, restore_matched, start_phase, tasks_from};
 use writer::Writer;
 
 /// What the phase leaves behind: staged documents, and their keys sorted into runs.
@@ -33,6 +34,7 @@ pub(super) struct Collected {
     pub(super) data: PageFileWriter,
     pub(super) collections: Vec<WrittenCollection>,
     pub(super) keys: SortedKeys,
+    pub(super) quarantine: Quarantine,
 }
 
 /// Bytes of the buffer that data pages are written from.
@@ -50,6 +52,7 @@ pub(super) fn run(
     start_phase(context, plan, &state);
     let data = open_data(work, &state)?;
     let matched = restore_matched(work, overlay.as_ref(), state.matched())?;
+    let quarantine = open_quarantine(context, plan, work, &mut state)?;
     let keys = refill_keys(context, plan, work, &data, &mut state)?;
     let (task_sender, tasks) = unbounded();
     let (parsed_sender, parsed) = unbounded();
@@ -63,6 +66,7 @@ pub(super) fn run(
                     file,
                     plan,
                     hash_ids,
+                    passes_bad: context.options.max_bad > 0,
                     batch_size: context.options.batch_size as usize,
                     buffers: Receiver::clone(&buffers),
                     results: Sender::clone(&parsed_sender),
@@ -89,6 +93,7 @@ pub(super) fn run(
             dispatch,
             state,
             tally: Tally::default(),
+            quarantine,
             document: Vec::new(),
         };
         let outcome = writer.write_all(context);
@@ -97,6 +102,7 @@ pub(super) fn run(
             feeder,
             state,
             dispatch,
+            quarantine,
             ..
         } = writer;
         drop(dispatch);
@@ -107,6 +113,7 @@ pub(super) fn run(
             data,
             collections: state.written,
             keys,
+            quarantine,
         })
     })
 }

@@ -90,10 +90,9 @@ impl Suspect {
         file: &InputFile,
         last_record: &impl Fn(&str, RawValue<'_>) -> Result<Option<u64>>,
     ) -> Result<Option<u64>> {
-        let Some(length) = usize::try_from(self.bytes)
-            .ok()
-            .filter(|length| *length <= HEADER_BYTES + MAX_DATA_BYTES && self.left.place.id.is_some())
-        else {
+        let Some(length) = usize::try_from(self.bytes).ok().filter(|length| {
+            *length <= HEADER_BYTES + MAX_DATA_BYTES && self.left.place.id.is_some()
+        }) else {
             return Ok(None);
         };
         let mut record = vec![0; length];
@@ -101,7 +100,10 @@ impl Suspect {
         let Ok((name, document)) = split(record.get(HEADER_BYTES..).unwrap_or_default()) else {
             return Ok(None);
         };
-        match (str::from_utf8(name), RawDocument::trusted(document).get(ID_FIELD)) {
+        match (
+            str::from_utf8(name),
+            RawDocument::trusted(document).get(ID_FIELD),
+        ) {
             (Ok(name), Some(id)) => last_record(name, id),
             _ => Ok(None),
         }

@@ -246,7 +246,11 @@ impl Scan<'_, '_> {
         }
         let last_lsn = self.last_lsn();
         let readable = header.data_len as usize <= MAX_DATA_BYTES;
-        let length = if readable { header.data_len as usize } else { 0 };
+        let length = if readable {
+            header.data_len as usize
+        } else {
+            0
+        };
         let data = self.stream.peek(HEADER_BYTES + length)?;
         let data = data.get(HEADER_BYTES..).unwrap_or_default();
         let is_whole = readable && bad::confirms_length(header, data);

@@ -127,7 +127,7 @@ fn reader_cases_end_as_described() {
         ("case_insensitive_keys", Some(Code::SnapshotShape)), // departs: matched
         ("unknown_keys", None),
         ("duplicate_keys_last_wins", Some(Code::SnapshotKeyTwice)), // departs: the last counts
-        ("doc_id_number", None),                                 // parser
+        ("doc_id_number", None),                                    // parser
         ("doc_dup_field", None),
         ("fields_has__id", None), // parser (departs: it replaces the _id)
         ("lone_surrogate_escape", None), // parser (departs: U+FFFD)
