@@ -17,7 +17,7 @@ use crate::report::Warning;
 use crate::shell::quoted;
 use crate::v1::discover::{self, FoundSnapshot};
 use crate::v1::snapshot::{self, CollectionLayout, ScanOptions, SnapshotLayout};
-use crate::v1::wal::{Overlay, WalOptions, WalSummary};
+use crate::v1::wal::{HEADER_BYTES, Overlay, TornReason, WalOptions, WalSummary};
 use crate::v2::metadata::IndexRecord;
 use crate::version::{self, DirectoryVersion};
 use crate::{Code, Error, Place, Result};
@@ -282,14 +282,11 @@ fn warnings_of(
         warnings.push(Warning::new(Code::UnknownKeys, sentence).at(Place::file(file.path())));
     }
     if let (Some(summary), Some(file)) = (wal, &sources.wal) {
-        if let Some(tail) = &summary.torn_tail {
-            let sentence = format!(
-                "the write-ahead log ends in a torn record of {} bytes, which was dropped",
-                tail.bytes
-            );
-            let place = Place::offset(file.path(), tail.offset);
-            warnings.push(Warning::new(Code::TornTail, sentence).at(place));
-        }
+        warnings.extend(log_warnings(
+            file,
+            summary,
+            layout.and_then(|layout| layout.wal_lsn),
+        ));
         let dropped = summary.operations.aborted + summary.operations.unfinished;
         if dropped > 0 {
             let sentence = format!(
@@ -302,6 +299,47 @@ fn warnings_of(
     }
     warnings
 }
+
+/// What of the log is missing, at its end or at its beginning.
+fn log_warnings(file: &InputFile, summary: &WalSummary, after_lsn: Option<u64>) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if let Some(tail) = &summary.torn_tail {
+        let bytes = tail.bytes;
+        let is_long = bytes > LONG_TAIL && tail.reason != TornReason::Zeros;
+        let (code, sentence) = if is_long {
+            let sentence = format!(
+                "the last {bytes} bytes of the write-ahead log cannot be read and were dropped: \
+                 that is more than a write that was cut off leaves, so compare the log with a \
+                 copy before you rely on the result"
+            );
+            (Code::LongTornTail, sentence)
+        } else {
+            let sentence = format!(
+                "the write-ahead log ends in a torn record of {bytes} bytes, which was dropped"
+            );
+            (Code::TornTail, sentence)
+        };
+        let place = Place::offset(file.path(), tail.offset);
+        warnings.push(Warning::new(code, sentence).at(place));
+    }
+    // LauraDB numbers a new log from 1 on.
+    let covered = after_lsn.unwrap_or(0);
+    if let (Some(first), Some(checkpoint)) = (summary.first_lsn, summary.last_checkpoint_lsn)
+        && first > covered.saturating_add(1)
+        && checkpoint > covered
+    {
+        let sentence = format!(
+            "the write-ahead log begins with LSN {first} and has a checkpoint, and the snapshot \
+             says nothing of what came before: it may be older than that checkpoint, and lack \
+             what only an earlier log had"
+        );
+        warnings.push(Warning::new(Code::SnapshotOlder, sentence).at(Place::file(file.path())));
+    }
+    warnings
+}
+
+/// A torn tail of more bytes is no ordinary one: a record's header and 64 KiB.
+const LONG_TAIL: u64 = HEADER_BYTES as u64 + 64 * 1024;
 
 fn plan_collections(
     options: &Options,
