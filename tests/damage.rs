@@ -175,7 +175,7 @@ fn each_damage_of_a_document_has_its_own_error() {
             with_documents(br#"{"_id":"a","fields":{"a":-1e400}}"#),
             Code::DocumentNumber,
         ),
-        (nested(99), Code::DocumentNesting),
+        (nested(100), Code::DocumentNesting),
         (with_documents(large.as_bytes()), Code::DocumentTooLarge),
         (
             with_documents(br#"{"_id":"a","fields":{"\u0000":1}}"#),
@@ -202,9 +202,6 @@ fn each_damage_of_a_document_has_its_own_error() {
         let (text, offset) = cut_mark(&text);
         let directory = Directory::new().snapshot(&text);
         let error = directory.refused(directory.in_place());
-        if code == Code::DocumentNesting {
-            assert_eq!(error.code(), code, "{error:?}");
-        }
         assert_refused(
             &error,
             code,
@@ -218,7 +215,7 @@ fn each_damage_of_a_document_has_its_own_error() {
 #[test]
 fn the_deepest_document_that_may_be_is_carried() {
     // The document is level 1, so 99 arrays make 100 levels.
-    let directory = Directory::new().snapshot(nested(98));
+    let directory = Directory::new().snapshot(nested(99));
     assert_eq!(directory.migrated().0.documents(), 1);
 }
 
@@ -266,7 +263,7 @@ fn a_filter_that_means_nothing_is_reported() {
         let index =
             format!(r#"{{"name":"x","type":"btree","field_paths":["a"],"filter":{filter}}}"#);
         let (report, _) = Directory::new().snapshot(with_indexes(&index)).migrated();
-        let codes: Vec<_> = report.warnings.iter().map(|warning| warning.code).collect();
+        let codes = common::warnings(&report);
         assert_eq!(codes, [Code::FilterProblem], "{filter}");
     }
 }
@@ -313,7 +310,7 @@ fn each_damage_of_a_log_is_located() {
         (8, 6, Code::WalCorrupt),
         (8, 4, Code::WalPayload),
         (17, 1, Code::WalPageRecord),
-        (29, 19, Code::WalPayload),
+        (29, 18, Code::WalPayload),
         (32, 1, Code::WalLength),
         (33, 200, Code::WalPayload),
         (35, 0xFF, Code::WalPayload),
@@ -342,7 +339,7 @@ fn a_long_torn_tail_is_said_loudly() {
     ] {
         let directory = Directory::new().wal([log.clone(), tail].concat());
         let (report, _) = directory.migrated();
-        let codes: Vec<_> = report.warnings.iter().map(|warning| warning.code).collect();
+        let codes = common::warnings(&report);
         assert_eq!(codes, [code]);
     }
 }
@@ -352,15 +349,9 @@ fn a_log_whose_beginning_is_gone_makes_the_snapshot_suspect() {
     let log = record(RecordKind::Insert).bytes();
     let start = Log::new().insert("c", r#"{"_id":"a"}"#).bytes().len();
     let whole = Directory::of_collections(&serde_json::json!([])).wal(&log);
-    assert!(whole.migrated().0.warnings.is_empty());
+    assert!(common::warnings(&whole.migrated().0).is_empty());
     let cut = Directory::of_collections(&serde_json::json!([])).wal(&log[start..]);
-    let codes: Vec<_> = cut
-        .migrated()
-        .0
-        .warnings
-        .iter()
-        .map(|warning| warning.code)
-        .collect();
+    let codes = common::warnings(&cut.migrated().0);
     assert_eq!(codes, [Code::SnapshotOlder]);
 }
 
@@ -396,11 +387,10 @@ fn fifos_where_files_are_expected_are_refused_without_waiting() {
     for name in own {
         let directory = Directory::new().snapshot(around(b"[]"));
         fs::create_dir_all(directory.target().join(".laura-migrate")).unwrap();
-        fs::write(
-            directory.target().join(".lauradb-version"),
-            r#"{"formatVersion":"2.0"}"#,
-        )
-        .unwrap();
+        if name == ".lauradb-migration.json" {
+            let marker = directory.target().join(".lauradb-version");
+            fs::write(marker, r#"{"formatVersion":"2.0"}"#).unwrap();
+        }
         let path = directory.target().join(name);
         fifo(&path);
         let error = run(directory.side_by_side()).unwrap_err();
