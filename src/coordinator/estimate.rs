@@ -353,7 +353,7 @@ impl Sampler {
         costs: &mut Costs,
     ) -> Result<()> {
         self.read += chunk.bytes;
-        if chunk.bytes > SAMPLE_BYTES && chunk.bytes > MOST_TEXT {
+        if chunk.bytes > MOST_TEXT {
             // A document that goes to quarantine without being read.
             return Ok(());
         }

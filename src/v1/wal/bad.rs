@@ -9,6 +9,8 @@
 //! * a header stands right behind it that may follow: a known type, an LSN above the last good one,
 //!   a possible length; and the same holds behind that one, or the file ends or is torn there.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::payload::{Operation, PayloadError, split};
 use super::record::{HEADER_BYTES, MAX_DATA_BYTES, RecordHeader, RecordKind};
 use crate::bytes::get_u32;

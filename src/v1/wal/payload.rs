@@ -7,6 +7,8 @@
 //! Insert and update carry the whole document, delete one with `_id` whose other fields are ignored.
 //! `_id` may stand anywhere in it. LauraDB leaves the data to the writer; this layout is ours.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use crate::bytes::Cursor;
 use crate::document::ID_FIELD;
 use crate::document::bson::{BsonError, ElementType, RawDocument, RawValue, check};
