@@ -1,6 +1,8 @@
 //! Fixed-width little-endian integers at checked offsets. Every field of every format is read and
 //! written through these, so no offset from a file is ever added or indexed unchecked.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 macro_rules! integers {
     ($($get:ident $put:ident $ty:ty;)*) => {$(
         #[doc = concat!("The little-endian `", stringify!($ty), "` at `at`, or `None` past the end.")]
@@ -17,7 +19,7 @@ macro_rules! integers {
         #[doc = "that debug builds catch and release builds ignore."]
         #[inline]
         pub fn $put(bytes: &mut [u8], at: usize, value: $ty) {
-            let field = bytes.get_mut(at..at + size_of::<$ty>());
+            let field = bytes.get_mut(at..at.saturating_add(size_of::<$ty>()));
             debug_assert!(field.is_some(), "field at {at} lies outside the buffer");
             if let Some(field) = field {
                 field.copy_from_slice(&value.to_le_bytes());
@@ -65,7 +67,7 @@ impl<'a> Cursor<'a> {
     /// The next `len` bytes, or `None` if fewer are left.
     pub fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let taken = self.rest().get(..len)?;
-        self.at += len;
+        self.at = self.at.saturating_add(len);
         Some(taken)
     }
 

@@ -140,6 +140,8 @@ pub struct Options {
     pub renames: Vec<String>,
     /// Indexes that are not built: `NAME`, `COLLECTION/NAME` or `all`.
     pub skip_indexes: Vec<String>,
+    /// Records of the log and documents that may go to quarantine instead of failing the run.
+    pub max_bad: u64,
     /// Only these collections, by their names before any rename: `NAME`, see
     /// [`crate::v1::selection::Selection`]; empty takes all.
     pub collections: Vec<String>,
@@ -196,6 +198,7 @@ impl Options {
             excluded: Vec::new(),
             backup: false,
             backup_dir: None,
+            max_bad: 0,
             force: false,
             verification: Verification::All,
             batch_size: DEFAULT_BATCH_SIZE,

@@ -28,6 +28,16 @@ fn a_torn_write_at_every_change_is_survived() {
 }
 
 #[test]
+fn the_quarantine_survives_a_kill_at_every_change() {
+    Case::damaged(Layout::SideBySide).survives_every(Fault::Kill);
+}
+
+#[test]
+fn the_quarantine_survives_a_torn_write_at_every_change() {
+    Case::damaged(Layout::InPlace).survives_every(Fault::Torn);
+}
+
+#[test]
 fn a_disk_that_is_full_at_any_change_keeps_the_work() {
     Case::new(Layout::SideBySide).survives_every(Fault::DiskFull);
     Case::new(Layout::InPlace).survives_every(Fault::DiskFull);

@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const README: &str = include_str!("../README.md");
 const MAN_PAGE: &str = include_str!("../man/laura-migrate.1");
 
-/// What can be returned now; quarantine is of a later version.
-const EXIT_CODES: [ExitCode; 9] = [
+/// What can be returned.
+const EXIT_CODES: [ExitCode; 10] = [
     ExitCode::Done,
     ExitCode::Failed,
     ExitCode::Usage,
@@ -27,6 +27,7 @@ const EXIT_CODES: [ExitCode; 9] = [
     ExitCode::NoSpace,
     ExitCode::Locked,
     ExitCode::Interrupted,
+    ExitCode::Quarantine,
 ];
 
 /// The part of the README below a heading, up to the next one of the same rank.

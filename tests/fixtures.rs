@@ -313,7 +313,7 @@ fn assert_large(file: &Value) {
     let size = usize::try_from(file["big_bson_bytes"].as_u64().unwrap()).unwrap();
     if size > 16 << 20 {
         let error = directory.refused(directory.in_place());
-        assert_error(&error, Code::BadDocument, "16777217");
+        assert_error(&error, Code::DocumentTooLarge, "16777217");
         assert_eq!(error.place().id.as_deref(), Some("\"big\""), "{error:?}");
         assert_eq!(error.place().collection.as_deref(), Some("large"));
         return;
@@ -353,9 +353,9 @@ fn snapshots_that_cannot_be_carried_are_refused() {
 fn reader_cases_end_as_described() {
     let outcomes: [(&str, Option<Code>); 25] = [
         ("minimal", None),
-        ("trailing_garbage", Some(Code::SnapshotSyntax)),
-        ("two_values", Some(Code::SnapshotSyntax)),
-        ("leading_bom", Some(Code::SnapshotSyntax)),
+        ("trailing_garbage", Some(Code::SnapshotTrailing)),
+        ("two_values", Some(Code::SnapshotTrailing)),
+        ("leading_bom", Some(Code::SnapshotByteOrderMark)),
         ("empty_file", Some(Code::SnapshotEmpty)),
         ("truncated", Some(Code::SnapshotTruncated)),
         ("no_version", Some(Code::SnapshotShape)),
@@ -368,14 +368,14 @@ fn reader_cases_end_as_described() {
         ("bad_timestamp", None),
         ("case_insensitive_keys", Some(Code::SnapshotShape)),
         ("unknown_keys", None),
-        ("duplicate_keys_last_wins", Some(Code::SnapshotShape)),
-        ("doc_id_number", Some(Code::BadDocument)),
+        ("duplicate_keys_last_wins", Some(Code::SnapshotKeyTwice)),
+        ("doc_id_number", Some(Code::DocumentId)),
         ("doc_dup_field", None),
-        ("fields_has__id", Some(Code::BadDocument)),
-        ("lone_surrogate_escape", Some(Code::BadDocument)),
-        ("number_too_big", Some(Code::BadDocument)),
+        ("fields_has__id", Some(Code::DocumentId)),
+        ("lone_surrogate_escape", Some(Code::DocumentSurrogate)),
+        ("number_too_big", Some(Code::DocumentNumber)),
         ("collection_dup_name", Some(Code::CollectionTwice)),
-        ("invalid_utf8_in_string", Some(Code::SnapshotSyntax)),
+        ("invalid_utf8_in_string", Some(Code::SnapshotUnicode)),
         ("control_char_in_string", Some(Code::SnapshotSyntax)),
     ];
     let cases = json_fixture("snapshots/reader-cases.json");

@@ -55,6 +55,17 @@ pub struct Arguments {
     #[arg(long, value_name = "OLD=NEW", help_heading = "Reading v1")]
     pub rename: Vec<String>,
 
+    /// Put up to N unusable log records or documents into quarantine instead of failing
+    ///
+    /// They go to .lauradb-quarantine.jsonl, byte for byte, and the exit code is 9. A record counts
+    /// if the next one's start is known, a document if the JSON around it is sound.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        help_heading = "Reading v1"
+    )]
+    pub max_bad: u64,
     /// Take only this collection; may be repeated; with a TARGET_DIR or --mode export
     ///
     /// By its name before --rename; one that begins with a quote must be a JSON string.
@@ -231,4 +242,5 @@ Exit codes:
   5  something in the way: target not empty, existing .lauradb-v1/, source, options or v2 changed
   6  too little space, found before anything was written
   7  locked by another run, or open for writing in another process
-  8  interrupted, resumable: a signal, --max-time, no space; run the same command again";
+  8  interrupted, resumable: a signal, --max-time, no space; run the same command again
+  9  done, but with records in quarantine";

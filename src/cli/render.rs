@@ -90,6 +90,14 @@ pub fn render_report(report: &Report) -> String {
         report.collections.len(),
         report.indexes(),
     );
+    if report.quarantined > 0 {
+        let _ = writeln!(
+            text,
+            "{} records and documents are in quarantine: {}",
+            report.quarantined,
+            report.target.join(crate::layout::QUARANTINE_FILE).display()
+        );
+    }
     if let Some(originals) = &report.originals {
         let _ = writeln!(text, "the v1 files are in {}", originals.display());
     }

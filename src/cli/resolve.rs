@@ -38,6 +38,7 @@ pub fn resolve(
     options.backup_dir.clone_from(&arguments.backup_dir);
     options.skip_indexes.clone_from(&arguments.skip_index);
     options.to = arguments.to.unwrap_or_default();
+    options.max_bad = arguments.max_bad;
     options.force = arguments.force;
     options.verification = verification(arguments)?;
     options.batch_size = arguments.batch_size;

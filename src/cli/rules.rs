@@ -35,6 +35,7 @@ pub(super) const RULES: &[Rule] = &[
     rule("infer-types", reads_v1, NO_V1),
     rule("pages", reads_v1, NO_V1),
     rule("rename", reads_v1, NO_V1),
+    rule("max-bad", may_quarantine, NO_QUARANTINE),
     rule("collection", selects, NO_SELECTION),
     rule("exclude", selects, NO_SELECTION),
     rule("backup", migrates, NO_BACKUP),
@@ -66,6 +67,7 @@ const ONLY_LOOKS: &str = "leave it out: status only looks at the directory";
 const NO_V1: &str = "leave it out: how v1 is read is the business of a migration, dry run, export \
                      or validation";
 const NO_INDEXES: &str = "leave it out: indexes are built by a migration or an import";
+const NO_QUARANTINE: &str = "leave it out: only a migration puts records into quarantine";
 const NO_SELECTION: &str = "leave it out, or name a TARGET_DIR: a migration in place takes all \
                             collections";
 const NO_BACKUP: &str = "leave it out: backups are taken before a migration, or by --mode export";
@@ -104,6 +106,10 @@ fn reads_indexes(scene: Scene) -> bool {
 
 fn imports(scene: Scene) -> bool {
     scene.mode == Mode::Import
+}
+
+fn may_quarantine(scene: Scene) -> bool {
+    matches!(scene.mode, Mode::Auto | Mode::DryRun)
 }
 
 fn selects(scene: Scene) -> bool {

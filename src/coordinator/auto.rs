@@ -53,6 +53,9 @@ impl Migration {
                 report.backup = backup_phase::taken(place, target)?;
             }
             publish::roll_forward(target, &journal, false)?;
+            if let Some(receipt) = Receipt::read(target)? {
+                report.quarantined = receipt.quarantined_in(target)?;
+            }
             return Ok(report);
         }
         if let Some(report) = self.nothing_to_do(directories)? {
@@ -135,22 +138,22 @@ impl Migration {
         .hint("add --restart to discard the interrupted migration and begin anew"))
     }
 
-    /// True if the target holds what this very migration has published.
-    fn is_migrated(&self, directories: &Directories) -> Result<bool> {
+    /// The receipt, if the target holds what this very migration has published.
+    fn migrated(&self, directories: &Directories) -> Result<Option<Receipt>> {
         let target = directories.target();
         let is_v2 = matches!(version::detect(target), Ok(DirectoryVersion::V2(_)));
         let Some(receipt) = Receipt::read(target)?.filter(|_| is_v2) else {
-            return Ok(false);
+            return Ok(None);
         };
         let sources = check::Sources::of(directories, &self.options)?;
         let stored = StoredSources::of(&sources)?;
         if !receipt.is_of(&stored, &self.options) {
-            return Ok(false);
+            return Ok(None);
         }
         // The receipt says what was published, not that it is still there.
         metadata::check_parses(target)?;
         receipt.check_present(target)?;
-        Ok(true)
+        Ok(Some(receipt))
     }
 
     /// The ways in which there is nothing to migrate, and those in which nothing may be.
@@ -203,11 +206,13 @@ impl Migration {
     /// The same for a target that is not the source.
     fn nothing_to_do_in_target(&self, directories: &Directories) -> Result<Option<Report>> {
         let target = directories.target();
-        if self.is_migrated(directories)? {
+        if let Some(receipt) = self.migrated(directories)? {
             // What a publish that was cut off at its very end has left.
             WorkDir::remove(target)?;
             let path = target.path().to_path_buf();
-            return Ok(Some(Report::nothing(Outcome::AlreadyMigrated, path)));
+            let mut report = Report::nothing(Outcome::AlreadyMigrated, path);
+            report.quarantined = receipt.quarantined_in(target)?;
+            return Ok(Some(report));
         }
         Contents::of(target)?.check_target(target, self.options.force)?;
         Ok(None)
@@ -398,6 +403,11 @@ impl Run<'_, '_> {
                 .published
                 .push(publish::published(work, name, hashes.next().flatten())?);
         }
+        if report.quarantined > 0 {
+            journal
+                .published
+                .push(publish::published(work, layout::QUARANTINE_FILE, None)?);
+        }
         let receipt = Receipt::new(plan, self.context.options, &journal, report);
         let text = receipt.encode()?;
         work.dir.replace(layout::RECEIPT_FILE, &text, work.access)?;
@@ -429,7 +439,11 @@ impl Run<'_, '_> {
             Verification::Sample(rate) => Verified::Sample(rate),
             Verification::None => Verified::Nothing,
         };
+        report.quarantined = summary::quarantined(plan, built);
         report.warnings.clone_from(&plan.warnings);
+        report
+            .warnings
+            .extend(summary::quarantine_warnings(plan, built));
         report
             .warnings
             .extend(summary::warnings(&plan.collections, built));

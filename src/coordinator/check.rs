@@ -20,7 +20,7 @@ use crate::report::Warning;
 use crate::v1::discover::{self, FoundSnapshot};
 use crate::v1::pages::JoinSummary;
 use crate::v1::snapshot::{self, CollectionLayout, ScanOptions, SnapshotLayout};
-use crate::v1::wal::{Overlay, WalOptions, WalSummary};
+use crate::v1::wal::{HEADER_BYTES, Overlay, TornReason, WalOptions, WalSummary};
 use crate::v2::metadata::IndexRecord;
 use crate::version::{self, DirectoryVersion};
 use crate::{Code, Error, Place, Result};
@@ -123,7 +123,8 @@ pub(super) fn restore_overlay(options: &Options, plan: &Plan) -> Result<Option<O
         memory_limit: options.memory / OVERLAY_SHARE,
         resolve: &mut resolve,
     };
-    Overlay::scan(file.clone(), wal).map(|(overlay, _)| Some(overlay))
+    Overlay::scan_passing(file.clone(), wal, options.max_bad, &mut |_| Ok(()))
+        .map(|(overlay, _)| Some(overlay))
 }
 
 /// Runs the phase.
@@ -228,13 +229,17 @@ fn described(layout: SnapshotLayout) -> SnapshotFacts {
 }
 
 fn scan_snapshot(context: &mut Context<'_, '_>, file: &InputFile) -> Result<SnapshotLayout> {
+    let options = ScanOptions {
+        keep_oversized: context.options.max_bad > 0,
+        ..ScanOptions::default()
+    };
     let mut before = 0;
     let mut progress = |offset: u64| {
         let advanced = context.advance(offset.saturating_sub(before), 0);
         before = offset;
         advanced
     };
-    snapshot::scan(file, &ScanOptions::default(), &mut progress)
+    snapshot::scan(file, &options, &mut progress)
 }
 
 fn scan_wal(
@@ -247,13 +252,15 @@ fn scan_wal(
         return Ok(None);
     };
     let mut resolve = |name: &str, place| names.resolve(file, name, place);
-    let scanned = Overlay::scan(
+    let scanned = Overlay::scan_passing(
         file.clone(),
         WalOptions {
             after_lsn: layout.and_then(|layout| layout.wal_lsn),
             memory_limit: options.memory / OVERLAY_SHARE,
             resolve: &mut resolve,
         },
+        options.max_bad,
+        &mut |_| Ok(()),
     )?;
     Ok(Some(scanned))
 }
@@ -386,14 +393,11 @@ fn warnings_of(
         warnings.push(Warning::new(Code::UnknownKeys, sentence).at(Place::file(file.path())));
     }
     if let (Some(summary), Some(file)) = (wal, &sources.wal) {
-        if let Some(tail) = &summary.torn_tail {
-            let sentence = format!(
-                "the write-ahead log ends in a torn record of {} bytes, which was dropped",
-                tail.bytes
-            );
-            let place = Place::offset(file.path(), tail.offset);
-            warnings.push(Warning::new(Code::TornTail, sentence).at(place));
-        }
+        warnings.extend(log_warnings(
+            file,
+            summary,
+            layout.and_then(|layout| layout.wal_lsn),
+        ));
         let dropped = summary.operations.aborted + summary.operations.unfinished;
         if dropped > 0 {
             let sentence = format!(
@@ -406,6 +410,47 @@ fn warnings_of(
     }
     warnings
 }
+
+/// What of the log is missing, at its end or at its beginning.
+fn log_warnings(file: &InputFile, summary: &WalSummary, after_lsn: Option<u64>) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if let Some(tail) = &summary.torn_tail {
+        let bytes = tail.bytes;
+        let is_long = bytes > LONG_TAIL && tail.reason != TornReason::Zeros;
+        let (code, sentence) = if is_long {
+            let sentence = format!(
+                "the last {bytes} bytes of the write-ahead log cannot be read and were dropped: \
+                 that is more than a write that was cut off leaves, so compare the log with a \
+                 copy before you rely on the result"
+            );
+            (Code::LongTornTail, sentence)
+        } else {
+            let sentence = format!(
+                "the write-ahead log ends in a torn record of {bytes} bytes, which was dropped"
+            );
+            (Code::TornTail, sentence)
+        };
+        let place = Place::offset(file.path(), tail.offset);
+        warnings.push(Warning::new(code, sentence).at(place));
+    }
+    // LauraDB numbers a new log from 1 on.
+    let covered = after_lsn.unwrap_or(0);
+    if let (Some(first), Some(checkpoint)) = (summary.first_lsn, summary.last_checkpoint_lsn)
+        && first > covered.saturating_add(1)
+        && checkpoint > covered
+    {
+        let sentence = format!(
+            "the write-ahead log begins with LSN {first} and has a checkpoint, and the snapshot \
+             says nothing of what came before: it may be older than that checkpoint, and lack \
+             what only an earlier log had"
+        );
+        warnings.push(Warning::new(Code::SnapshotOlder, sentence).at(Place::file(file.path())));
+    }
+    warnings
+}
+
+/// A torn tail of more bytes is no ordinary one: a record's header and 64 KiB.
+const LONG_TAIL: u64 = HEADER_BYTES as u64 + 64 * 1024;
 
 fn plan_collections(
     options: &Options,

@@ -40,6 +40,8 @@ const SAMPLE_BYTES: u64 = 8 << 20;
 
 /// Text of a chunk after which the rest of it is passed over.
 const CHUNK_BYTES: u64 = 32 << 10;
+/// Text of a document that is read at all, bytes.
+const MOST_TEXT: u64 = 256 << 20;
 
 /// Added to what is extrapolated from a sample.
 const MARGIN_PERCENT: u64 = 10;
@@ -353,6 +355,10 @@ impl Sampler {
         costs: &mut Costs,
     ) -> Result<()> {
         self.read += chunk.bytes;
+        if chunk.bytes > MOST_TEXT {
+            // A document that goes to quarantine without being read.
+            return Ok(());
+        }
         let mut bytes = std::mem::take(&mut self.text);
         bytes.resize(usize::try_from(chunk.bytes).unwrap_or(usize::MAX), 0);
         file.read_exact_at(&mut bytes, chunk.offset)?;

@@ -1,12 +1,13 @@
 //! Parsing on worker threads: chunks of snapshot text become batches of BSON documents.
 
+use super::bad_documents::BadPlace;
 use super::plan::{Plan, PlannedCollection};
-use crate::document::bson::RawDocument;
+use crate::document::bson::{RawDocument, RawValue};
 use crate::document::json::{Converted, DocumentContext, JsonConverter};
 use crate::document::{ID_FIELD, order};
 use crate::files::InputFile;
 use crate::v1::pages::{Enricher, JoinFiles, PageCopy};
-use crate::v1::snapshot::{Chunk, ChunkSink, ChunkWalker};
+use crate::v1::snapshot::{BadDocument, Chunk, ChunkSink, ChunkWalker};
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,11 +45,18 @@ pub(super) struct Batch {
     pub(super) is_last: bool,
     pub(super) bson: Vec<u8>,
     pub(super) documents: Vec<ParsedDocument>,
+    /// Documents among them that cannot be carried over.
+    pub(super) bad: Vec<BadPlace>,
     /// Snapshot text that this batch was made from, bytes.
     pub(super) text_bytes: u64,
 }
 
 impl Batch {
+    /// Documents, good and bad.
+    pub(super) fn len(&self) -> usize {
+        self.documents.len() + self.bad.len()
+    }
+
     /// The BSON of each document, with what is known of it.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &ParsedDocument)> {
         let starts = std::iter::once(0).chain(self.documents.iter().map(|document| document.end));
@@ -79,6 +87,8 @@ pub(super) struct Worker<'p> {
     pub(super) unlisted: Option<&'p JoinFiles>,
     /// There is an overlay to look `_id`s up in.
     pub(super) hash_ids: bool,
+    /// A bad document goes to quarantine instead of ending the run.
+    pub(super) passes_bad: bool,
     /// Documents of a batch, at most.
     pub(super) batch_size: usize,
     /// Buffers that come back from the writer.
@@ -128,6 +138,7 @@ struct Batches<'w, 'f> {
     part: u32,
     /// Documents that are still to come.
     left: u32,
+
     /// File offset where the open batch begins.
     start: u64,
     batch: Batch,
@@ -163,6 +174,7 @@ impl<'w, 'f> Batches<'w, 'f> {
             is_last: false,
             bson,
             documents: Vec::with_capacity(worker.batch_size.min(documents as usize)),
+            bad: Vec::new(),
             text_bytes: 0,
         }
     }
@@ -213,9 +225,31 @@ impl ChunkSink for Batches<'_, '_> {
             unknown_keys: few(converted.unknown_keys),
             copy,
         });
+        self.passed(offset + converted.text_bytes as u64);
+        Ok(())
+    }
+
+    fn bad_document(&mut self, bad: BadDocument) -> Result<()> {
+        if !self.worker.passes_bad {
+            return Err(bad.error);
+        }
+        self.batch.bad.push(BadPlace {
+            before: self.batch.documents.len(),
+            ordinal: bad.ordinal,
+            offset: bad.offset,
+            bytes: bad.bytes,
+        });
+        self.passed(bad.offset + bad.bytes);
+        Ok(())
+    }
+}
+
+impl Batches<'_, '_> {
+    /// A document that ends at `end` is in the batch, which goes on its way when it is full.
+    #[inline]
+    fn passed(&mut self, end: u64) {
         self.left = self.left.saturating_sub(1);
-        if self.left == 0 || self.batch.documents.len() >= self.worker.batch_size {
-            let end = offset + converted.text_bytes as u64;
+        if self.left == 0 || self.batch.len() >= self.worker.batch_size {
             let next = match self.left {
                 0 => Batch::default(),
                 left => Self::empty(self.worker, left),
@@ -226,7 +260,6 @@ impl ChunkSink for Batches<'_, '_> {
             self.start = end;
             self.send(Ok(full));
         }
-        Ok(())
     }
 }
 
@@ -248,19 +281,45 @@ pub(super) fn places_of_id(
     };
     let wanted = RawDocument::trusted(wanted).get(ID_FIELD);
     let mut walker = ChunkWalker::new(JsonConverter::new(plan.infer_types));
-    let mut places = Vec::new();
-    let mut ordinal = 0;
+    let mut places = Places {
+        wanted,
+        ordinal: 0,
+        found: Vec::new(),
+        bson: Vec::new(),
+    };
     for chunk in &collection.chunks {
-        walker.walk(file, &collection.v1_name, *chunk, |document| {
-            let id = RawDocument::trusted(document.bson).get(ID_FIELD);
-            if let (Some(id), Some(wanted)) = (id, wanted)
-                && order::same_id(id, wanted)
-            {
-                places.push((ordinal, document.offset));
-            }
-            ordinal += 1;
-            Ok(())
-        })?;
+        walker.walk_into(file, &collection.v1_name, *chunk, &mut places)?;
     }
-    Ok(places)
+    Ok(places.found)
+}
+
+/// Notes every document that has the wanted `_id`.
+struct Places<'w> {
+    wanted: Option<RawValue<'w>>,
+    ordinal: u64,
+    found: Vec<(u64, u64)>,
+    bson: Vec<u8>,
+}
+
+impl ChunkSink for Places<'_> {
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        self.bson.clear();
+        &mut self.bson
+    }
+
+    fn document(&mut self, _: usize, _: Converted, offset: u64) -> Result<()> {
+        let id = RawDocument::trusted(&self.bson).get(ID_FIELD);
+        if let (Some(id), Some(wanted)) = (id, self.wanted)
+            && order::same_id(id, wanted)
+        {
+            self.found.push((self.ordinal, offset));
+        }
+        self.ordinal += 1;
+        Ok(())
+    }
+
+    fn bad_document(&mut self, _: BadDocument) -> Result<()> {
+        self.ordinal += 1;
+        Ok(())
+    }
 }

@@ -160,6 +160,8 @@ pub(super) struct ShapeOptions {
     /// Of an import.
     #[serde(default)]
     to: ImportFormat,
+    #[serde(default)]
+    max_bad: u64,
     source_date_epoch: Option<i64>,
 }
 
@@ -179,6 +181,7 @@ impl ShapeOptions {
             collections: sorted(&options.collections),
             excluded: sorted(&options.excluded),
             to: options.to,
+            max_bad: options.max_bad,
             source_date_epoch: options.source_date_epoch,
         }
     }
@@ -232,6 +235,11 @@ impl ShapeOptions {
                 list(&now.collections),
             ),
             ("--exclude", list(&self.excluded), list(&now.excluded)),
+            (
+                "--max-bad",
+                self.max_bad.to_string(),
+                now.max_bad.to_string(),
+            ),
             (
                 "SOURCE_DATE_EPOCH",
                 epoch(self.source_date_epoch),

@@ -6,7 +6,7 @@
 use super::journal::{FileFacts, Journal};
 use super::plan::{Plan, ShapeOptions, StoredSources};
 use crate::files::Dir;
-use crate::layout::{RECEIPT_FILE, V1_DIR, WAL_FILE};
+use crate::layout::{QUARANTINE_FILE, RECEIPT_FILE, V1_DIR, WAL_FILE};
 use crate::options::Options;
 use crate::receipt::{LARGEST_RECEIPT, SnapshotFacts};
 use crate::report::Report;
@@ -31,6 +31,9 @@ pub(super) struct Receipt {
     #[serde(default)]
     pub(super) originals: Vec<String>,
     pub(super) published: Vec<FileFacts>,
+    /// Records in the quarantine.
+    #[serde(default)]
+    quarantined: u64,
     /// How the snapshot describes its database; `None` where there was no snapshot.
     #[serde(default)]
     snapshot: Option<SnapshotFacts>,
@@ -56,6 +59,7 @@ impl Receipt {
                 .chain(copies.map(|file| file.name.clone()))
                 .collect(),
             published: journal.published.clone(),
+            quarantined: report.quarantined,
             snapshot: plan.described.clone(),
             contents: Contents::of(report).determined(),
             run: report.run.clone(),
@@ -116,6 +120,10 @@ impl Receipt {
     /// Fails if a published file is gone or has become shorter; a living database only grows.
     pub(super) fn check_present(&self, directory: &Dir) -> Result<()> {
         for published in &self.published {
+            // Whoever has dealt with the quarantine may remove it.
+            if published.name == QUARANTINE_FILE {
+                continue;
+            }
             let file = directory.open_file(&published.name)?;
             if file.size() < published.size && published.name != WAL_FILE {
                 let sentence = format!(
@@ -129,6 +137,12 @@ impl Receipt {
             }
         }
         Ok(())
+    }
+
+    /// Records in the quarantine of a directory, if it is still there.
+    pub(super) fn quarantined_in(&self, directory: &Dir) -> Result<u64> {
+        let entry = directory.entry(QUARANTINE_FILE)?;
+        Ok(entry.map_or(0, |_| self.quarantined))
     }
 
     /// True if a migration of these sources with these options has left this receipt.

@@ -2,6 +2,7 @@
 
 use super::indexes::{Built, BuiltIndex};
 use super::plan::PlannedCollection;
+use super::quarantine::QuarantineState;
 use super::status::Reached;
 use super::verify::VerifyProgress;
 use crate::index::TextTotals;
@@ -92,6 +93,13 @@ pub(super) struct Tally {
     pub(super) wal_only: u64,
     /// What LauraDB's unlisted pages had of the snapshot's documents, and besides them.
     pub(super) pages: PagesReport,
+    /// Documents in quarantine.
+    pub(super) quarantined: u64,
+    /// Bytes of the quarantine file that those take which were found in the collections phase.
+    pub(super) quarantine_bytes: u64,
+    /// Those in quarantine that have a deleted slot, since their `_id` was found to stand twice
+    /// when it was sorted.
+    pub(super) duplicates: u64,
 }
 
 /// A collection whose documents are all in closed pages.
@@ -130,6 +138,9 @@ pub(super) struct IndexCounts {
     /// Of a text index.
     #[serde(skip_serializing_if = "is_default")]
     pub(super) totals: TextTotals,
+    /// Keys of documents that are gone; they wait among the others.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(super) dropped: u64,
 }
 
 /// Documents that are named where many cannot be indexed.
@@ -142,6 +153,12 @@ impl IndexCounts {
         if self.first_unindexable.len() < NAMED_UNINDEXABLE {
             self.first_unindexable.push(address);
         }
+    }
+
+    /// The document at `address`, which was counted, is gone.
+    pub(super) fn forget_unindexable(&mut self, address: DocumentAddress) {
+        self.unindexable = self.unindexable.saturating_sub(1);
+        self.first_unindexable.retain(|known| *known != address);
     }
 }
 
@@ -157,9 +174,21 @@ pub(super) struct CollectionsState {
     /// The one after those; `None` before the first page.
     pub(super) current: Option<CurrentCollection>,
     pub(super) keys: KeyState,
+    /// The records of the write-ahead log in quarantine.
+    pub(super) quarantine: QuarantineState,
 }
 
 impl CollectionsState {
+    /// How much of the quarantine counts.
+    pub(super) fn quarantine(&self) -> QuarantineState {
+        let current = self.current.as_ref().map(|current| &current.written);
+        let written = self.written.iter().chain(current);
+        written.fold(self.quarantine, |sum, written| QuarantineState {
+            records: sum.records + written.tally.quarantined,
+            bytes: sum.bytes + written.tally.quarantine_bytes,
+        })
+    }
+
     /// Pages of the staged `data.db` that count; 0 before it was made.
     pub(super) fn page_count(&self) -> u32 {
         self.current.map_or(0, |current| {
@@ -189,6 +218,10 @@ pub(super) struct IndexesState {
     pub(super) keys: KeyState,
     /// The tree after those, if it has a page already.
     pub(super) current: Option<CurrentTree>,
+    pub(super) quarantine: QuarantineState,
+    /// Duplicates that the last of the finished trees has found and that were not all put into
+    /// quarantine.
+    pub(super) pending: u64,
 }
 
 /// A tree as of its last closed leaf.
@@ -199,7 +232,12 @@ pub(super) struct CurrentTree {
     pub(super) merge: MergePosition,
     /// Entries before that place.
     pub(super) merged: u64,
-    /// The address of the entry before that place.
+    /// Duplicates of an `_id` before that place, which are no entries.
+    pub(super) duplicates: u64,
+    /// The document of the last one of them.
+    #[serde(default)]
+    pub(super) previous: DocumentAddress,
+    /// The first key as JSON.
     pub(super) min_key: String,
 }
 

@@ -32,6 +32,62 @@ pub(super) fn collections(plan: &Plan, built: &Built) -> Vec<CollectionReport> {
         .collect()
 }
 
+/// Records and documents in quarantine.
+pub(super) fn quarantined(plan: &Plan, built: &Built) -> u64 {
+    let log = plan.wal_summary.as_ref().map_or(0, |wal| wal.bad_records);
+    let documents = built.collections.iter();
+    documents
+        .map(|collection| collection.written.tally.quarantined)
+        .fold(log, u64::saturating_add)
+}
+
+/// What the operator has to know of the quarantine.
+pub(super) fn quarantine_warnings(plan: &Plan, built: &Built) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if let (Some(summary), Some(log)) = (&plan.wal_summary, &plan.wal) {
+        if summary.bad_records > 0 {
+            let sentence = format!(
+                "{} records of the write-ahead log cannot be used and are in quarantine",
+                summary.bad_records
+            );
+            warnings.push(Warning::new(Code::Quarantined, sentence).at(Place::file(log.path())));
+        }
+        for left in &summary.left_older {
+            let transaction = match left.txn_id {
+                0 => String::new(),
+                id => format!("; the other operations of transaction {id} were applied"),
+            };
+            let document = match left.place.id {
+                Some(_) => "the document stays",
+                None => "a document that cannot be told stays",
+            };
+            let sentence = format!(
+                "{document} at an older state, since the record that changes it is in quarantine\
+                 {transaction}"
+            );
+            warnings.push(Warning::new(Code::LeftOlder, sentence).at(left.place.clone()));
+        }
+        if summary.more_left_older > 0 {
+            let sentence = format!(
+                "{} further records in quarantine may leave documents at an older state; the \
+                 quarantine names them",
+                summary.more_left_older
+            );
+            warnings.push(Warning::new(Code::LeftOlder, sentence).at(Place::file(log.path())));
+        }
+    }
+    for (planned, built) in plan.collections.iter().zip(&built.collections) {
+        let count = built.written.tally.quarantined;
+        if count > 0 {
+            let sentence =
+                format!("{count} documents cannot be carried over and are in quarantine");
+            let place = Place::default().in_collection(&planned.v1_name);
+            warnings.push(Warning::new(Code::Quarantined, sentence).at(place));
+        }
+    }
+    warnings
+}
+
 /// What was noticed while documents and indexes were written.
 pub(super) fn warnings(planned: &[PlannedCollection], built: &Built) -> Vec<Warning> {
     let mut warnings = Vec::new();

@@ -15,6 +15,8 @@ pub(super) const STAGED_WAL: &str = "wal.log";
 pub(super) const SORT_RUNS: &str = "sort.runs";
 /// Separators of the B+tree level that is being built; a number follows.
 pub(super) const SEPARATORS: &str = "separators.";
+/// Addresses of documents whose `_id` another one has; a number follows.
+pub(super) const DUPLICATES: &str = "duplicates.";
 /// What the check phase found out.
 pub(super) const PLAN: &str = "plan.json";
 /// How far the run has got.
@@ -136,12 +138,12 @@ impl WorkDir {
     /// durable: the ones before it go on from these files.
     pub(super) fn remove_scratch(&self) -> Result<()> {
         for entry in self.dir.entries()? {
-            let is_separators = entry
-                .name
-                .as_encoded_bytes()
-                .starts_with(SEPARATORS.as_bytes());
+            let name = entry.name.as_encoded_bytes();
+            let is_numbered = [SEPARATORS, DUPLICATES]
+                .iter()
+                .any(|prefix| name.starts_with(prefix.as_bytes()));
             let names = [SORT_RUNS, MATCHED, PAGES_COPIES, PAGES_RECOVERED];
-            if is_separators || names.iter().any(|name| entry.name == *name) {
+            if is_numbered || names.iter().any(|name| entry.name == *name) {
                 self.dir.remove_file(&entry.name)?;
             }
         }

@@ -97,6 +97,12 @@ codes! {
     209 SnapshotEmpty Source "the snapshot is an empty file";
     210 SnapshotTruncated Source "the snapshot ends too early";
     211 SnapshotVersion Source "the snapshot has another format version";
+    230 SnapshotTrailing Source "data follows the end of the snapshot";
+    231 SnapshotByteOrderMark Source "the snapshot begins with a byte order mark";
+    232 SnapshotCompressed Source "the snapshot is compressed";
+    233 SnapshotUnicode Source "a text at the structural levels of the snapshot is not Unicode";
+    234 SnapshotKeyTwice Source "a key stands twice at the structural levels of the snapshot";
+    235 SnapshotNesting Source "a value at the structural levels of the snapshot nests too deep";
     250 UnlistedPagesMemory Source "data.db has more pages than --memory allows";
     251 PagesDamaged Source "pages of data.db are damaged";
     252 PagesDocument Source "a document in data.db cannot be carried over";
@@ -106,9 +112,20 @@ codes! {
     303 WalMemory Source "the write-ahead log touches more documents than --memory allows";
     304 WalLength Source "a length field of the write-ahead log is damaged";
     305 WalPageRecord Source "a record of the write-ahead log changes a page, not a document";
+    330 WalNextUnknown Source "a record of the write-ahead log is damaged, and so is its length";
     // 04xx: documents
     401 BadDocument Source "a document cannot be carried over";
     402 DuplicateId Source "two documents of a collection have the same _id";
+    430 DocumentId Source "a document's _id is neither a string nor null, or stands inside its fields";
+    431 DocumentUtf8 Source "a document holds bytes that are not UTF-8";
+    432 DocumentSurrogate Source "a string of a document holds half of a surrogate pair";
+    433 DocumentNumber Source "a number of a document lies beyond the range of a double";
+    434 DocumentNesting Source "a document nests deeper than 100 levels";
+    435 DocumentTooLarge Source "a document has more than 16 MiB as BSON";
+    436 DocumentText Source "a document has more than 256 MiB of JSON text";
+    437 DocumentNul Source "a field name holds a NUL character";
+    438 DocumentSyntax Source "the JSON of a document does not parse";
+    439 DocumentKeyTwice Source "a document has its _id or its fields twice";
     // 05xx: indexes
     501 IndexDefinition Source "an index definition cannot be carried over";
     503 DuplicateKey Source "two documents have the same key in a unique index";
@@ -172,6 +189,10 @@ codes! {
     1008 DroppedTransactions Done "transactions that did not commit";
     1009 GeneratedIds Done "documents that had no _id";
     1010 DroppedOptions Done "options of indexes that v2 has no place for";
+    1020 Quarantined Done "records or documents were put into quarantine";
+    1021 LeftOlder Done "a document was left at an older state";
+    1022 LongTornTail Done "the write-ahead log ends in a long part that cannot be read";
+    1023 SnapshotOlder Done "the snapshot may be older than the write-ahead log's last checkpoint";
     1040 PagesUnread Done "data.db holds no slotted pages and was left alone";
     1041 PagesTaken Done "documents were taken from data.db instead of the snapshot";
     1042 PagesDifferent Done "documents in data.db differ from the snapshot";

@@ -205,6 +205,18 @@ impl Error {
         self
     }
 
+    /// The first bad record's error, when there are more of them than `--max-bad` allows.
+    #[must_use]
+    pub(crate) fn beyond_max_bad(mut self, max_bad: u64) -> Self {
+        if max_bad > 0 {
+            self.inner.sentence.push_str(&format!(
+                "; it is the first of more than {max_bad} unusable records and documents, and \
+                 --max-bad allows {max_bad}"
+            ));
+        }
+        self
+    }
+
     /// Sets the hint: the next command to type, or what to change.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -13,7 +13,7 @@ use super::definition::{IndexDefinition, IndexKind};
 use crate::document::InferTypes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::ops::AddAssign;
+use std::ops::{AddAssign, SubAssign};
 
 /// Keys of the options that mean something to this tool, so that no `config` may hold them.
 pub const OWN_OPTIONS: [&str; 4] = [
@@ -36,6 +36,13 @@ impl AddAssign for TextTotals {
     fn add_assign(&mut self, other: Self) {
         self.documents += other.documents;
         self.length += other.length;
+    }
+}
+
+impl SubAssign for TextTotals {
+    fn sub_assign(&mut self, other: Self) {
+        self.documents = self.documents.saturating_sub(other.documents);
+        self.length = self.length.saturating_sub(other.length);
     }
 }
 

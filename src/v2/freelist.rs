@@ -8,6 +8,8 @@
 //!
 //! LauraDB keeps the list's head in memory only, so nothing points at such a page after a restart.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::address::PageId;
 use super::page::{PAGE_HEADER_SIZE, PAGE_SIZE, PageBytes, PageError};
 use crate::bytes::get_u32;

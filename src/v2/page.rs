@@ -14,6 +14,8 @@
 //! LauraDB has rewritten has none. All offsets stored in a page count from byte 16; the constants
 //! and errors of this module count from byte 0.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::address::PageId;
 use crate::bytes::{get_u16, get_u32, get_u64, put_u16, put_u32, put_u64};
 use crate::{Code, Error, Place};

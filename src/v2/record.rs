@@ -1,6 +1,8 @@
 //! What all records of `metadata.db` are made of: fixed-width numbers, `str16` and `bytes16`
 //! (`length u16 | bytes`), and an optional JSON text (`has u8, 0 or 1 | bytes16 if 1`).
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::page::{PAGE_HEADER_SIZE, PAGE_SIZE, PageBytes, PageError};
 use crate::bytes::Cursor;
 use serde::de::IgnoredAny;
@@ -39,7 +41,7 @@ impl<'p> RecordReader<'p> {
 
     /// Where the next field stands in the page.
     pub(super) fn offset(&self) -> usize {
-        self.start + self.cursor.position()
+        self.start.saturating_add(self.cursor.position())
     }
 
     numbers! { u8: u8; u16: u16; u32: u32; u64: u64; i64: i64; f64: f64; }
@@ -50,7 +52,7 @@ impl<'p> RecordReader<'p> {
         let bytes = self.cursor.bytes16();
         let bytes = bytes.ok_or(PageError::Truncated { offset, field })?;
         std::str::from_utf8(bytes).map_err(|_| PageError::Text {
-            offset: offset + 2,
+            offset: offset.saturating_add(2),
             field,
             expected: "UTF-8",
         })
@@ -62,7 +64,7 @@ impl<'p> RecordReader<'p> {
         let text = self.text16(field)?;
         if !text.is_empty() && serde_json::from_str::<IgnoredAny>(text).is_err() {
             return Err(PageError::Text {
-                offset: offset + 2,
+                offset: offset.saturating_add(2),
                 field,
                 expected: "JSON",
             });
@@ -78,7 +80,9 @@ impl<'p> RecordReader<'p> {
         let offset = self.offset();
         match self.u8(field)? {
             0 => Ok(None),
-            1 => self.json16(field).map(|text| Some((text, offset + 3))),
+            1 => self
+                .json16(field)
+                .map(|text| Some((text, offset.saturating_add(3)))),
             other => Err(PageError::field(offset, field, other, "0 (none) or 1")),
         }
     }
@@ -121,7 +125,7 @@ impl RecordWriter {
 
     /// Copies the record to byte `start` of the page; `None` if it does not fit.
     pub(super) fn fill(&self, page: &mut PageBytes, start: usize) -> Option<()> {
-        let place = page.get_mut(start..start + self.len())?;
+        let place = page.get_mut(start..start.saturating_add(self.len()))?;
         place.copy_from_slice(&self.bytes);
         Some(())
     }

@@ -10,6 +10,8 @@
 //!
 //! An empty index has height 0 and empty `min_key` and `max_key`.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::page::{self, PAGE_HEADER_SIZE, PageBytes, PageError, PageType};
 use super::record::{RecordReader, RecordWriter};
 

@@ -51,6 +51,8 @@ pub(crate) enum Fault {
 /// A v1 directory, and what an undisturbed migration makes of it.
 pub(crate) struct Case {
     layout: Layout,
+    /// Records and documents that may go to quarantine.
+    max_bad: u64,
     pristine: TempDir,
     expected: Tree,
     pages: PagesMode,
@@ -159,6 +161,7 @@ impl Attempt<'_> {
         }
         options.jobs = 2;
         options.pages = self.case.pages;
+        options.max_bad = self.case.max_bad;
         options.batch_size = 50;
         options.memory = 8 << 20;
         options.checkpoint_interval = Duration::ZERO;
@@ -189,11 +192,27 @@ impl Attempt<'_> {
 
 impl Case {
     pub(crate) fn new(layout: Layout) -> Self {
-        Self::of(layout, PagesMode::Auto, &prepare)
+        Self::prepared(layout, (PagesMode::Auto, 0), &prepare)
     }
 
     /// Of another directory.
     pub(crate) fn of(layout: Layout, pages: PagesMode, prepare: &dyn Fn(&Path)) -> Self {
+        Self::prepared(layout, (pages, 0), prepare)
+    }
+
+    /// One with bad records, bad documents and duplicates, all of which go to quarantine.
+    pub(crate) fn damaged(layout: Layout) -> Self {
+        Self::prepared(layout, (PagesMode::Auto, 100), &|directory: &Path| {
+            prepare(directory);
+            damage(directory);
+        })
+    }
+
+    fn prepared(
+        layout: Layout,
+        (pages, max_bad): (PagesMode, u64),
+        prepare: &dyn Fn(&Path),
+    ) -> Self {
         let pristine = scratch();
         match layout {
             Layout::InPlace | Layout::SideBySide => prepare(pristine.path()),
@@ -205,6 +224,7 @@ impl Case {
         }
         let mut case = Self {
             layout,
+            max_bad,
             pristine,
             expected: Tree::new(),
             pages,
@@ -447,6 +467,36 @@ pub(crate) fn prepare(directory: &Path) {
         r#"{"formatVersion":"1.0"}"#,
     )
     .unwrap();
+}
+
+/// Bad documents, duplicates in and beside overflow pages, and a bad record.
+fn damage(directory: &Path) {
+    let large = "z".repeat(9_000);
+    let path = directory.join("snapshot.json");
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    let mut insert = |before: &str, documents: &str| {
+        text = text.replacen(before, &format!("{documents}{before}"), 1);
+    };
+    insert(r#"{"_id":"a10","#, r#"{"_id":"x","fields":{"n":1e999}},7,"#);
+    // One that the log deletes, one that it replaces, and some that it does not touch.
+    insert(
+        r#"{"_id":"a200","#,
+        r#"{"_id":"a0"},{"_id":"a9"},{"_id":"a1"},"#,
+    );
+    insert(
+        r#"{"_id":"a300","#,
+        &format!(r#"{{"_id":"a2","fields":{{"n":[1],"t":"{large}"}}}},{{"_id":"a2"}},"#),
+    );
+    insert(
+        r#"{"_id":"b59","#,
+        r#"{"_id":"b1","fields":{"n":5}},{"_id":5},"#,
+    );
+    std::fs::write(&path, text).unwrap();
+    let path = directory.join("wal.log");
+    let mut log = std::fs::read(&path).unwrap();
+    // The type of the first record, which changes "a0".
+    log[8] = 99;
+    std::fs::write(&path, log).unwrap();
 }
 
 /// Replaces, deletes and adds documents.

@@ -22,13 +22,14 @@ use super::keys::{KeyStage, SortedKeys};
 use super::pages;
 use super::parse::Worker;
 use super::plan::Plan;
+use super::quarantine::Quarantine;
 use super::state::{CollectionsState, Tally, WrittenCollection};
 use super::work::WorkDir;
 use crate::Result;
 use crate::v1::wal::Overlay;
 use crate::v2::page_file::PageFileWriter;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use start::{open_data, refill_keys, restore_matched, start_phase, tasks_from};
+use start::{open_data, open_quarantine, refill_keys, restore_matched, start_phase, tasks_from};
 use writer::Writer;
 
 /// What the phase leaves behind: staged documents, and their keys sorted into runs.
@@ -36,6 +37,7 @@ pub(super) struct Collected {
     pub(super) data: PageFileWriter,
     pub(super) collections: Vec<WrittenCollection>,
     pub(super) keys: SortedKeys,
+    pub(super) quarantine: Quarantine,
 }
 
 /// Bytes of the buffer that data pages are written from.
@@ -56,6 +58,7 @@ pub(super) fn run(
     let unlisted = pages::open(plan, work)?;
     let unlisted = unlisted.as_ref();
     let matched = restore_matched(work, overlay.as_ref(), state.matched())?;
+    let quarantine = open_quarantine(context, plan, work, &mut state)?;
     let keys = refill_keys(context, plan, work, &data, &mut state)?;
     let (task_sender, tasks) = unbounded();
     let (parsed_sender, parsed) = unbounded();
@@ -70,6 +73,7 @@ pub(super) fn run(
                     plan,
                     unlisted,
                     hash_ids,
+                    passes_bad: context.options.max_bad > 0,
                     batch_size: context.options.batch_size as usize,
                     buffers: Receiver::clone(&buffers),
                     results: Sender::clone(&parsed_sender),
@@ -105,6 +109,7 @@ pub(super) fn run(
             dispatch,
             state,
             tally: Tally::default(),
+            quarantine,
             document: Vec::new(),
         };
         let outcome = writer.write_all(context);
@@ -113,6 +118,7 @@ pub(super) fn run(
             feeder,
             state,
             dispatch,
+            quarantine,
             ..
         } = writer;
         drop(dispatch);
@@ -123,6 +129,7 @@ pub(super) fn run(
             data,
             collections: state.written,
             keys,
+            quarantine,
         })
     })
 }

@@ -6,6 +6,7 @@ use crate::coordinator::context::Context;
 use crate::coordinator::keys::SortedKeys;
 use crate::coordinator::parse::Task;
 use crate::coordinator::plan::Plan;
+use crate::coordinator::quarantine::{Quarantine, QuarantineState};
 use crate::coordinator::state::{CollectionsState, SourcePosition};
 use crate::coordinator::work::{MATCHED, STAGED_DATA, WorkDir};
 use crate::files::AppendWriter;
@@ -77,6 +78,25 @@ pub(super) fn restore_matched(
         overlay.restore_matched(records.take(usize::try_from(count).unwrap_or(usize::MAX)))?;
     }
     work.append_to(MATCHED, count * 8, MATCHED_BUFFER).map(Some)
+}
+
+/// The quarantine as the checkpoint knows it; a new one begins with the write-ahead log's records.
+pub(super) fn open_quarantine(
+    context: &Context<'_, '_>,
+    plan: &Plan,
+    work: &WorkDir,
+    state: &mut CollectionsState,
+) -> Result<Quarantine> {
+    let is_new = state.current.is_none() && state.written.is_empty();
+    if is_new {
+        state.quarantine = QuarantineState::default();
+    }
+    let mut quarantine = Quarantine::resume(work, context.options, state.quarantine());
+    if is_new {
+        quarantine.put_log(plan, context.options)?;
+        state.quarantine = quarantine.state();
+    }
+    Ok(quarantine)
 }
 
 pub(super) fn refill_keys(

@@ -1,11 +1,13 @@
 //! The writer: documents to pages, in the order that the format fixes.
 
+use crate::coordinator::bad_documents::{self, BadPlace};
 use crate::coordinator::context::Context;
 use crate::coordinator::dispatch::LARGEST_KEPT_BUFFER;
 use crate::coordinator::feed::Feed;
 use crate::coordinator::keys::{KeyFeeder, ended};
 use crate::coordinator::parse::{Batch, places_of_id};
 use crate::coordinator::plan::{Plan, PlannedCollection};
+use crate::coordinator::quarantine::Quarantine;
 use crate::coordinator::state::{
     CollectionsState, CurrentCollection, SourcePosition, State, Tally, WrittenCollection,
 };
@@ -36,6 +38,7 @@ pub(super) struct Writer<'p, 'o> {
     pub(super) state: CollectionsState,
     /// Of the current collection, as of the last document.
     pub(super) tally: Tally,
+    pub(super) quarantine: Quarantine,
     /// A document from the write-ahead log.
     pub(super) document: Vec<u8>,
 }
@@ -94,6 +97,7 @@ impl Writer<'_, '_> {
         if let Some(matched) = &mut self.matched {
             matched.sync()?;
         }
+        self.quarantine.sync()?;
         let keys = keys.recv().unwrap_or_else(|_| Err(ended()))?;
         context.save(&State::Collections(CollectionsState {
             keys,
@@ -133,8 +137,8 @@ impl Writer<'_, '_> {
                     documents,
                 };
                 self.write_batch(context, collection, pages, &batch, at, passed)?;
-                documents += batch.documents.len() as u64;
-                context.count(batch.text_bytes, batch.documents.len() as u64);
+                documents += batch.len() as u64;
+                context.count(batch.text_bytes, batch.len() as u64);
                 let is_last = batch.is_last;
                 self.dispatch.done(batch, *chunk);
                 self.pause(context)?;
@@ -160,7 +164,15 @@ impl Writer<'_, '_> {
         let SourcePosition::Snapshot { chunk, documents } = at else {
             return Ok(());
         };
-        for (documents, (bson, parsed)) in (documents..).zip(batch.iter()) {
+        let mut bad = batch.bad.iter().peekable();
+        let mut next = documents;
+        for (number, (bson, parsed)) in batch.iter().enumerate() {
+            while let Some(place) = bad.next_if(|bad| bad.before <= number) {
+                self.put_bad(collection, *place, next >= passed)?;
+                next += 1;
+            }
+            let documents = next;
+            next += 1;
             if documents < passed {
                 continue;
             }
@@ -173,7 +185,8 @@ impl Writer<'_, '_> {
                     self.note_match(record)?;
                 }
                 Some(Replacement::AlreadyMatched) => {
-                    return Err(duplicate_id(self.plan, collection, bson));
+                    self.put_duplicate(collection, bson, at)?;
+                    continue;
                 }
             }
             self.tally.generated_ids += u64::from(parsed.generated_id);
@@ -181,6 +194,51 @@ impl Writer<'_, '_> {
             self.tally.unknown_keys += u64::from(parsed.unknown_keys);
             parsed.copy.count(&mut self.tally.pages);
         }
+        for place in bad {
+            self.put_bad(collection, *place, next >= passed)?;
+            next += 1;
+        }
+        Ok(())
+    }
+
+    /// A document that cannot be carried over, unless an interrupted run has passed it.
+    fn put_bad(
+        &mut self,
+        collection: &PlannedCollection,
+        bad: BadPlace,
+        is_next: bool,
+    ) -> Result<()> {
+        if is_next {
+            let grown = bad_documents::put(&mut self.quarantine, self.plan, collection, bad)?;
+            self.tally.quarantined += 1;
+            self.tally.quarantine_bytes += grown;
+        }
+        Ok(())
+    }
+
+    /// A document with an `_id` that the log touches and that an earlier one has. Which of them
+    /// the log has replaced or deleted is decided: the first.
+    fn put_duplicate(
+        &mut self,
+        collection: &PlannedCollection,
+        bson: &[u8],
+        at: SourcePosition,
+    ) -> Result<()> {
+        if !self.quarantine.is_allowed() {
+            return Err(duplicate_id(self.plan, collection, bson));
+        }
+        let SourcePosition::Snapshot { chunk, documents } = at else {
+            return Ok(());
+        };
+        let missing = || Error::new(Code::Internal, "a chunk that is not planned");
+        let chunk = *collection.chunks.get(chunk).ok_or_else(missing)?;
+        let id = RawDocument::trusted(bson).get(ID_FIELD);
+        let id = id.map(ejson::display_id).unwrap_or_default();
+        let quarantine = &mut self.quarantine;
+        let grown =
+            bad_documents::put_duplicate(quarantine, self.plan, collection, chunk, documents, &id)?;
+        self.tally.quarantined += 1;
+        self.tally.quarantine_bytes += grown;
         Ok(())
     }
 

@@ -11,13 +11,16 @@ pub(super) use tree::StagedKeys;
 
 use super::collections::{Collected, WRITE_BUFFER};
 use super::context::Context;
+use super::duplicates::{self, Apply, Dropped, DuplicateLog};
 use super::extract::{key_extractor, text_extractor};
 use super::keys::{SortedIndex, SortedKeys};
 use super::plan::{Plan, PlannedCollection};
+use super::quarantine::Quarantine;
 use super::state::{CurrentTree, IndexesState, State, WrittenCollection};
 use super::work::{SEPARATORS, STAGED_DATA, WorkDir};
 use crate::document::bson::RawDocument;
 use crate::document::{ID_FIELD, ejson};
+use crate::index::definition::ID_INDEX;
 use crate::index::sort::SorterId;
 use crate::index::text::StoredLongTerms;
 use crate::index::{IndexDefinition, IndexKind};
@@ -45,6 +48,11 @@ pub(super) struct IndexBuilder<'b, 'a, 's> {
     written: Vec<WrittenCollection>,
     finished: Vec<BuiltIndex>,
     current: Option<CurrentTree>,
+    quarantine: Quarantine,
+    /// Duplicates that the last finished tree has found and that are to go.
+    pending: u64,
+    /// Those of the collection at this position, for its other indexes.
+    dropped: Option<(usize, Dropped)>,
 }
 
 impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
@@ -64,6 +72,9 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             written: collected.collections,
             finished: Vec::new(),
             current: None,
+            quarantine: collected.quarantine,
+            pending: 0,
+            dropped: None,
         }
     }
 
@@ -78,7 +89,11 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             Some(current) => current.next_page().0,
             None => state.page_count,
         };
-        let data = PageFileWriter::resume(work.dir.reopen(STAGED_DATA)?, page_count, WRITE_BUFFER)?;
+        let mut data =
+            PageFileWriter::resume(work.dir.reopen(STAGED_DATA)?, page_count, WRITE_BUFFER)?;
+        if state.pending > 0 {
+            duplicates::restore(work, state.finished.len() - 1, state.pending, &mut data)?;
+        }
         let file = PageFileReader::open(data.file().reader()?, ChecksumPolicy::Required)?;
         let first = SorterId(u32::try_from(state.finished.len()).unwrap_or(u32::MAX));
         let keys = SortedKeys::refill(
@@ -91,6 +106,9 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             first,
         )?;
         Ok(Self {
+            quarantine: Quarantine::resume(work, context.options, state.quarantine),
+            pending: state.pending,
+            dropped: None,
             context,
             plan,
             work,
@@ -108,9 +126,17 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
         let mut number = 0;
         for (position, planned) in self.plan.collections.iter().enumerate() {
             for index in 0..planned.indexes.len() {
+                if number + 1 == self.finished.len() && self.pending > 0 {
+                    self.drop_duplicates(position)?;
+                }
                 if number >= self.finished.len() {
                     let built = self.index(position, index)?;
                     self.finished.push(built);
+                    if self.pending > 0 {
+                        self.data.sync()?;
+                        self.save()?;
+                        self.drop_duplicates(position)?;
+                    }
                     self.context
                         .counters()
                         .indexes
@@ -121,6 +147,7 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             }
         }
         self.data.sync()?;
+        self.quarantine.sync()?;
         self.finish()
     }
 
@@ -166,16 +193,60 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
     fn pause(&mut self) -> Result<()> {
         if self.context.wants_checkpoint() {
             self.data.sync()?;
-            let state = IndexesState {
-                written: self.written.clone(),
-                finished: self.finished.clone(),
-                page_count: self.data.page_count(),
-                keys: self.keys.state()?,
-                current: None,
-            };
-            self.context.save(&State::Indexes(state))?;
+            self.save()?;
         }
         self.context.interrupt.check()
+    }
+
+    /// A checkpoint between two indexes.
+    fn save(&mut self) -> Result<()> {
+        self.quarantine.sync()?;
+        self.work.dir.sync()?;
+        let state = IndexesState {
+            written: self.written.clone(),
+            finished: self.finished.clone(),
+            page_count: self.data.page_count(),
+            keys: self.keys.state()?,
+            current: None,
+            quarantine: self.quarantine.state(),
+            pending: self.pending,
+        };
+        self.context.save(&State::Indexes(state))
+    }
+
+    /// Puts the duplicates of the last finished tree into quarantine.
+    fn drop_duplicates(&mut self, position: usize) -> Result<()> {
+        let missing = || Error::new(Code::Internal, "a collection that is not planned");
+        let apply = Apply {
+            planned: self.plan.collections.get(position).ok_or_else(missing)?,
+            written: self.written.get_mut(position).ok_or_else(missing)?,
+            sorted: self.keys.sorters.get_mut(position).ok_or_else(missing)?,
+            context: self.context,
+            plan: self.plan,
+            work: self.work,
+            data: &mut self.data,
+            quarantine: &mut self.quarantine,
+        };
+        apply.run(self.finished.len() - 1, self.pending)?;
+        self.pending = 0;
+        Ok(())
+    }
+
+    /// Finds the duplicates that were dropped, for the other indexes of their collection.
+    fn find_dropped(&mut self, position: usize, index: usize) -> Result<()> {
+        let written = self.written.get(position);
+        let has_dropped = written.is_some_and(|written| written.tally.duplicates > 0);
+        let is_known = self.dropped.as_ref().is_some_and(|(at, _)| *at == position);
+        match written {
+            Some(written) if has_dropped && index > 0 && !is_known => {
+                let file = self.data.file().reader()?;
+                let pages = PageFileReader::open(file, ChecksumPolicy::Required)?;
+                self.dropped = Some((position, Dropped::scan(pages, written)?));
+            }
+            Some(_) if has_dropped && index > 0 => {}
+            _ => self.dropped = None,
+        }
+        Ok(())
     }
 
     fn index(&mut self, position: usize, index: usize) -> Result<BuiltIndex> {
@@ -188,6 +259,7 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             .ok_or_else(missing)?
             .clone();
         self.data.flush()?;
+        self.find_dropped(position, index)?;
         let reader = PageFileReader::open(self.data.file().reader()?, ChecksumPolicy::Required)?;
         let first_unindexable = ids_of(&reader, &sorted.counts.first_unindexable)?;
         let ids = TreeIds {
@@ -242,6 +314,11 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             None => pool.merge(sorted.sorter, &staged)?,
             Some(current) => pool.resume_merge(sorted.sorter, &staged, &current.merge)?,
         };
+        let mut duplicates = None;
+        if definition.name == ID_INDEX && self.quarantine.is_allowed() {
+            let count = current.as_ref().map_or(0, |current| current.duplicates);
+            duplicates = Some(DuplicateLog::open(self.work, self.finished.len(), count)?);
+        }
         let build = TreeBuild {
             context: self.context,
             plan: self.plan,
@@ -254,8 +331,16 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             written: &self.written,
             finished: &self.finished,
             first_page: self.data.page_count(),
+            quarantine: &mut self.quarantine,
+            duplicates: duplicates.as_mut(),
+            dropped: self.dropped.as_mut().map(|(_, dropped)| dropped),
         };
-        build.run(&mut self.data, &mut merge, current)
+        let tree = build.run(&mut self.data, &mut merge, current)?;
+        if let Some(mut duplicates) = duplicates {
+            duplicates.sync()?;
+            self.pending = duplicates.count();
+        }
+        Ok(tree)
     }
 }
 

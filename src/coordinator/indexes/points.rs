@@ -15,12 +15,19 @@ impl IndexBuilder<'_, '_, '_> {
         mut share: Share,
     ) -> Result<BuiltTree> {
         let pool = &mut self.keys.pool;
-        let (sorters, points) = (pool.len(), share.all);
+        // Those of documents that are gone wait in the sorter as well.
+        let points = share.all.saturating_sub(sorted.counts.dropped);
+        let sorters = pool.len();
         // Each point is passed on twice.
         share.all = points.saturating_mul(2);
         let builder = GeoIndexBuilder::new(&mut self.data, ids);
         let context = &mut *self.context;
-        let tree = builder.finish(pool, sorted.sorter, points, |points| {
+        let dropped = &mut self.dropped;
+        let keeps = |address| match dropped {
+            Some((_, dropped)) => dropped.contains(address).map(|is_dropped| !is_dropped),
+            None => Ok(true),
+        };
+        let tree = builder.finish(pool, (sorted.sorter, points), keeps, |points| {
             share.advance(context, points)
         })?;
         share.finish(self.context);

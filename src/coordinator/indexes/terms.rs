@@ -30,7 +30,13 @@ impl IndexBuilder<'_, '_, '_> {
             TextIndexBuilder::new(&mut self.data, ids, SPILL_LIMIT, spill, long_terms);
         let mut count = 0_u64;
         while let Some(entry) = merge.next()? {
-            builder.push(&entry)?;
+            let is_dropped = match &mut self.dropped {
+                Some((_, dropped)) => dropped.contains(entry.address)?,
+                None => false,
+            };
+            if !is_dropped {
+                builder.push(&entry)?;
+            }
             count += 1;
             if count.is_multiple_of(ENTRIES_AT_ONCE) {
                 share.advance(self.context, ENTRIES_AT_ONCE)?;

@@ -3,8 +3,10 @@
 use super::{BuiltIndex, BuiltTree, ENTRIES_AT_ONCE, separators};
 use crate::coordinator::collections::duplicate_id;
 use crate::coordinator::context::Context;
+use crate::coordinator::duplicates::{Dropped, DuplicateLog};
 use crate::coordinator::keys::SortedKeys;
 use crate::coordinator::plan::{Plan, PlannedCollection};
+use crate::coordinator::quarantine::Quarantine;
 use crate::coordinator::state::{CurrentTree, IndexesState, State, WrittenCollection};
 use crate::coordinator::work::WorkDir;
 use crate::document::bson::RawDocument;
@@ -36,12 +38,20 @@ pub(super) struct TreeBuild<'t, 'a, 's> {
     pub(super) written: &'t [WrittenCollection],
     pub(super) finished: &'t [BuiltIndex],
     pub(super) first_page: u32,
+    pub(super) quarantine: &'t mut Quarantine,
+    /// Where the duplicates of an `_id` go, if they do not fail the run.
+    pub(super) duplicates: Option<&'t mut DuplicateLog>,
+    /// Documents that are in the pages no more.
+    pub(super) dropped: Option<&'t mut Dropped>,
 }
 
 /// Where a merge was, and how many entries it had given until then.
 struct Mark {
     position: Option<MergePosition>,
     merged: u64,
+    duplicates: u64,
+    /// The entry before.
+    previous: DocumentAddress,
 }
 
 type Loader<'l> = BulkLoader<'l, &'l mut PageFileWriter>;
@@ -68,20 +78,38 @@ impl TreeBuild<'_, '_, '_> {
             .as_ref()
             .map(|current| current.min_key.clone())
             .unwrap_or_default();
+        // The one before with the same key may be a document that is gone.
+        let mut is_group_open = current.is_some();
+        let mut previous = current
+            .as_ref()
+            .map(|current| current.previous)
+            .unwrap_or_default();
         let mut loader = self.loader(data, current, &mut spill)?;
         let mut mark = Mark {
             position: merge.position(),
             merged,
+            duplicates: self.duplicate_count(),
+            previous,
         };
-        let mut previous = DocumentAddress::default();
+        let mut max_key = String::new();
         while let Some(entry) = merge.next()? {
-            if entry.same_key_as_previous && self.definition.unique {
-                return Err(self.duplicate_key(previous, &entry));
+            is_group_open &= entry.same_key_as_previous;
+            if self.is_dropped(entry.address)? {
+                continue;
+            }
+            let is_same = is_group_open;
+            is_group_open = true;
+            if is_same && self.definition.unique {
+                self.note_duplicate(previous, &entry)?;
+                continue;
             }
             previous = entry.address;
             if merged >= loaded {
                 let value = entry.address.encode(self.ids.collection_id);
-                loader.push(entry.stored, &value, entry.same_key_as_previous)?;
+                loader.push(entry.stored, &value, is_same)?;
+            }
+            if self.dropped.is_some() {
+                max_key = merge.last_key_json()?.unwrap_or_default();
             }
             merged += 1;
             if merged == 1 {
@@ -96,10 +124,14 @@ impl TreeBuild<'_, '_, '_> {
                 mark = Mark {
                     position: merge.position(),
                     merged,
+                    duplicates: self.duplicate_count(),
+                    previous,
                 };
             }
         }
-        let max_key = merge.last_key_json()?.unwrap_or_default();
+        if self.dropped.is_none() {
+            max_key = merge.last_key_json()?.unwrap_or_default();
+        }
         let tree = loader.finish()?;
         self.context
             .count(merged % ENTRIES_AT_ONCE, merged % ENTRIES_AT_ONCE);
@@ -135,11 +167,17 @@ impl TreeBuild<'_, '_, '_> {
                 bulk,
                 merge: position.clone(),
                 merged: mark.merged,
+                duplicates: mark.duplicates,
+                previous: mark.previous,
                 min_key: min_key.to_owned(),
             }),
             _ => None,
         };
         loader.sink_mut().sync()?;
+        if let Some(duplicates) = &mut self.duplicates {
+            duplicates.sync()?;
+        }
+        self.quarantine.sync()?;
         self.work.dir.sync()?;
         let state = IndexesState {
             written: self.written.to_vec(),
@@ -147,8 +185,40 @@ impl TreeBuild<'_, '_, '_> {
             page_count: self.first_page,
             keys: self.keys.state()?,
             current,
+            quarantine: self.quarantine.state(),
+            pending: 0,
         };
         self.context.save(&State::Indexes(state))
+    }
+
+    fn duplicate_count(&self) -> u64 {
+        self.duplicates.as_ref().map_or(0, |log| log.count())
+    }
+
+    fn is_dropped(&mut self, address: DocumentAddress) -> Result<bool> {
+        match &mut self.dropped {
+            Some(dropped) => dropped.contains(address),
+            None => Ok(false),
+        }
+    }
+
+    /// A document with the key of `first` in a unique index: an error, unless it is an `_id` and
+    /// there is room in quarantine.
+    fn note_duplicate(&mut self, first: DocumentAddress, second: &SortedEntry<'_>) -> Result<()> {
+        let Some(count) = self.duplicates.as_mut().map(|log| log.count()) else {
+            return Err(self.duplicate_key(first, second));
+        };
+        if !self.quarantine.has_room(count + 1) {
+            let error = self.duplicate_key(first, second);
+            return Err(self.quarantine.too_many(self.plan, error));
+        }
+        if let Some(log) = &mut self.duplicates {
+            log.push(second.address)?;
+        }
+        if count.is_multiple_of(ENTRIES_AT_ONCE) {
+            self.context.interrupt.check()?;
+        }
+        Ok(())
     }
 
     /// The error for two documents with one key in a unique index; names the key and both.
@@ -195,14 +265,8 @@ pub(in crate::coordinator) struct StagedKeys {
 impl StagedKeys {
     fn document(&self, address: DocumentAddress) -> Result<Vec<u8>> {
         let mut reader = DocumentReader::new(&self.reader);
-        let document = reader.read(address)?.map(<[u8]>::to_vec);
-        document.ok_or_else(|| {
-            Error::new(
-                Code::VerifyFailed,
-                "an index entry points at a deleted slot",
-            )
-            .at(Place::page(self.reader.path(), address.page.0).with_slot(address.slot.0))
-        })
+        // A duplicate that is gone still has its place among the sorted keys.
+        reader.read_deleted(address).map(<[u8]>::to_vec)
     }
 }
 

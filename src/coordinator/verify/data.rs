@@ -11,7 +11,7 @@ use crate::files::AlignedBuffer;
 use crate::v2::data_file::DocumentReader;
 use crate::v2::page::{self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageError, PageType};
 use crate::v2::page_file::PageFileReader;
-use crate::v2::slotted::{SlotContent, SlottedPage};
+use crate::v2::slotted::{OverflowHead, SlotContent, SlottedPage};
 use crate::v2::{DocumentAddress, PageId};
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender};
@@ -23,6 +23,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 pub(super) struct CollectionSums {
     pub(super) documents: u64,
     pub(super) bytes: u64,
+    /// Slots of documents that went to quarantine when their keys were sorted.
+    pub(super) deleted: u64,
     /// Of all documents, or of those in the sample.
     pub(super) digest: Digest,
     /// Overflow pages that are there, and those that slots point at: counts and sums of hashes.
@@ -69,6 +71,7 @@ impl DataSums {
         static NOTHING: CollectionSums = CollectionSums {
             documents: 0,
             bytes: 0,
+            deleted: 0,
             digest: Digest(0),
             overflow_pages: PageSum {
                 count: 0,
@@ -97,6 +100,7 @@ impl DataSums {
         for (sum, other) in self.collections.iter_mut().zip(other.collections) {
             sum.documents += other.documents;
             sum.bytes += other.bytes;
+            sum.deleted += other.deleted;
             sum.digest += other.digest;
             for (sum, other) in [
                 (&mut sum.overflow_pages, other.overflow_pages),
@@ -236,14 +240,18 @@ impl<'p> DataWorker<'p> {
         let Some(sums) = self.sums.collections.get_mut(position) else {
             return Ok(());
         };
+        for slot in slotted.deleted_slots() {
+            sums.deleted += 1;
+            if let SlotContent::Overflow(head) = slotted.get_deleted(slot).map_err(damaged)? {
+                add_chain(sums, head);
+            }
+        }
         // Its buffers are for overflow documents, of which there are few.
         let mut reader = None;
         for slot in slotted.slots() {
             let (slot, content) = slot.map_err(damaged)?;
             if let SlotContent::Overflow(head) = content {
-                let first = head.first_page().0;
-                let pages = first..first.saturating_add(u32::from(head.page_count()));
-                pages.for_each(|page| sums.chain_pages.add(PageId(page)));
+                add_chain(sums, head);
             }
             let address = DocumentAddress { page, slot };
             let bson = match content {
@@ -264,4 +272,11 @@ impl<'p> DataWorker<'p> {
         }
         Ok(())
     }
+}
+
+/// Counts the pages of an overflow document.
+fn add_chain(sums: &mut CollectionSums, head: OverflowHead) {
+    let first = head.first_page().0;
+    let pages = first..first.saturating_add(u32::from(head.page_count()));
+    pages.for_each(|page| sums.chain_pages.add(PageId(page)));
 }

@@ -374,6 +374,13 @@ fn compare(plan: &Plan, built: &Built, file: &InputFile, verified: &VerifyProgre
                 ),
             )));
         }
+        if found.deleted != tally.duplicates {
+            let sentence = format!(
+                "{} slots are deleted, {} documents were taken out again",
+                found.deleted, tally.duplicates
+            );
+            return Err(in_collection(different(file, sentence)));
+        }
         let expected = if sums.is_sample() {
             tally.sample_digest
         } else {

@@ -1,5 +1,7 @@
 //! Checking untrusted BSON.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::{ElementType, MIN_DOCUMENT_BYTES, RawDocument};
 use crate::bytes::Cursor;
 use crate::document::{MAX_DEPTH, MAX_DOCUMENT_BYTES};
@@ -108,7 +110,7 @@ impl<'a> Checker<'a> {
         let start = self.cursor.position();
         let size = self.cursor.clone().u32();
         let found = self.read(size)?.cast_signed();
-        let available = self.bytes.len() - start;
+        let available = self.bytes.len().saturating_sub(start);
         let size = usize::try_from(found).unwrap_or(0);
         let whole = depth == 1;
         if size < MIN_DOCUMENT_BYTES || size > available || (whole && size != available) {
@@ -117,7 +119,7 @@ impl<'a> Checker<'a> {
                 actual: available,
             }));
         }
-        let end = start + size;
+        let end = start.saturating_add(size);
         self.cursor.take(4);
         let mut seen = Names::default();
         loop {
@@ -131,7 +133,7 @@ impl<'a> Checker<'a> {
             let name = self.name(end)?;
             if is_array {
                 self.array_name(name, seen.count)?;
-                seen.count += 1;
+                seen.count = seen.count.saturating_add(1);
             } else if !seen.insert(name) {
                 return Err(self.error(BsonErrorKind::DuplicateField(name.to_owned())));
             }
@@ -151,7 +153,7 @@ impl<'a> Checker<'a> {
         let len = self.read(memchr::memchr(0, rest))?;
         let name = str::from_utf8(rest.get(..len).unwrap_or_default())
             .map_err(|_| self.error(BsonErrorKind::InvalidUtf8))?;
-        self.cursor.take(len + 1);
+        self.cursor.take(len.saturating_add(1));
         Ok(name)
     }
 
@@ -190,7 +192,7 @@ impl<'a> Checker<'a> {
             ElementType::Binary => {
                 let len = self.length(0)?;
                 match self.cursor.clone().u8() {
-                    Some(0) => self.skip(1 + len, end),
+                    Some(0) => self.skip(len.saturating_add(1), end),
                     Some(subtype) => Err(self.error(BsonErrorKind::BinarySubtype(subtype))),
                     None => Err(self.error(BsonErrorKind::Truncated)),
                 }
@@ -199,9 +201,9 @@ impl<'a> Checker<'a> {
                 let start = self.cursor.position();
                 let size = self.cursor.clone().u32();
                 let found = self.read(size)?.cast_signed();
-                let room = end.saturating_sub(start + 1);
+                let room = end.saturating_sub(start.saturating_add(1));
                 if usize::try_from(found).is_ok_and(|size| size <= room) {
-                    self.document(depth + 1, kind == ElementType::Array)
+                    self.document(depth.saturating_add(1), kind == ElementType::Array)
                 } else {
                     Err(self.error(BsonErrorKind::Length(found)))
                 }
@@ -252,7 +254,7 @@ impl<'a> Names<'a> {
                 self.many.insert(name);
             }
         }
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         true
     }
 }

@@ -1,5 +1,7 @@
 //! Reading checked BSON in place.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::ElementType;
 use crate::bytes::Cursor;
 use std::fmt;
@@ -24,9 +26,9 @@ impl ObjectId {
 
 fn hex_digit(digit: u8) -> Option<u8> {
     match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
+        b'0'..=b'9' => digit.checked_sub(b'0'),
+        b'a'..=b'f' => digit.checked_sub(b'a' - 10),
+        b'A'..=b'F' => digit.checked_sub(b'A' - 10),
         _ => None,
     }
 }
@@ -140,7 +142,7 @@ impl<'a> Elements<'a> {
         let rest = self.cursor.rest();
         let name_len = memchr::memchr(0, rest)?;
         let name = str::from_utf8(rest.get(..name_len)?).ok()?;
-        self.cursor.take(name_len + 1)?;
+        self.cursor.take(name_len.saturating_add(1))?;
         let value = match element_type {
             ElementType::Double => RawValue::Double(self.cursor.f64()?),
             ElementType::String => {

@@ -10,6 +10,7 @@
 
 use super::record::{Item, Items, PointKey, node_address};
 use crate::index::sort::{Merge, NoFullKeys, SortPool, SorterId};
+use crate::v2::DocumentAddress;
 use crate::v2::btree::{PageSink, TreeIds};
 use crate::v2::rtree::{NodeWriter, RTreeSummary, WrittenNode, capacity};
 use crate::{Code, Error, Result};
@@ -19,6 +20,9 @@ const ITEMS_AT_ONCE: u64 = 4096;
 
 /// Takes how many points or nodes were passed on.
 type Pause<'p> = dyn FnMut(u64) -> Result<()> + 'p;
+
+/// False for a document that is gone.
+type Keeps<'k> = dyn FnMut(DocumentAddress) -> Result<bool> + 'k;
 
 /// Writes a geo index.
 pub struct GeoIndexBuilder<S> {
@@ -42,8 +46,8 @@ impl<S: PageSink> GeoIndexBuilder<S> {
         }
     }
 
-    /// Writes the tree of the points in a sorter, all of whose keys were made by [`PointKey`];
-    /// `count` is how many were pushed. The pool gets further sorters, which are empty afterwards:
+    /// Writes the tree of the points in a sorter, all of whose keys were made by [`PointKey`]; of
+    /// these, of the `count` whose documents `keeps` is true for. The pool gets further sorters, which are empty afterwards:
     /// [`SortPool::truncate`] removes them. `pause` is called every now and then, with how many
     /// points or nodes were passed on since; each is twice.
     ///
@@ -53,8 +57,8 @@ impl<S: PageSink> GeoIndexBuilder<S> {
     pub fn finish(
         mut self,
         pool: &mut SortPool,
-        points: SorterId,
-        count: u64,
+        (points, count): (SorterId, u64),
+        mut keeps: impl FnMut(DocumentAddress) -> Result<bool>,
         mut pause: impl FnMut(u64) -> Result<()>,
     ) -> Result<RTreeSummary> {
         let first_page = self.sink.next_page();
@@ -63,7 +67,12 @@ impl<S: PageSink> GeoIndexBuilder<S> {
         let mut items = Items::Points;
         let mut level = 0;
         while count > 0 {
-            let tiled = self.tile(pool, sorter, count, (items, level), &mut pause)?;
+            let mut all = |_| Ok(true);
+            let keeps: &mut Keeps<'_> = match items {
+                Items::Points => &mut keeps,
+                Items::Nodes => &mut all,
+            };
+            let tiled = self.tile(pool, (sorter, count), (items, level), keeps, &mut pause)?;
             sorter = pool.add_index();
             let nodes = self.write_level(pool, (tiled, sorter), (items, level), &mut pause)?;
             self.count_level(level, nodes.count)?;
@@ -85,9 +94,9 @@ impl<S: PageSink> GeoIndexBuilder<S> {
     fn tile(
         &mut self,
         pool: &mut SortPool,
-        by_x: SorterId,
-        count: u64,
+        (by_x, count): (SorterId, u64),
         (items, level): (Items, u8),
+        keeps: &mut Keeps<'_>,
         pause: &mut Pause<'_>,
     ) -> Result<SorterId> {
         let most = capacity(level) as u64;
@@ -96,6 +105,9 @@ impl<S: PageSink> GeoIndexBuilder<S> {
         let mut merge = pool.merge(by_x, &NoFullKeys)?;
         let mut seen = 0;
         for_each(&mut merge, items, pause, |item| {
+            if !keeps(item.address)? {
+                return Ok(());
+            }
             let slice = u32::try_from(seen / per_slice).unwrap_or(u32::MAX);
             seen += 1;
             pool.push(tiled, self.key.set_slice(slice, item), item.address)

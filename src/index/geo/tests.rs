@@ -244,7 +244,7 @@ impl Scatter {
         let builder = GeoIndexBuilder::new(&mut pages, IDS);
         let count = self.0.len() as u64;
         let summary = builder
-            .finish(&mut pool, sorter, count, |_| Ok(()))
+            .finish(&mut pool, (sorter, count), |_| Ok(true), |_| Ok(()))
             .unwrap();
         (pages, summary)
     }

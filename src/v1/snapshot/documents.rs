@@ -4,6 +4,7 @@ use super::element::Nesting;
 use super::layout::Chunk;
 use super::reader::Reader;
 use super::scan::ScanOptions;
+use super::walk::TEXT_HINT;
 use crate::{Code, Error, Result};
 
 /// What an array of documents comes to.
@@ -118,12 +119,9 @@ impl Documents {
             "document {} of the collection has more than {} bytes of JSON text",
             self.count, options.max_document_bytes
         );
-        Err(Error::new(Code::BadDocument, sentence)
+        Err(Error::new(Code::DocumentText, sentence)
             .at(reader.place(start))
-            .hint(
-                "if the file is damaged there, take another backup with --snapshot FILE; \
-                 a document may have 16 MiB in LauraDB",
-            ))
+            .hint(TEXT_HINT))
     }
 
     fn add(&mut self, offset: u64, size: u64, chunk_bytes: u64) {

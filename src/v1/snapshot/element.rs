@@ -17,6 +17,29 @@ pub(super) struct Nesting {
 
 const BLOCK: usize = 64;
 
+/// Bytes of the element of `documents` that `bytes` begin with; the structure scan has found it to
+/// end in them.
+pub(super) fn element_length(bytes: &[u8]) -> usize {
+    let ends = |byte: &u8| matches!(byte, b',' | b' ' | b'\t' | b'\n' | b'\r' | b']' | b'}');
+    let length = match bytes.first() {
+        Some(b'{' | b'[') => Nesting::default().feed(bytes),
+        Some(b'"') => string_length(bytes),
+        _ => bytes.iter().position(ends),
+    };
+    length.unwrap_or(bytes.len())
+}
+
+fn string_length(bytes: &[u8]) -> Option<usize> {
+    let mut escaped = false;
+    let rest = bytes.get(1..)?;
+    let end = rest.iter().position(|byte| {
+        let is_end = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        is_end
+    });
+    end.map(|end| end + 2)
+}
+
 impl Nesting {
     /// Takes the next bytes of an element that begins with a bracket. Returns how many of them
     /// belong to it once its last bracket is among them.

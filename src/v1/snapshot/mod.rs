@@ -39,7 +39,7 @@ mod tests;
 pub use ids::walk_ids;
 pub use layout::{Chunk, CollectionLayout, ListedIndex, SnapshotLayout};
 pub use scan::{MAX_INDEX_BYTES, MAX_METADATA_BYTES, ScanOptions, scan, timestamp};
-pub use walk::{ChunkDocument, ChunkSink, ChunkWalker};
+pub use walk::{BadDocument, ChunkDocument, ChunkSink, ChunkWalker};
 pub use write::{
     Loss, LossKind, LossPlace, LossTally, SnapshotForm, SnapshotHeader, SnapshotWriter,
     backup_text, comes_back_as, lossless, print_id, printed_id,

@@ -70,6 +70,12 @@ impl<'a> Reader<'a> {
             .hint(RESTORE_HINT)
     }
 
+    pub(super) fn not_unicode(&self, offset: u64, sentence: impl Into<String>) -> Error {
+        Error::new(Code::SnapshotUnicode, sentence)
+            .at(self.place(offset))
+            .hint(RESTORE_HINT)
+    }
+
     pub(super) fn shape(&self, offset: u64, sentence: impl Into<String>) -> Error {
         Error::new(Code::SnapshotShape, sentence)
             .at(self.place(offset))
@@ -144,10 +150,12 @@ impl<'a> Reader<'a> {
     pub(super) fn end_of_file(&mut self) -> Result<()> {
         match self.peek()? {
             None => Ok(()),
-            Some(byte) => Err(self.syntax(
-                self.offset(),
-                format!("data follows the end of the snapshot: {}", shown(byte)),
-            )),
+            Some(byte) => {
+                let sentence = format!("data follows the end of the snapshot: {}", shown(byte));
+                Err(Error::new(Code::SnapshotTrailing, sentence)
+                    .at(self.place(self.offset()))
+                    .hint(RESTORE_HINT))
+            }
         }
     }
 
@@ -171,9 +179,10 @@ impl<'a> Reader<'a> {
             self.white_space()?;
             match known.iter().find(|name| **name == key.text) {
                 Some(name) if seen.contains(name) => {
-                    return Err(
-                        self.shape(key.offset, format!("the key {name:?} stands twice here"))
-                    );
+                    let sentence = format!("the key {name:?} stands twice here");
+                    return Err(Error::new(Code::SnapshotKeyTwice, sentence)
+                        .at(self.place(key.offset))
+                        .hint(RESTORE_HINT));
                 }
                 Some(name) => {
                     seen.push(name);
@@ -246,7 +255,7 @@ impl<'a> Reader<'a> {
         })?;
         // All but the pairing of surrogates has been checked.
         let text = serde_json::from_str(&raw.text).map_err(|error| {
-            self.syntax(raw.offset, format!("{what} is not Unicode text"))
+            self.not_unicode(raw.offset, format!("{what} is not Unicode text"))
                 .because(error)
         })?;
         Ok(Captured { text, ..raw })
@@ -280,7 +289,7 @@ impl<'a> Reader<'a> {
         read(self)?;
         let bytes = self.capture.take().map(|capture| capture.bytes);
         let text = String::from_utf8(bytes.unwrap_or_default()).map_err(|error| {
-            self.syntax(offset, format!("{what} is not UTF-8"))
+            self.not_unicode(offset, format!("{what} is not UTF-8"))
                 .because(error)
         })?;
         Ok(Captured { text, offset })

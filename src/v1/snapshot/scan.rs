@@ -3,6 +3,7 @@
 use super::documents::Documents;
 use super::layout::{CollectionLayout, ListedIndex, SnapshotLayout};
 use super::reader::{Captured, Reader, begins_value};
+use super::walk::MAX_DOCUMENT_TEXT;
 use super::window::{Progress, ReadAt};
 use crate::files::InputFile;
 use crate::{Code, Error, Result, jsontext};
@@ -46,7 +47,7 @@ impl Default for ScanOptions {
         Self {
             buffer_bytes: 1024 * 1024,
             chunk_bytes: 256 * 1024,
-            max_document_bytes: 256 * 1024 * 1024,
+            max_document_bytes: MAX_DOCUMENT_TEXT,
             keep_oversized: false,
         }
     }
@@ -61,7 +62,7 @@ impl Default for ScanOptions {
 /// The file is no snapshot of format 1.0 or is damaged at the structural levels
 /// ([`Code::SnapshotEmpty`], [`Code::SnapshotTruncated`], [`Code::SnapshotSyntax`],
 /// [`Code::SnapshotShape`], [`Code::SnapshotVersion`], [`Code::CollectionTwice`],
-/// [`Code::BadDocument`], [`Code::IndexDefinition`], [`Code::SourceTooLarge`]), or a read fails.
+/// [`Code::DocumentText`], [`Code::IndexDefinition`], [`Code::SourceTooLarge`]), or a read fails.
 pub fn scan<'a>(
     file: &'a InputFile,
     options: &ScanOptions,
@@ -153,13 +154,15 @@ fn check_start(source: &dyn ReadAt, reader: &mut Reader<'_>) -> Result<()> {
                 ));
         }
         [0xEF, 0xBB, 0xBF] => {
-            return Err(reader
-                .syntax(0, "the snapshot begins with a byte order mark")
+            let sentence = "the snapshot begins with a byte order mark";
+            return Err(Error::new(Code::SnapshotByteOrderMark, sentence)
+                .at(reader.place(0))
                 .hint("an editor has added it: remove the first three bytes of the file"));
         }
         [0x1F, 0x8B, _] => {
-            return Err(reader
-                .syntax(0, "the snapshot is compressed with gzip")
+            let sentence = "the snapshot is compressed with gzip";
+            return Err(Error::new(Code::SnapshotCompressed, sentence)
+                .at(reader.place(0))
                 .hint("unpack it with gunzip, then run the same command again"));
         }
         _ => {}

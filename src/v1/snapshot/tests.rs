@@ -175,7 +175,7 @@ fn around(collections: &str) -> String {
 #[test]
 fn errors_name_the_offset() {
     let start = around("").len() as u64 - 1;
-    assert_eq!(code_at(b"\x1f\x8b\x08"), (Code::SnapshotSyntax, 0));
+    assert_eq!(code_at(b"\x1f\x8b\x08"), (Code::SnapshotCompressed, 0));
     assert_eq!(code_at("  <xml>"), (Code::SnapshotSyntax, 2));
     assert_eq!(code_at(" [1]"), (Code::SnapshotShape, 1));
     assert_eq!(code_at(" \n "), (Code::SnapshotTruncated, 3));
@@ -186,12 +186,12 @@ fn errors_name_the_offset() {
     assert_eq!(code_at(r#"{"a":"\x"}"#), (Code::SnapshotSyntax, 6));
     assert_eq!(
         code_at(r#"{"version":"\ud800"}"#),
-        (Code::SnapshotSyntax, 11)
+        (Code::SnapshotUnicode, 11)
     );
     assert_eq!(code_at(r#"{"database_name":5}"#), (Code::SnapshotShape, 17));
     assert_eq!(
         code_at(r#"{"version":"1.0","\u0076ersion":"1.0"}"#),
-        (Code::SnapshotShape, 17)
+        (Code::SnapshotKeyTwice, 17)
     );
     assert_eq!(code_at(around("[null]")), (Code::SnapshotShape, start + 1));
     assert_eq!(code_at(around("{}")), (Code::SnapshotShape, start));
@@ -215,7 +215,7 @@ fn errors_name_the_offset() {
     let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(128), "]".repeat(128));
     assert_eq!(code_at(&deep), (Code::SnapshotShape, 0), "128 levels pass");
     let deeper = deep.replace("[1]", "[[1]]");
-    assert_eq!(code_at(deeper), (Code::SourceTooLarge, 5 + 128));
+    assert_eq!(code_at(deeper), (Code::SnapshotNesting, 5 + 128));
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn a_document_beyond_the_limit_is_named_or_alone_in_its_chunk() {
             ..ScanOptions::default()
         };
         let error = scan_with(text.as_bytes(), &options).expect_err("too large");
-        assert_eq!(error.code(), Code::BadDocument);
+        assert_eq!(error.code(), Code::DocumentText);
         assert_eq!(error.place().offset, text.find(&large).map(|at| at as u64));
         options.keep_oversized = true;
         let layout = scan_with(text.as_bytes(), &options).expect("kept");

@@ -1,12 +1,17 @@
 //! The documents of a chunk, one after the other, as BSON.
 
-use super::element::Nesting;
+use super::element::element_length;
 use super::layout::Chunk;
 use crate::document::bson::RawValue;
 use crate::document::ejson;
-use crate::document::json::{Converted, DocumentContext, DocumentError, JsonConverter};
+use crate::document::json::{
+    Converted, DocumentContext, DocumentError, DocumentErrorKind, JsonConverter,
+};
 use crate::files::InputFile;
 use crate::{Code, Error, Place, Result};
+
+/// JSON text of one document beyond this many bytes makes it a bad document without being parsed.
+pub(super) const MAX_DOCUMENT_TEXT: u64 = 256 * 1024 * 1024;
 
 /// Buffers that a large document has grown beyond this are given back to the allocator, bytes.
 const KEPT_BUFFER: usize = 4 << 20;
@@ -33,19 +38,36 @@ pub trait ChunkSink {
     /// The sink's own; they end the walk.
     fn document(&mut self, start: usize, converted: Converted, offset: u64) -> Result<()>;
 
-    /// Takes the error of a document that cannot be converted; the next one follows if it is taken.
+    /// Takes a document that cannot be carried over; the walk goes on unless this fails, as it does
+    /// where the sink says nothing else.
     ///
     /// # Errors
-    /// It ends the walk, which is what it does unless the sink is of another mind.
-    fn bad_document(&mut self, error: Error) -> Result<()> {
-        Err(error)
+    /// The sink's own; they end the walk.
+    fn bad_document(&mut self, bad: BadDocument) -> Result<()> {
+        Err(bad.error)
     }
+}
+
+/// A document that cannot be carried over. What is broken in the JSON itself is none: it ends the
+/// walk.
+#[derive(Debug)]
+pub struct BadDocument {
+    /// Position in the collection's `documents`, from 0.
+    pub ordinal: u64,
+    /// File offset of its first byte.
+    pub offset: u64,
+    /// Bytes of its JSON text.
+    pub bytes: u64,
+    /// Why.
+    pub error: Error,
 }
 
 /// Converts chunks document by document, reusing its buffers.
 #[derive(Debug)]
 pub struct ChunkWalker {
     converter: JsonConverter,
+    /// A document of more JSON text is bad without being read, bytes.
+    most_text: u64,
     text: Vec<u8>,
     bson: Vec<u8>,
 }
@@ -56,6 +78,7 @@ impl ChunkWalker {
     pub fn new(converter: JsonConverter) -> Self {
         Self {
             converter,
+            most_text: MAX_DOCUMENT_TEXT,
             text: Vec::new(),
             bson: Vec::new(),
         }
@@ -64,7 +87,7 @@ impl ChunkWalker {
     /// Visits the documents of a chunk in order. `collection` is the name in the snapshot.
     ///
     /// # Errors
-    /// [`Code::BadDocument`]; the read fails; those of the visitor.
+    /// What cannot be carried over or is damaged; the read fails; those of the visitor.
     pub fn walk(
         &mut self,
         file: &InputFile,
@@ -98,7 +121,7 @@ impl ChunkWalker {
     /// Gives the documents of a chunk to a sink, in order, in its own buffers.
     ///
     /// # Errors
-    /// [`Code::BadDocument`]; the read fails; those of the sink.
+    /// What is damaged in the JSON itself; the read fails; those of the sink.
     pub fn walk_into(
         &mut self,
         file: &InputFile,
@@ -106,42 +129,162 @@ impl ChunkWalker {
         chunk: Chunk,
         sink: &mut impl ChunkSink,
     ) -> Result<()> {
+        if chunk.documents == 1 && chunk.bytes > self.most_text {
+            return sink.bad_document(self.too_much_text(file, collection, chunk));
+        }
         let length = usize::try_from(chunk.bytes).unwrap_or(usize::MAX);
         // What is there is overwritten: only growing costs anything.
         self.text.truncate(length.max(KEPT_BUFFER));
         self.text.shrink_to(KEPT_BUFFER);
         self.text.resize(length, 0);
         file.read_exact_at(&mut self.text, chunk.offset)?;
-        // Which byte is wrong is only asked when one is.
-        let Ok(text) = simdutf8::basic::from_utf8(&self.text) else {
-            return sink.bad_document(invalid_utf8(file, collection, chunk, &self.text));
-        };
+        let whole = simdutf8::basic::from_utf8(&self.text).ok();
         let mut at = 0;
         for number in 0..u64::from(chunk.documents) {
-            at = skip_separator(text.as_bytes(), at);
-            let ordinal = chunk.first_ordinal + number;
-            let context = DocumentContext {
-                collection,
-                ordinal,
+            at = skip_separator(&self.text, at);
+            let place = Standing {
+                file,
+                context: DocumentContext {
+                    collection,
+                    ordinal: chunk.first_ordinal + number,
+                },
+                offset: chunk.offset + at as u64,
             };
-            let offset = chunk.offset + at as u64;
-            let rest = text.get(at..).unwrap_or_default();
+            let bytes = self.text.get(at..).unwrap_or_default();
+            let rest = match whole {
+                Some(text) => text.get(at..).unwrap_or_default(),
+                // Which document it is that is no UTF-8 is only asked when one is.
+                None => match one_document(bytes) {
+                    Ok(text) => text,
+                    Err(valid) => {
+                        let length = element_length(bytes);
+                        sink.bad_document(place.bad(length, place.invalid_utf8(valid)))?;
+                        at += length;
+                        continue;
+                    }
+                },
+            };
             let buffer = sink.buffer();
             let start = buffer.len();
-            let converted = self.converter.convert(rest, &context, buffer);
-            match converted {
+            match self.converter.convert(rest, &place.context, buffer) {
                 Ok(converted) => {
                     at += converted.text_bytes;
-                    sink.document(start, converted, offset)?;
+                    sink.document(start, converted, place.offset)?;
                 }
                 Err(error) => {
-                    at = element_end(text.as_bytes(), at);
-                    sink.bad_document(bad_document(file, &context, offset, &error))?;
+                    let is_broken = is_broken(&error.kind);
+                    let error = place.cannot_carry(&error);
+                    if is_broken {
+                        return Err(error);
+                    }
+                    let length = element_length(bytes);
+                    sink.bad_document(place.bad(length, error))?;
+                    at += length;
                 }
             }
         }
         Ok(())
     }
+
+    fn too_much_text(&self, file: &InputFile, collection: &str, chunk: Chunk) -> BadDocument {
+        let sentence = format!(
+            "document {} of the collection has more than {} bytes of JSON text",
+            chunk.first_ordinal, self.most_text
+        );
+        BadDocument {
+            ordinal: chunk.first_ordinal,
+            offset: chunk.offset,
+            bytes: chunk.bytes,
+            error: Error::new(Code::DocumentText, sentence)
+                .at(Place::offset(file.path(), chunk.offset).in_collection(collection))
+                .hint(TEXT_HINT),
+        }
+    }
+}
+
+/// What to do about a document with too much text.
+pub(super) const TEXT_HINT: &str = "if the file is damaged there, take another backup with \
+    --snapshot FILE; a document may have 16 MiB in LauraDB";
+
+/// A document and where it stands.
+struct Standing<'f> {
+    file: &'f InputFile,
+    context: DocumentContext<'f>,
+    offset: u64,
+}
+
+impl Standing<'_> {
+    fn bad(&self, length: usize, error: Error) -> BadDocument {
+        BadDocument {
+            ordinal: self.context.ordinal,
+            offset: self.offset,
+            bytes: length as u64,
+            error,
+        }
+    }
+
+    fn invalid_utf8(&self, valid: usize) -> Error {
+        let place = Place::offset(self.file.path(), self.offset + valid as u64);
+        let sentence = format!(
+            "document {} of the collection holds bytes that are not UTF-8",
+            self.context.ordinal
+        );
+        Error::new(Code::DocumentUtf8, sentence)
+            .at(place.in_collection(self.context.collection))
+            .hint("take a new backup with LauraDB, or give --max-bad N to put it into quarantine")
+    }
+
+    fn cannot_carry(&self, error: &DocumentError) -> Error {
+        let offset = self.offset + error.offset as u64;
+        let mut place =
+            Place::offset(self.file.path(), offset).in_collection(self.context.collection);
+        // The text of the file can hold anything, control characters too.
+        place.id = error
+            .id
+            .as_deref()
+            .map(|id| ejson::display_id(RawValue::String(id)));
+        let sentence = format!(
+            "document {} of the collection cannot be carried over: {}",
+            self.context.ordinal, error.kind
+        );
+        let hint = if is_broken(&error.kind) {
+            "the file is damaged there: take a new backup with LauraDB"
+        } else {
+            "correct the document in LauraDB and take a new backup, or give --max-bad N to put up \
+             to N such documents into quarantine"
+        };
+        Error::new(code(&error.kind), sentence).at(place).hint(hint)
+    }
+}
+
+fn code(kind: &DocumentErrorKind) -> Code {
+    use DocumentErrorKind as Kind;
+    match kind {
+        Kind::NotAnObject | Kind::FieldsType => Code::BadDocument,
+        Kind::Syntax(_) | Kind::InvalidEscape => Code::DocumentSyntax,
+        Kind::LoneSurrogate => Code::DocumentSurrogate,
+        Kind::NumberOutOfRange => Code::DocumentNumber,
+        Kind::IdType | Kind::IdInFields => Code::DocumentId,
+        Kind::RepeatedKey(_) => Code::DocumentKeyTwice,
+        Kind::NulInName => Code::DocumentNul,
+        Kind::TooDeep => Code::DocumentNesting,
+        Kind::TooLarge { .. } => Code::DocumentTooLarge,
+    }
+}
+
+/// The JSON itself is damaged, or a structural level of it, and not only what it says.
+fn is_broken(kind: &DocumentErrorKind) -> bool {
+    use DocumentErrorKind as Kind;
+    matches!(
+        kind,
+        Kind::Syntax(_) | Kind::InvalidEscape | Kind::RepeatedKey(_)
+    )
+}
+
+/// The text of the first document, or how much of it is UTF-8.
+fn one_document(bytes: &[u8]) -> std::result::Result<&str, usize> {
+    let bytes = bytes.get(..element_length(bytes)).unwrap_or_default();
+    str::from_utf8(bytes).map_err(|error| error.valid_up_to())
 }
 
 /// Shows one document at a time.
@@ -170,41 +313,9 @@ where
         })
     }
 
-    fn bad_document(&mut self, error: Error) -> Result<()> {
-        (self.bad)(error)
+    fn bad_document(&mut self, bad: BadDocument) -> Result<()> {
+        (self.bad)(bad.error)
     }
-}
-
-/// Where the element that begins at `at` ends; the structure scan has found that it does.
-fn element_end(text: &[u8], at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    let length = match rest.first() {
-        Some(b'{' | b'[') => Nesting::default().feed(rest),
-        Some(b'"') => {
-            let mut escaped = false;
-            let end = rest.iter().skip(1).position(|byte| {
-                let ends = *byte == b'"' && !escaped;
-                escaped = *byte == b'\\' && !escaped;
-                ends
-            });
-            end.map(|end| end + 2)
-        }
-        _ => rest.iter().position(|byte| *byte == b','),
-    };
-    at + length.unwrap_or(rest.len())
-}
-
-fn invalid_utf8(file: &InputFile, collection: &str, chunk: Chunk, text: &[u8]) -> Error {
-    let valid = str::from_utf8(text)
-        .err()
-        .map_or(0, |error| error.valid_up_to());
-    let place = Place::offset(file.path(), chunk.offset + valid as u64);
-    Error::new(
-        Code::BadDocument,
-        "a document holds bytes that are not UTF-8",
-    )
-    .at(place.in_collection(collection))
-    .hint("take a new backup with LauraDB")
 }
 
 /// Skips the comma and white space between documents; the structure scan has checked them.
@@ -215,26 +326,4 @@ pub(super) fn skip_separator(text: &[u8], at: usize) -> usize {
         .position(|byte| !matches!(byte, b',' | b' ' | b'\t' | b'\n' | b'\r'))
         .unwrap_or(rest.len());
     at + skipped
-}
-
-fn bad_document(
-    file: &InputFile,
-    context: &DocumentContext<'_>,
-    start: u64,
-    error: &DocumentError,
-) -> Error {
-    let offset = start + error.offset as u64;
-    let mut place = Place::offset(file.path(), offset).in_collection(context.collection);
-    // The text of the file can hold anything, control characters too.
-    place.id = error
-        .id
-        .as_deref()
-        .map(|id| ejson::display_id(RawValue::String(id)));
-    let sentence = format!(
-        "document {} of the collection cannot be carried over: {}",
-        context.ordinal, error.kind
-    );
-    Error::new(Code::BadDocument, sentence)
-        .at(place)
-        .hint("correct the document in LauraDB and take a new backup")
 }

@@ -5,7 +5,9 @@
 //! became of it ([`Overlay::take`]), and at the end of a collection for the documents that only the
 //! log has ([`Overlay::remaining`]).
 
+mod bad;
 mod chain;
+mod older;
 mod overlay;
 mod payload;
 mod record;
@@ -19,6 +21,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use bad::{BadRecord, LeftOlder, TakeBad};
 pub use overlay::{Overlay, Replacement, Touched};
 pub use payload::{Operation, PayloadError};
 pub use record::{HEADER_BYTES, MAX_DATA_BYTES, RecordHeader, RecordKind};

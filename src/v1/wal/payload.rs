@@ -7,6 +7,8 @@
 //! Insert and update carry the whole document, delete one with `_id` whose other fields are ignored.
 //! `_id` may stand anywhere in it. LauraDB leaves the data to the writer; this layout is ours.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use crate::bytes::Cursor;
 use crate::document::ID_FIELD;
 use crate::document::bson::{BsonError, ElementType, RawDocument, RawValue, check};
@@ -79,7 +81,8 @@ impl<'a> Operation<'a> {
     }
 }
 
-fn split(data: &[u8]) -> Result<(&[u8], &[u8]), PayloadError> {
+/// The name's bytes and what follows them.
+pub(super) fn split(data: &[u8]) -> Result<(&[u8], &[u8]), PayloadError> {
     let data_len = data.len();
     let mut cursor = Cursor::new(data);
     let name_len = cursor.u16().ok_or(PayloadError::NoName { data_len })?;

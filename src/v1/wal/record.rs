@@ -1,5 +1,7 @@
 //! The framing of a record: its header and the types there are.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use crate::bytes::{get_u32, get_u64, put_u32, put_u64};
 use crate::document::MAX_DOCUMENT_BYTES;
 
@@ -114,7 +116,7 @@ impl RecordHeader {
     /// Bytes of the whole record as its length field has it.
     #[must_use]
     pub fn record_bytes(&self) -> u64 {
-        HEADER_BYTES as u64 + u64::from(self.data_len)
+        (HEADER_BYTES as u64).saturating_add(u64::from(self.data_len))
     }
 }
 

@@ -154,7 +154,16 @@ impl<'a> Replay<'a> {
         (used > self.memory_limit).then(|| used.saturating_add(waiting * BYTES_PER_ID))
     }
 
-    fn is_in_snapshot(&self, lsn: u64) -> bool {
+    /// Offset of the last effective operation on an id, if its collection was named so far.
+    pub(super) fn last_record(&self, collection: &str, id: RawValue<'_>) -> Result<Option<u64>> {
+        let number = match self.names.known.get(collection) {
+            Some(Known::Written(Some(number)) | Known::Deleted(Some(number))) => *number,
+            _ => return Ok(None),
+        };
+        self.overlay.last_record(number, id, hash_id(id, number))
+    }
+
+    pub(super) fn is_in_snapshot(&self, lsn: u64) -> bool {
         self.after_lsn.is_some_and(|after| lsn <= after)
     }
 

@@ -15,9 +15,11 @@
 //! file is what an interrupted writer leaves, unless later records still stand behind its header
 //! (see `chain`).
 
+use super::bad::{self, BadRecord, Fault, TakeBad};
 use super::chain::find_chain;
+use super::older::Older;
 use super::overlay::Overlay;
-use super::payload::{Operation, PayloadError};
+use super::payload::Operation;
 use super::record::{HEADER_BYTES, MAX_DATA_BYTES, RecordHeader, RecordKind};
 use super::replay::{BYTES_PER_ID, RecordPlace, Replay};
 use super::stream::Stream;
@@ -54,7 +56,26 @@ impl Overlay {
     /// for the first bad record, [`Code::WalMemory`] beyond the limit, what `resolve` returns, and
     /// failed reads.
     pub fn scan(file: InputFile, options: WalOptions<'_>) -> Result<(Self, WalSummary)> {
+        Self::scan_passing(file, options, 0, &mut |_| Ok(()))
+    }
+
+    /// [`Self::scan`], but passes up to `max_bad` records that cannot be used and whose end is
+    /// known, and gives each to `take`.
+    ///
+    /// # Errors
+    /// As [`Self::scan`], for the first bad record, if there are more; [`Code::WalNextUnknown`] for
+    /// one whose end is not known; those of `take`.
+    pub fn scan_passing(
+        file: InputFile,
+        options: WalOptions<'_>,
+        max_bad: u64,
+        take: &mut TakeBad<'_>,
+    ) -> Result<(Self, WalSummary)> {
         let mut scan = Scan {
+            max_bad,
+            take,
+            first_bad: None,
+            older: Older::default(),
             summary: WalSummary {
                 bytes: file.size(),
                 ..WalSummary::default()
@@ -63,34 +84,22 @@ impl Overlay {
             stream: Stream::new(file),
         };
         while scan.record()? {}
-        Ok(scan.finish())
+        scan.finish()
     }
 }
 
-struct Scan<'a> {
+struct Scan<'a, 't> {
     stream: Stream,
     replay: Replay<'a>,
     summary: WalSummary,
+    max_bad: u64,
+    take: &'t mut TakeBad<'t>,
+    /// What the first bad record would have failed the run with.
+    first_bad: Option<Error>,
+    older: Older,
 }
 
-/// What is wrong with one record whose end is known.
-struct BadRecord {
-    code: Code,
-    sentence: String,
-    cause: Option<PayloadError>,
-}
-
-impl BadRecord {
-    fn new(code: Code, sentence: impl Into<String>) -> Self {
-        Self {
-            code,
-            sentence: sentence.into(),
-            cause: None,
-        }
-    }
-}
-
-impl Scan<'_> {
+impl Scan<'_, '_> {
     /// Takes in the next record; false at the end of the log.
     fn record(&mut self) -> Result<bool> {
         let Some(header) = self.frame()? else {
@@ -153,19 +162,19 @@ impl Scan<'_> {
     }
 
     /// What can be checked in the header.
-    fn check(&self, header: &RecordHeader) -> Result<RecordKind, BadRecord> {
+    fn check(&self, header: &RecordHeader) -> Result<RecordKind, Fault> {
         let last = self.last_lsn();
         if header.lsn <= last {
             let sentence = format!("the record's LSN does not grow; the last one was {last}");
-            return Err(BadRecord::new(Code::WalCorrupt, sentence));
+            return Err(Fault::new(Code::WalCorrupt, sentence));
         }
         let Some(kind) = RecordKind::from_byte(header.kind) else {
             let sentence = format!("the record's type {} is unknown", header.kind);
-            return Err(BadRecord::new(Code::WalCorrupt, sentence));
+            return Err(Fault::new(Code::WalCorrupt, sentence));
         };
         if header.page_id != 0 {
             let sentence = format!("the record changes page {}, no document", header.page_id);
-            return Err(BadRecord::new(Code::WalPageRecord, sentence));
+            return Err(Fault::new(Code::WalPageRecord, sentence));
         }
         let most = if kind.is_operation() {
             MAX_DATA_BYTES
@@ -177,16 +186,23 @@ impl Scan<'_> {
                 "the record has {} bytes of data where at most {most} are possible",
                 header.data_len
             );
-            return Err(BadRecord::new(Code::WalPayload, sentence));
+            return Err(Fault::new(Code::WalPayload, sentence));
         }
         Ok(kind)
     }
 
     /// Hands a record on; the inner error is a bad payload.
-    fn accept(&mut self, header: &RecordHeader, kind: RecordKind) -> Result<Result<(), BadRecord>> {
+    fn accept(&mut self, header: &RecordHeader, kind: RecordKind) -> Result<Result<(), Fault>> {
         match kind {
-            RecordKind::Commit => self.replay.commit(header.txn_id, header.lsn)?,
-            RecordKind::Abort => self.replay.abort(header.txn_id),
+            RecordKind::Commit => {
+                self.replay.commit(header.txn_id, header.lsn)?;
+                let is_late = !self.replay.is_in_snapshot(header.lsn);
+                self.older.end(header.txn_id, is_late);
+            }
+            RecordKind::Abort => {
+                self.replay.abort(header.txn_id);
+                self.older.end(header.txn_id, false);
+            }
             RecordKind::Checkpoint => {}
             RecordKind::Insert | RecordKind::Update | RecordKind::Delete => {
                 let place = RecordPlace {
@@ -199,9 +215,9 @@ impl Scan<'_> {
                 match Operation::decode(data) {
                     Ok(operation) => self.replay.operation(header.txn_id, place, &operation)?,
                     Err(cause) => {
-                        return Ok(Err(BadRecord {
+                        return Ok(Err(Fault {
                             cause: Some(cause),
-                            ..BadRecord::new(
+                            ..Fault::new(
                                 Code::WalPayload,
                                 "the record's data is no document operation",
                             )
@@ -222,26 +238,46 @@ impl Scan<'_> {
         }
     }
 
-    /// Decides about a bad record. The next one's start is known, so a quarantine could take this
-    /// one, and the scan go on, by returning `Ok`.
-    fn reject(&self, header: &RecordHeader, bad: BadRecord) -> Result<()> {
-        let hint = match bad.code {
-            Code::WalPageRecord => {
-                "wal.log belongs to a LauraDB that stores pages; restore the wal.log that goes with \
-                 the snapshot, or give --max-bad N to put such records into quarantine"
-            }
-            _ => {
-                "restore wal.log from a copy, or give --max-bad N to put up to N unusable records \
-                 into quarantine"
-            }
+    /// Decides about a bad record: it is passed if there may be more of them and its end is known.
+    fn reject(&mut self, header: &RecordHeader, fault: Fault) -> Result<()> {
+        let place = self.place(header);
+        if self.max_bad == 0 {
+            return Err(fault.into_error(place));
+        }
+        let last_lsn = self.last_lsn();
+        let readable = header.data_len as usize <= MAX_DATA_BYTES;
+        let length = if readable {
+            header.data_len as usize
+        } else {
+            0
         };
-        let error = Error::new(bad.code, bad.sentence)
-            .at(self.place(header))
-            .hint(hint);
-        Err(match bad.cause {
-            Some(cause) => error.because(cause),
-            None => error,
-        })
+        let data = self.stream.peek(HEADER_BYTES + length)?;
+        let data = data.get(HEADER_BYTES..).unwrap_or_default();
+        let is_whole = readable && bad::confirms_length(header, data);
+        let named = bad::name_document(place.clone(), header, data);
+        let end = self.stream.offset().saturating_add(header.record_bytes());
+        if !is_whole && !bad::goes_on(self.stream.file(), end, last_lsn)? {
+            return Err(bad::unknown_end(fault, place));
+        }
+        self.summary.bad_records += 1;
+        let error = fault.into_error(named.clone());
+        if self.summary.bad_records > self.max_bad {
+            let first = self.first_bad.take().unwrap_or(error);
+            return Err(first.beyond_max_bad(self.max_bad));
+        }
+        let record = BadRecord {
+            offset: self.stream.offset(),
+            bytes: header.record_bytes(),
+            txn_id: header.txn_id,
+            place: named,
+            error,
+        };
+        (self.take)(&record)?;
+        let lsn = header.lsn.max(last_lsn);
+        let is_late = !self.replay.is_in_snapshot(lsn);
+        self.older.reject(header, &record, is_late);
+        self.first_bad.get_or_insert(record.error);
+        Ok(())
     }
 
     fn damaged_length(&self, header: &RecordHeader, start: u64) -> Error {
@@ -282,15 +318,20 @@ impl Scan<'_> {
         .hint(format!("run the same command with --memory {mebibytes}MiB"))
     }
 
-    fn finish(mut self) -> (Overlay, WalSummary) {
+    fn finish(mut self) -> Result<(Overlay, WalSummary)> {
         self.stream.release();
         self.replay.finish();
         let mut summary = self.summary;
+        let replay = &self.replay;
+        summary.more_left_older = self.older.more();
+        summary.left_older = self.older.finish(self.stream.file(), |collection, id| {
+            replay.last_record(collection, id)
+        })?;
         summary.operations = self.replay.operations;
         summary.transactions = self.replay.transactions;
         let overlay = Overlay::new(self.replay.overlay);
         summary.ids_touched = overlay.len() as u64;
         summary.collections_touched = overlay.collections() as u64;
-        (overlay, summary)
+        Ok((overlay, summary))
     }
 }

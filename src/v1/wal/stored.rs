@@ -1,5 +1,7 @@
 //! Going back to a record that the scan has passed.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::payload::NAME_LEN_BYTES;
 use super::record::{HEADER_BYTES, RecordHeader, RecordKind};
 use crate::bytes::get_u16;
@@ -76,7 +78,8 @@ impl StoredReader {
                 )
                 .ok()?,
                 id: id_of(bytes, &layout)?,
-                bson: record + layout.bson_start as u64..record + layout.record_bytes as u64,
+                bson: record.saturating_add(layout.bson_start as u64)
+                    ..record.saturating_add(layout.record_bytes as u64),
             })
         };
         operation().ok_or_else(|| changed(file, record))
@@ -89,8 +92,8 @@ pub(super) fn read_document(file: &InputFile, record: u64, buffer: &mut Vec<u8>)
     file.read_exact_at(&mut prefix, record)?;
     let layout = layout(&prefix, file, record)?;
     buffer.clear();
-    buffer.resize(layout.record_bytes - layout.bson_start, 0);
-    file.read_exact_at(buffer, record + layout.bson_start as u64)
+    buffer.resize(layout.record_bytes.saturating_sub(layout.bson_start), 0);
+    file.read_exact_at(buffer, record.saturating_add(layout.bson_start as u64))
 }
 
 /// The scan has checked all of this; it is checked again because the file may have changed since.
@@ -101,7 +104,7 @@ fn layout(prefix: &[u8], file: &InputFile, record: u64) -> Result<Layout> {
         let layout = Layout {
             header,
             bson_start: HEADER_BYTES + NAME_LEN_BYTES + name_len,
-            record_bytes: HEADER_BYTES + header.data_len as usize,
+            record_bytes: HEADER_BYTES.saturating_add(header.data_len as usize),
         };
         let fits = header.record_bytes() <= file.size().saturating_sub(record);
         (fits && layout.bson_start <= layout.record_bytes).then_some(layout)

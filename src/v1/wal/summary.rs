@@ -1,5 +1,6 @@
 //! What a scan has counted.
 
+use super::bad::LeftOlder;
 use super::record::RecordKind;
 
 /// Records of each type.
@@ -113,4 +114,14 @@ pub struct WalSummary {
     pub ids_touched: u64,
     /// The end that was dropped, if any.
     pub torn_tail: Option<TornTail>,
+    /// Records that cannot be used and were passed; they are in no other count.
+    #[serde(default)]
+    pub bad_records: u64,
+    /// The first documents that stay at an older state because of those: their operation would
+    /// have taken effect, and no later one does.
+    #[serde(default)]
+    pub left_older: Vec<LeftOlder>,
+    /// Bad records beyond those, whose documents were not looked at.
+    #[serde(default)]
+    pub more_left_older: u64,
 }

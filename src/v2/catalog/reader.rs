@@ -1,5 +1,7 @@
 //! Reads the catalog, trusting nothing. The layout is described in the parent module.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::{
     ACTIVE, Catalog, CatalogEntry, MAGIC, SYSTEM, VERSION_CHAINED, VERSION_SINGLE,
     is_collection_name,

@@ -49,6 +49,24 @@ impl<'f> DocumentReader<'f> {
         }
     }
 
+    /// The document at an address of this tool's own file, though its slot may be deleted.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_deleted(&mut self, address: DocumentAddress) -> Result<&[u8]> {
+        let DocumentAddress { page, slot } = address;
+        self.file.read(page, PageType::Data, &mut self.page)?;
+        let content = SlottedPage::open(&self.page).and_then(|slotted| slotted.get_deleted(slot));
+        match content.map_err(|error| at_slot(self.file.damaged(page, error), address))? {
+            SlotContent::Document(bytes) => Ok(bytes),
+            SlotContent::Overflow(head) => {
+                let chain = read_chain(self.file, head, &mut self.chain_page, &mut self.document);
+                chain.map_err(|error| error_of_chain(error, address))?;
+                Ok(&self.document)
+            }
+        }
+    }
+
     /// The document that a slot's content stands for.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Reads `metadata.db`, trusting nothing. The layout is described in the parent module.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::collection::CollectionRecord;
 use super::index::IndexRecord;
 use crate::files::InputFile;
@@ -109,14 +111,14 @@ impl MetadataReader {
         self.check_run(page, statistics_page, index_count, "statistics pages")?;
         let mut indexes: Vec<IndexMetadata> = Vec::new();
         for number in 0..u32::from(index_count) {
-            let page = PageId(first.0 + number);
+            let page = PageId(first.0.saturating_add(number));
             let record = self.record(page, IndexRecord::decode)?;
             let previous = indexes.last().map(|index| &index.record);
             if let Err(sentence) = follows(&record, previous, collection) {
                 let error = self.damaged(page, sentence);
                 return Err(error.map_place(|place| place.in_index(&*record.name)));
             }
-            let page = PageId(statistics_page.0 + number);
+            let page = PageId(statistics_page.0.saturating_add(number));
             let statistics = self.record(page, StatisticsRecord::decode)?;
             if statistics.index_id != record.index_id {
                 let sentence = format!(

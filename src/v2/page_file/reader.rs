@@ -1,5 +1,7 @@
 //! Reads pages of a page file, one at a time or in runs.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::{PAGE_BYTES, page_offset};
 use crate::files::InputFile;
 use crate::v2::address::PageId;
@@ -89,19 +91,21 @@ impl PageFileReader {
             .0
             .checked_add(page_count)
             .filter(|end| *end <= self.page_count)
-            .ok_or_else(|| self.missing(PageId(first.0.saturating_add(page_count) - 1)))?;
-        let mut run = vec![0; PAGE_SIZE * page_count.min(RUN_PAGES) as usize];
+            .ok_or_else(|| {
+                self.missing(PageId(first.0.saturating_add(page_count).saturating_sub(1)))
+            })?;
+        let mut run = vec![0; PAGE_SIZE.saturating_mul(page_count.min(RUN_PAGES) as usize)];
         let mut next = first.0;
         while next < end {
-            let run_pages = (end - next).min(RUN_PAGES);
-            let wanted = run.get_mut(..run_pages as usize * PAGE_SIZE);
+            let run_pages = end.saturating_sub(next).min(RUN_PAGES);
+            let wanted = run.get_mut(..PAGE_SIZE.saturating_mul(run_pages as usize));
             let wanted = wanted.unwrap_or_default();
             self.file.read_exact_at(wanted, page_offset(PageId(next)))?;
             for (page, id) in wanted.as_chunks().0.iter().zip(next..) {
                 let id = PageId(id);
                 visit(id, self.check_any(id, page)?, page)?;
             }
-            next += run_pages;
+            next = next.saturating_add(run_pages);
         }
         Ok(())
     }

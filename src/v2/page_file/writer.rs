@@ -80,6 +80,16 @@ impl PageFileWriter {
         Ok(id)
     }
 
+    /// Gives a page that was appended before its checksum anew and writes it in its place.
+    ///
+    /// # Errors
+    /// The write fails; the page may be torn then.
+    pub fn rewrite_page(&mut self, id: PageId, page: &mut PageBytes) -> Result<()> {
+        self.flush()?;
+        page::seal(page, id);
+        self.file().write_all_at(page, page_offset(id))
+    }
+
     /// Hands everything to the kernel, so that [`Self::file`] can read it back.
     ///
     /// # Errors

@@ -22,11 +22,13 @@
 //! indexes.
 
 mod builder;
+mod delete;
 mod reader;
 #[cfg(test)]
 mod tests;
 
 pub use builder::SlottedBuilder;
+pub use delete::{delete_slot, restore_slot};
 pub use reader::{SlotContent, SlottedPage};
 
 use super::address::PageId;

@@ -114,6 +114,26 @@ impl<'p> SlottedPage<'p> {
             .map(|head| Some(SlotContent::Overflow(head)))
     }
 
+    /// The content of a slot, deleted or not: for a page of this tool's own, which keeps it.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn get_deleted(&self, slot: SlotNumber) -> Result<SlotContent<'p>, PageError> {
+        let slot = self.slot_as_it_is(slot)?;
+        if slot.flags & OVERFLOW == 0 {
+            return Ok(SlotContent::Document(slot.content));
+        }
+        OverflowHead::decode(slot.content, slot.offset).map(SlotContent::Overflow)
+    }
+
+    /// The numbers of the deleted slots.
+    pub fn deleted_slots(self) -> impl Iterator<Item = SlotNumber> + use<'p> {
+        (0..self.slot_count).map(SlotNumber).filter(move |slot| {
+            let flags = self.data.get(self.slot_position(slot.0) + SLOT_FLAGS);
+            flags.is_some_and(|flags| flags & DELETED != 0)
+        })
+    }
+
     /// The live slots in the order of their numbers; each is checked as it is reached.
     pub fn slots(
         self,
@@ -156,7 +176,16 @@ impl<'p> SlottedPage<'p> {
         HEADER_SIZE + usize::from(number) * SLOT_SIZE
     }
 
-    fn slot(&self, SlotNumber(number): SlotNumber) -> Result<Option<Slot<'p>>, PageError> {
+    fn slot(&self, slot: SlotNumber) -> Result<Option<Slot<'p>>, PageError> {
+        let flags = self.data.get(self.slot_position(slot.0) + SLOT_FLAGS);
+        let is_deleted = flags.is_some_and(|flags| flags & DELETED != 0);
+        match is_deleted && slot.0 < self.slot_count {
+            true => Ok(None),
+            false => self.slot_as_it_is(slot).map(Some),
+        }
+    }
+
+    fn slot_as_it_is(&self, SlotNumber(number): SlotNumber) -> Result<Slot<'p>, PageError> {
         let position = self.slot_position(number);
         let in_page = PAGE_HEADER_SIZE + position;
         if number >= self.slot_count {
@@ -174,10 +203,7 @@ impl<'p> SlottedPage<'p> {
             offset: in_page,
             field: "slot",
         })?;
-        if flags & DELETED != 0 {
-            return Ok(None);
-        }
-        if flags & !(OVERFLOW | UPDATED) != 0 {
+        if flags & !(DELETED | OVERFLOW | UPDATED) != 0 {
             let expected = "a sum of 1 (deleted), 2 (overflow), 4 (updated)";
             let at = in_page + SLOT_FLAGS;
             return Err(PageError::field(at, "slot flags", flags, expected));
@@ -194,10 +220,10 @@ impl<'p> SlottedPage<'p> {
             let at = in_page + SLOT_LENGTH;
             return Err(PageError::field(at, "slot length", length, expected));
         };
-        Ok(Some(Slot {
+        Ok(Slot {
             offset,
             content,
             flags,
-        }))
+        })
     }
 }

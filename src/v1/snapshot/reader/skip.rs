@@ -1,5 +1,7 @@
 //! Passing values without keeping them, strictly checked, in constant memory.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::{RESTORE_HINT, Reader, shown};
 use crate::{Code, Error, Result};
 
@@ -78,7 +80,7 @@ impl Reader<'_> {
 
     fn too_deep(&self) -> Error {
         Error::new(
-            Code::SourceTooLarge,
+            Code::SnapshotNesting,
             format!("a value nests deeper than {MAX_NESTING} levels"),
         )
         .at(self.place(self.offset()))
@@ -144,7 +146,7 @@ impl Reader<'_> {
             let offset = self.offset();
             let byte = self.take("the end of a string")?;
             if !utf8.push(byte) {
-                return Err(self.syntax(offset, format!("{what} is not UTF-8")));
+                return Err(self.not_unicode(offset, format!("{what} is not UTF-8")));
             }
             match byte {
                 b'"' => return Ok(()),
@@ -183,13 +185,13 @@ struct Brackets {
 impl Brackets {
     fn push(&mut self, object: bool) -> bool {
         self.kinds = self.kinds << 1 | u128::from(object);
-        self.depth += 1;
+        self.depth = self.depth.saturating_add(1);
         self.depth <= MAX_NESTING
     }
 
     fn pop(&mut self) {
         self.kinds >>= 1;
-        self.depth -= 1;
+        self.depth = self.depth.saturating_sub(1);
     }
 
     fn in_object(&self) -> bool {
@@ -208,7 +210,7 @@ struct Utf8 {
 impl Utf8 {
     fn push(&mut self, byte: u8) -> bool {
         if self.missing > 0 {
-            self.missing -= 1;
+            self.missing = self.missing.saturating_sub(1);
             let (low, high) = std::mem::replace(&mut self.bounds, (0x80, 0xBF));
             return (low..=high).contains(&byte);
         }

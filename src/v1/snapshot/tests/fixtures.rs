@@ -111,9 +111,9 @@ fn counts_are_those_that_lauradb_recorded() {
 fn reader_cases_end_as_described() {
     let outcomes: [(&str, Option<Code>); 25] = [
         ("minimal", None),
-        ("trailing_garbage", Some(Code::SnapshotSyntax)), // departs: ignored
-        ("two_values", Some(Code::SnapshotSyntax)),       // departs: the second is ignored
-        ("leading_bom", Some(Code::SnapshotSyntax)),
+        ("trailing_garbage", Some(Code::SnapshotTrailing)), // departs: ignored
+        ("two_values", Some(Code::SnapshotTrailing)),       // departs: the second is ignored
+        ("leading_bom", Some(Code::SnapshotByteOrderMark)),
         ("empty_file", Some(Code::SnapshotEmpty)),
         ("truncated", Some(Code::SnapshotTruncated)),
         ("no_version", Some(Code::SnapshotShape)),
@@ -126,14 +126,14 @@ fn reader_cases_end_as_described() {
         ("bad_timestamp", None), // departs: refused
         ("case_insensitive_keys", Some(Code::SnapshotShape)), // departs: matched
         ("unknown_keys", None),
-        ("duplicate_keys_last_wins", Some(Code::SnapshotShape)), // departs: the last counts
-        ("doc_id_number", None),                                 // parser
+        ("duplicate_keys_last_wins", Some(Code::SnapshotKeyTwice)), // departs: the last counts
+        ("doc_id_number", None),                                    // parser
         ("doc_dup_field", None),
         ("fields_has__id", None), // parser (departs: it replaces the _id)
         ("lone_surrogate_escape", None), // parser (departs: U+FFFD)
         ("number_too_big", None), // parser
         ("collection_dup_name", Some(Code::CollectionTwice)), // departs: both restored
-        ("invalid_utf8_in_string", Some(Code::SnapshotSyntax)), // departs: U+FFFD
+        ("invalid_utf8_in_string", Some(Code::SnapshotUnicode)), // departs: U+FFFD
         ("control_char_in_string", Some(Code::SnapshotSyntax)),
     ];
     let cases: Value = serde_json::from_slice(&fixture("reader-cases.json")).expect("JSON");

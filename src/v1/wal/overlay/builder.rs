@@ -101,6 +101,33 @@ impl OverlayBuilder {
         }
     }
 
+    /// Offset of the last operation on an id.
+    pub(in crate::v1::wal) fn last_record(
+        &self,
+        collection: u32,
+        id: RawValue<'_>,
+        hash: u64,
+    ) -> Result<Option<u64>> {
+        let key = self.salt.key(hash);
+        let mut reader = StoredReader::new();
+        let mut outcome = Ok(None);
+        self.table.find(table_hash(key), |number| {
+            let Some(entry) = entry(&self.blocks, *number) else {
+                return false;
+            };
+            if entry.key != key || entry.collection != collection {
+                return false;
+            }
+            match reader.read(&self.file, entry.record()) {
+                Ok(stored) if same_id(stored.id, id) => outcome = Ok(Some(entry.record())),
+                Ok(_) => return false,
+                Err(error) => outcome = Err(error),
+            }
+            true
+        });
+        outcome
+    }
+
     fn push(&mut self, new: Entry) -> Result<()> {
         let number = u32::try_from(self.len()).map_err(|_| {
             Error::new(
