@@ -5,6 +5,7 @@
 
 pub mod bulk;
 pub mod check;
+pub mod edit;
 mod file;
 mod key;
 pub mod node;
