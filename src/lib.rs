@@ -37,6 +37,7 @@ pub mod progress;
 pub mod report;
 mod shell;
 pub mod source;
+pub mod store;
 pub mod v1;
 pub mod v2;
 pub mod version;

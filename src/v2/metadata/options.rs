@@ -28,6 +28,11 @@ impl ContentDigest {
     pub fn add_document(&mut self, bson: &[u8]) {
         self.0 = self.0.wrapping_add(xxh3_128(bson));
     }
+
+    /// Takes a document out that was counted in.
+    pub fn remove_document(&mut self, bson: &[u8]) {
+        self.0 = self.0.wrapping_sub(xxh3_128(bson));
+    }
 }
 
 impl fmt::Display for ContentDigest {
@@ -95,6 +100,9 @@ pub struct CollectionOptions {
         skip_serializing_if = "Option::is_none"
     )]
     pub content_digest: Option<ContentDigest>,
+    /// Head of the list of pages that the collection has given up and may use again.
+    #[serde(rename = "freeList", default, skip_serializing_if = "Option::is_none")]
+    pub free_list: Option<PageId>,
 }
 
 impl CollectionOptions {

@@ -22,11 +22,13 @@
 //! indexes.
 
 mod builder;
+mod edit;
 mod reader;
 #[cfg(test)]
 mod tests;
 
 pub use builder::SlottedBuilder;
+pub use edit::{NewContent, SlotList};
 pub use reader::{SlotContent, SlottedPage};
 
 use super::address::PageId;

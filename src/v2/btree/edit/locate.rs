@@ -35,6 +35,17 @@ pub struct LeafPosition {
     pub(super) index: usize,
 }
 
+impl LeafPosition {
+    /// The position behind the entry at this one, for [`neighbours`].
+    #[must_use]
+    pub fn after(&self) -> Self {
+        Self {
+            index: self.index + 1,
+            ..self.clone()
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) page: PageId,
