@@ -4,6 +4,7 @@
 //! {"Capped":false,"MaxSize":0,"MaxDocuments":0,"dataExtents":[[1,20]],"contentDigest":"xxh3-128:…"}
 //! ```
 //!
+//! A store that has given up pages adds `"freeList":N`, the head of their list (v2::freelist).
 //! The first three are LauraDB's; it drops the others when it writes the record again, so readers
 //! take them as absent then.
 
