@@ -161,6 +161,11 @@ impl Log {
         self.failed
     }
 
+    /// Keeps anything from being appended: the file may not be the log any more.
+    pub(super) fn fail(&mut self) {
+        self.failed = true;
+    }
+
     /// The LSN that the next image gets.
     pub(super) fn next_lsn(&self) -> u64 {
         match self.prev_lsn {

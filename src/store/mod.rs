@@ -22,7 +22,8 @@
 //! So the log decides: what it has committed counts, whatever the files say. No page is written to
 //! its file before its image is durable, and no image goes before its page is durable. A write to
 //! the log that fails takes the transaction back; after an fsync that failed nothing can be said,
-//! so the store refuses further writes until it is opened again. The log's grammar is in `log`.
+//! so the store refuses further writes until a checkpoint succeeds or it is opened again; so it does
+//! after a log that could not be replaced. The log's grammar is in `log`.
 //!
 //! Pages that only the log has are kept in memory; a checkpoint comes when the log has grown over
 //! `checkpoint_bytes`, and when the store is closed. A store that is dropped without

@@ -136,6 +136,9 @@ impl Pager {
         let data = self.dir.open_file(layout::DATA_FILE)?;
         let data = PageFileReader::open(data, ChecksumPolicy::Optional)?;
         let lsn = self.log.next_lsn();
+        // Should the replacement fail half way, the open file may have lost its name: whatever was
+        // appended to it would be gone. Only a checkpoint that succeeds, or a new open, helps then.
+        self.log.fail();
         reset_log(&self.dir, lsn)?;
         self.log = Log::new(self.dir.reopen(layout::WAL_FILE)?, lsn);
         self.data = data;

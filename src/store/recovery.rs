@@ -333,7 +333,9 @@ impl PageImages for FileOverlay {
     }
 
     fn page_count(&self) -> u32 {
-        let of_file = self.0.images.keys().filter(|key| key.file == self.1);
-        of_file.last().map_or(0, |key| key.page.0.saturating_add(1))
+        let mut of_file = self.0.images.keys().filter(|key| key.file == self.1);
+        of_file
+            .next_back()
+            .map_or(0, |key| key.page.0.saturating_add(1))
     }
 }
