@@ -1,5 +1,16 @@
 //! One suite over the three stores, and what each promises besides.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    missing_docs,
+    reason = "a test fails by panicking; its numbers are small"
+)]
+
 mod common;
 mod store_support;
 

@@ -1,5 +1,16 @@
 //! Random operations on a disk store whose file operations fail at random, against a sorted map.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    missing_docs,
+    reason = "a test fails by panicking; its numbers are small"
+)]
+
 mod store_support;
 
 use laura_migrate::document::bson::{OwnedDocument, RawValue};
@@ -146,7 +157,9 @@ fn run(seed: u64, torn: bool, once: bool) {
                     Err(_) if once => {
                         // A write that failed took the transaction back, or nothing goes any more.
                         states.push(after);
-                        check(&*store, &[&model], seed);
+                        if states.len() == 2 {
+                            check(&*store, &[&model], seed);
+                        }
                     }
                     Err(_) => {
                         states = vec![model.clone(), after];

@@ -18,8 +18,9 @@ use laura_migrate::source::{DocumentSource, V2Source};
 use laura_migrate::store::{DocumentStore, StoreConfig};
 use laura_migrate::v2::btree::edit::{TreePages, survey};
 use laura_migrate::v2::btree::{Node, PageSource, TreeIds, TreeReader};
+use laura_migrate::v2::data_file::DocumentReader;
 use laura_migrate::v2::freelist::FreeListPage;
-use laura_migrate::v2::metadata::{ContentDigest, MetadataReader};
+use laura_migrate::v2::metadata::{ContentDigest, IndexMetadata, MetadataReader};
 use laura_migrate::v2::page_file::PageFileReader;
 use laura_migrate::v2::slotted::{SlotContent, SlottedPage};
 use laura_migrate::v2::{ChecksumPolicy, DocumentAddress, PageId, PageType, SharedPage};
@@ -162,15 +163,8 @@ pub(crate) fn assert_sound(directory: &Path) {
         let loaded = metadata.load(entry).unwrap();
         let record = &loaded.record;
         let options = record.options.clone().unwrap();
-        let mut next = options.free_list;
-        while let Some(id) = next {
-            let mut page = [0; 4096];
-            data.read(id, PageType::FreeList, &mut page).unwrap();
-            take(id, "free list".to_owned());
-            let list = FreeListPage::open(&page).unwrap();
-            list.entries()
-                .for_each(|page| take(page, "free".to_owned()));
-            next = list.next();
+        for page in free_pages(&data, options.free_list) {
+            take(page, "the free list".to_owned());
         }
         let (mut count, mut size, mut digest) = (0, 0, ContentDigest::default());
         let mut first = PageId(0);
@@ -191,17 +185,11 @@ pub(crate) fn assert_sound(directory: &Path) {
             );
             first = if first == PageId(0) { id } else { first };
             take(id, entry.name.clone());
-            let mut reader = laura_migrate::v2::data_file::DocumentReader::new(&data);
+            let mut reader = DocumentReader::new(&data);
             for slot in slotted.slots() {
                 let (slot, content) = slot.unwrap();
-                if let SlotContent::Overflow(head) = content {
-                    let mut chain = laura_migrate::v2::overflow::ChainReader::new(head);
-                    let mut page = [0; 4096];
-                    while let Some(id) = chain.next_page() {
-                        data.read(id, PageType::Overflow, &mut page)?;
-                        take(id, format!("overflow of {}", entry.name));
-                        chain.take(&page, &mut Vec::new()).unwrap();
-                    }
+                for page in chain_pages(&data, content) {
+                    take(page, format!("overflow of {}", entry.name));
                 }
                 let address = DocumentAddress { page: id, slot };
                 let document = reader.resolve(address, content)?;
@@ -216,54 +204,10 @@ pub(crate) fn assert_sound(directory: &Path) {
         assert_eq!(options.content_digest, Some(digest));
         assert_eq!(record.first_data_page, first);
         for found in &loaded.indexes {
-            let ids = TreeIds {
-                index_id: found.record.index_id,
-                collection_id: entry.collection_id,
-            };
-            let pages = Pages(data.clone());
-            let tree = survey(&pages, found.record.root_page, ids).unwrap();
             take_tree(&data, found.record.root_page, &mut |page| {
                 take(page, format!("index {}", found.record.name));
             });
-            let statistics = &found.statistics;
-            assert_eq!(found.record.entry_count, tree.entry_count);
-            assert_eq!(found.record.order, tree.order(), "{}", found.record.name);
-            assert_eq!(statistics.total_entries, tree.entry_count);
-            assert_eq!(statistics.height, tree.height);
-            assert_eq!(statistics.leaf_nodes, tree.leaf_nodes);
-            assert_eq!(statistics.internal_nodes, tree.internal_nodes);
-            let average = tree
-                .key_bytes_total
-                .checked_div(tree.entry_count)
-                .unwrap_or(0);
-            assert_eq!(u64::from(statistics.avg_key_size), average);
-            let compare = |left: key::StoredKeyRef<'_>, right: key::StoredKeyRef<'_>| {
-                Ok(key::compare_stored(left, right).unwrap())
-            };
-            let reader = TreeReader::new(&data, found.record.root_page, ids, &compare);
-            let (mut scan, mut unique, mut last) = (reader.scan().unwrap(), 0, None);
-            let mut json = Vec::new();
-            while let Some(entry) = scan.next().unwrap() {
-                json.push(key::key_json(entry.key).unwrap());
-                let (_, address) = DocumentAddress::decode(entry.value).unwrap();
-                let document = RawDocument::trusted(&documents[&address]);
-                let normal = normal_key(document, &found.record.fields);
-                assert!(last.as_ref() <= Some(&normal), "{}", found.record.name);
-                unique += u64::from(last.as_ref() != Some(&normal));
-                last = Some(normal);
-            }
-            assert_eq!(statistics.unique_keys, unique, "{}", found.record.name);
-            // A composite key that was cut tells no JSON.
-            for (key, stated) in [
-                (json.first(), &statistics.min_key),
-                (json.last(), &statistics.max_key),
-            ] {
-                match key {
-                    None => assert_eq!(stated, ""),
-                    Some(Some(key)) => assert_eq!(stated, key),
-                    Some(None) => assert!(!stated.is_empty()),
-                }
-            }
+            check_index(&data, found, &documents);
         }
     }
     let lost: Vec<_> = (0..)
@@ -271,6 +215,87 @@ pub(crate) fn assert_sound(directory: &Path) {
         .filter(|(_, owner)| owner.is_none())
         .collect();
     assert!(lost.is_empty(), "pages of nobody: {lost:?}");
+}
+
+/// The pages of a free list, and those that it lists.
+fn free_pages(data: &PageFileReader, head: Option<PageId>) -> Vec<PageId> {
+    let (mut pages, mut next) = (Vec::new(), head);
+    while let Some(id) = next {
+        let mut page = [0; 4096];
+        data.read(id, PageType::FreeList, &mut page).unwrap();
+        pages.push(id);
+        let list = FreeListPage::open(&page).unwrap();
+        pages.extend(list.entries());
+        next = list.next();
+    }
+    pages
+}
+
+fn chain_pages(data: &PageFileReader, content: SlotContent<'_>) -> Vec<PageId> {
+    let mut pages = Vec::new();
+    if let SlotContent::Overflow(head) = content {
+        let mut chain = laura_migrate::v2::overflow::ChainReader::new(head);
+        let mut page = [0; 4096];
+        while let Some(id) = chain.next_page() {
+            data.read(id, PageType::Overflow, &mut page).unwrap();
+            pages.push(id);
+            chain.take(&page, &mut Vec::new()).unwrap();
+        }
+    }
+    pages
+}
+
+/// An index is what its documents, and its own metadata, say.
+fn check_index(
+    data: &PageFileReader,
+    found: &IndexMetadata,
+    documents: &BTreeMap<DocumentAddress, Vec<u8>>,
+) {
+    let ids = TreeIds {
+        index_id: found.record.index_id,
+        collection_id: found.record.collection_id,
+    };
+    let pages = Pages(data.clone());
+    let tree = survey(&pages, found.record.root_page, ids).unwrap();
+    let statistics = &found.statistics;
+    assert_eq!(found.record.entry_count, tree.entry_count);
+    assert_eq!(found.record.order, tree.order(), "{}", found.record.name);
+    assert_eq!(statistics.total_entries, tree.entry_count);
+    assert_eq!(statistics.height, tree.height);
+    assert_eq!(statistics.leaf_nodes, tree.leaf_nodes);
+    assert_eq!(statistics.internal_nodes, tree.internal_nodes);
+    let average = tree
+        .key_bytes_total
+        .checked_div(tree.entry_count)
+        .unwrap_or(0);
+    assert_eq!(u64::from(statistics.avg_key_size), average);
+    let compare = |left: key::StoredKeyRef<'_>, right: key::StoredKeyRef<'_>| {
+        Ok(key::compare_stored(left, right).unwrap())
+    };
+    let reader = TreeReader::new(data, found.record.root_page, ids, &compare);
+    let (mut scan, mut unique, mut last) = (reader.scan().unwrap(), 0, None);
+    let mut json = Vec::new();
+    while let Some(entry) = scan.next().unwrap() {
+        json.push(key::key_json(entry.key).unwrap());
+        let (_, address) = DocumentAddress::decode(entry.value).unwrap();
+        let document = RawDocument::trusted(&documents[&address]);
+        let normal = normal_key(document, &found.record.fields);
+        assert!(last.as_ref() <= Some(&normal), "{}", found.record.name);
+        unique += u64::from(last.as_ref() != Some(&normal));
+        last = Some(normal);
+    }
+    assert_eq!(statistics.unique_keys, unique, "{}", found.record.name);
+    // A composite key that was cut tells no JSON.
+    for (key, stated) in [
+        (json.first(), &statistics.min_key),
+        (json.last(), &statistics.max_key),
+    ] {
+        match key {
+            None => assert_eq!(stated, ""),
+            Some(Some(key)) => assert_eq!(stated, key),
+            Some(None) => assert!(!stated.is_empty()),
+        }
+    }
 }
 
 fn normal_key(document: RawDocument<'_>, fields: &[String]) -> Vec<u8> {

@@ -166,7 +166,7 @@ impl Model {
         assert_eq!(surveyed, known);
         let used = self.tree.leaf_nodes + self.tree.internal_nodes;
         assert_eq!(self.pages.pages.len(), used as usize);
-        assert_eq!(self.tree.entry_count as usize, self.entries.len());
+        assert_eq!(self.tree.entry_count, self.entries.len() as u64);
         self.check_separators(self.tree.root);
         let mut leaf = self.leftmost(self.tree.root);
         let (mut prev, mut found) = (PageId(0), Vec::new());
@@ -289,7 +289,7 @@ proptest! {
         while !model.entries.is_empty() {
             let middle = if shrinking { model.entries.len() / 2 } else { 0 };
             model.remove(middle);
-            if model.entries.len() % 16 == 0 {
+            if model.entries.len().is_multiple_of(16) {
                 model.check();
             }
         }
