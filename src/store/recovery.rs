@@ -202,6 +202,11 @@ impl Scan {
         if header.page_id == 0 && header.lsn > self.lsn && self.is_operation(&header, kind)? {
             return Err(foreign(&self.overlay.file, self.offset));
         }
+        // A store puts a checkpoint first only, and never an abort.
+        let bare = header.page_id == 0 && header.data_len == 0;
+        if bare && matches!(kind, Some(RecordKind::Checkpoint | RecordKind::Abort)) {
+            return Err(foreign(&self.overlay.file, self.offset));
+        }
         if kind != Some(RecordKind::Update) || !is_next {
             return Ok(false);
         }
