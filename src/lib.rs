@@ -78,6 +78,7 @@ mod receipt;
 pub mod report;
 mod shell;
 pub mod source;
+pub mod store;
 pub mod v1;
 pub mod v2;
 pub mod validate;

@@ -220,6 +220,15 @@ codes! {
     1130 LostPointObjectIds Done "ObjectIDs inside Points that format 1.0 takes for strings";
     1131 TimeStrings Done "RFC 3339 strings, on which LauraDB panics when it restores them";
     1132 LostInferTypes Done "filters whose constants format 1.0 types otherwise";
+    // 1200 to 1249: stores
+    1200 StoreConfig Usage "the configuration of a store cannot be followed";
+    1201 StoreCollection Failed "a store has no such collection, or has it already";
+    1202 StoreIndex Failed "a collection has no such index, or one that cannot be used so";
+    1203 StoreDocument Failed "a document that a store cannot take";
+    1204 StoreIndexReadOnly Failed "an index that a store cannot keep right when documents change";
+    1205 StoreLogDamaged Different "the write-ahead log of a store is damaged before its end";
+    1206 StoreFailed Failed "a store could not write and has to be opened again";
+    1207 StoreInMemory Done "a store keeps its documents in memory only";
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::index::definition::ID_INDEX;
 use crate::index::{PortableIndex, infer_types_of};
 use crate::layout;
 use crate::receipt::SnapshotFacts;
+use crate::store::recovery::{self, Overlay};
 use crate::v1::wal::fresh_wal;
 use crate::v2::address::PageId;
 use crate::v2::data_file::scan_documents;
@@ -40,8 +41,8 @@ impl V2Source {
     /// Opens a v2 directory.
     ///
     /// # Errors
-    /// [`Code::NeedsRecovery`] if `wal.log` holds more than a fresh one; [`Code::PageDamaged`],
-    /// [`Code::CatalogDamaged`]; it is no v2 directory; a read fails.
+    /// [`Code::NeedsRecovery`] if `wal.log` holds operations of LauraDB; [`Code::StoreLogDamaged`],
+    /// [`Code::PageDamaged`], [`Code::CatalogDamaged`]; it is no v2 directory; a read fails.
     pub fn open(dir: &Dir) -> Result<Self> {
         let version = match version::detect(dir)? {
             DirectoryVersion::V2(_) => FormatVersion::V2_0,
@@ -52,7 +53,7 @@ impl V2Source {
                     .at(Place::file(dir.path())));
             }
         };
-        let has_fresh_log = has_fresh_log(dir)?;
+        let (has_fresh_log, overlay) = check_log(dir)?;
         let as_published = has_fresh_log && dir.entry(layout::RECEIPT_FILE)?.is_some();
         let policy = match as_published {
             true => ChecksumPolicy::Required,
@@ -61,13 +62,23 @@ impl V2Source {
         let metadata = dir.open_file(layout::METADATA_FILE)?;
         let data = dir.open_file(layout::DATA_FILE)?;
         let access = least_readable([metadata.access()?, data.access()?]);
-        let reader = MetadataReader::open(metadata.clone(), policy)?;
+        let reader = match &overlay {
+            None => MetadataReader::open(metadata.clone(), policy)?,
+            Some(overlay) => {
+                let images = overlay.metadata();
+                let pages = PageFileReader::with_images(metadata.clone(), policy, images)?;
+                MetadataReader::of_pages(pages)?
+            }
+        };
         let mut loaded = Vec::new();
         for entry in reader.collections() {
             loaded.push(reader.load(entry)?);
         }
         loaded.sort_by(|a, b| a.record.name.cmp(&b.record.name));
-        let data = PageFileReader::open(data, policy)?;
+        let data = match &overlay {
+            None => PageFileReader::open(data, policy)?,
+            Some(overlay) => PageFileReader::with_images(data, policy, overlay.data())?,
+        };
         let extents = extents(&data, &loaded, as_published)?;
         let collections = loaded
             .iter()
@@ -166,19 +177,40 @@ impl DocumentSource for V2Source {
     }
 }
 
-/// Operations that are only in the log would be missing from the pages. False if there is no log.
+/// True if the log is the fresh one of a publish.
+///
+/// # Errors
+/// [`Code::NeedsRecovery`] if it holds what the pages may not have.
 pub(crate) fn has_fresh_log(dir: &Dir) -> Result<bool> {
+    match check_log(dir)? {
+        (is_fresh, None) => Ok(is_fresh),
+        (_, Some(_)) => {
+            let sentence = "the write-ahead log holds operations that the pages may not have";
+            Err(Error::new(Code::NeedsRecovery, sentence)
+                .at(Place::file(dir.join(layout::WAL_FILE)))
+                .hint("start LauraDB on the directory so that it recovers, and stop it cleanly"))
+        }
+    }
+}
+
+/// Whether the log is the fresh one, and the pages that only it has.
+fn check_log(dir: &Dir) -> Result<(bool, Option<Overlay>)> {
     let Some(log) = dir.open_file_if_exists(layout::WAL_FILE)? else {
-        return Ok(false);
+        return Ok((false, None));
     };
     let fresh = fresh_wal();
     if log.size() == fresh.len() as u64 && log.read_all(log.size())? == fresh {
-        return Ok(true);
+        return Ok((true, None));
     }
-    let sentence = "the write-ahead log holds operations that the pages may not have";
-    Err(Error::new(Code::NeedsRecovery, sentence)
-        .at(Place::file(log.path()))
-        .hint("start LauraDB on the directory so that it recovers, and stop it cleanly"))
+    let overlay = recovery::overlay(dir)?;
+    if let Some(overlay) = &overlay {
+        tracing::warn!(
+            "{}: {} transactions of the write-ahead log are replayed in memory",
+            dir.path().display(),
+            overlay.transactions()
+        );
+    }
+    Ok((false, overlay))
 }
 
 fn describe(path: &std::path::Path, loaded: &CollectionMetadata) -> Result<SourceCollection> {

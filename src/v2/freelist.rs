@@ -7,12 +7,14 @@
 //! ```
 //!
 //! LauraDB keeps the list's head in memory only, so nothing points at such a page after a restart.
+//! Ours are one list per collection, whose head its options name. A page that is listed is an empty
+//! slotted page without owner; the pages of the list itself are free as well.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use super::address::PageId;
-use super::page::{PAGE_HEADER_SIZE, PAGE_SIZE, PageBytes, PageError};
-use crate::bytes::get_u32;
+use super::page::{self, PAGE_HEADER_SIZE, PAGE_SIZE, PageBytes, PageError, PageType};
+use crate::bytes::{get_u32, put_u32};
 
 const NEXT: usize = PAGE_HEADER_SIZE;
 const COUNT: usize = NEXT + 4;
@@ -61,11 +63,26 @@ impl<'p> FreeListPage<'p> {
     }
 }
 
+/// Makes a free-list page, all but its id and checksum. Entries beyond
+/// [`MAX_FREE_ENTRIES`] do not fit and are left out.
+pub fn encode(page: &mut PageBytes, next: PageId, entries: &[PageId]) {
+    page::begin(page, PageType::FreeList);
+    let entries = entries.get(..MAX_FREE_ENTRIES).unwrap_or(entries);
+    put_u32(page, NEXT, next.0);
+    put_u32(
+        page,
+        COUNT,
+        u32::try_from(entries.len()).unwrap_or(u32::MAX),
+    );
+    for (at, entry) in (ENTRIES..).step_by(ENTRY_SIZE).zip(entries) {
+        put_u32(page, at, entry.0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bytes::put_u32;
-    use crate::v2::page::{self, ChecksumPolicy, PageType};
+    use crate::v2::page::ChecksumPolicy;
 
     #[test]
     fn reads_the_list_that_lauradb_wrote() {
@@ -81,6 +98,18 @@ mod tests {
         assert_eq!(list.next(), None);
         let entries: Vec<PageId> = list.entries().collect();
         assert_eq!(entries, [PageId(2), PageId(4), PageId(1)]);
+    }
+
+    #[test]
+    fn lists_round_trip() {
+        let all: Vec<PageId> = (5..2000).map(PageId).collect();
+        for count in [0, 1, MAX_FREE_ENTRIES] {
+            let mut page = [7; PAGE_SIZE];
+            encode(&mut page, PageId(9), &all[..count]);
+            let list = FreeListPage::open(&page).unwrap();
+            assert_eq!(list.next(), Some(PageId(9)));
+            assert!(list.entries().eq(all[..count].iter().copied()));
+        }
     }
 
     #[test]

@@ -12,8 +12,10 @@ pub mod page_file;
 pub mod postings;
 mod record;
 pub mod rtree;
+mod shared;
 pub mod slotted;
 pub mod statistics;
 
 pub use address::{DocumentAddress, PageId, SlotNumber};
 pub use page::{ChecksumPolicy, PageBytes, PageError, PageHeader, PageType};
+pub use shared::SharedPage;

@@ -47,14 +47,28 @@ pub fn write_chain<E>(
     first_page: PageId,
     mut sink: impl FnMut(&mut PageBytes) -> Result<(), E>,
 ) -> Result<(), E> {
+    let following = (first_page.0.saturating_add(1)..).map(PageId);
+    write_chain_over(document, following, |page| sink(page))
+}
+
+/// Writes the pages of a chain to `sink`, which gives them any ids; `following` are those of the
+/// pages from the second on.
+///
+/// # Errors
+/// Those of the sink.
+pub fn write_chain_over<E>(
+    document: &[u8],
+    following: impl IntoIterator<Item = PageId>,
+    mut sink: impl FnMut(&mut PageBytes) -> Result<(), E>,
+) -> Result<(), E> {
     let mut bytes = [0; PAGE_SIZE];
-    let mut next = first_page.0;
+    let mut following = following.into_iter();
     let mut parts = document.chunks(OVERFLOW_PAGE_CAPACITY).peekable();
     while let Some(part) = parts.next() {
-        next = next.saturating_add(1);
         page::begin(&mut bytes, PageType::Overflow);
         if parts.peek().is_some() {
-            put_u32(&mut bytes, NEXT_PAGE, next);
+            let next = following.next().unwrap_or_default();
+            put_u32(&mut bytes, NEXT_PAGE, next.0);
         }
         let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
         put_u16(&mut bytes, DATA_LENGTH, length);

@@ -234,6 +234,12 @@ pub fn seal(page: &mut PageBytes, id: PageId) {
     put_u16(page, CHECKSUM, checksum);
 }
 
+/// [`seal`]s a page that a WAL record with this LSN has changed.
+pub fn stamp(page: &mut PageBytes, id: PageId, lsn: u64) {
+    put_u64(page, LSN, lsn);
+    seal(page, id);
+}
+
 /// Checks id, type and checksum of a page that was read.
 ///
 /// # Errors

@@ -117,6 +117,12 @@ impl<'v> FromIterator<(&'v str, RawValue<'v>)> for OwnedDocument {
 pub struct OwnedDocument(Vec<u8>);
 
 impl OwnedDocument {
+    /// Takes bytes that were checked before, as [`RawDocument::trusted`] does.
+    #[must_use]
+    pub fn trusted(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
     /// The document, borrowed.
     #[must_use]
     pub fn as_raw(&self) -> RawDocument<'_> {

@@ -6,6 +6,7 @@
 
 pub mod bulk;
 pub mod check;
+pub mod edit;
 mod file;
 mod key;
 pub mod node;

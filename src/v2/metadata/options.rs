@@ -4,6 +4,7 @@
 //! {"Capped":false,"MaxSize":0,"MaxDocuments":0,"dataExtents":[[1,20]],"contentDigest":"xxh3-128:…"}
 //! ```
 //!
+//! A store that has given up pages adds `"freeList":N`, the head of their list (v2::freelist).
 //! The first three are LauraDB's; it drops the others when it writes the record again, so readers
 //! take them as absent then.
 
@@ -27,6 +28,11 @@ impl ContentDigest {
     /// Counts a document in.
     pub fn add_document(&mut self, bson: &[u8]) {
         self.0 = self.0.wrapping_add(xxh3_128(bson));
+    }
+
+    /// Takes a document out that was counted in.
+    pub fn remove_document(&mut self, bson: &[u8]) {
+        self.0 = self.0.wrapping_sub(xxh3_128(bson));
     }
 }
 
@@ -95,6 +101,9 @@ pub struct CollectionOptions {
         skip_serializing_if = "Option::is_none"
     )]
     pub content_digest: Option<ContentDigest>,
+    /// Head of the list of pages that the collection has given up and may use again.
+    #[serde(rename = "freeList", default, skip_serializing_if = "Option::is_none")]
+    pub free_list: Option<PageId>,
 }
 
 impl CollectionOptions {

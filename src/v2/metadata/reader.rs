@@ -45,7 +45,14 @@ impl MetadataReader {
     /// # Errors
     /// [`Code::PageDamaged`], [`Code::CatalogDamaged`]; a read fails.
     pub fn open(file: InputFile, policy: ChecksumPolicy) -> Result<Self> {
-        let file = PageFileReader::open(file, policy)?;
+        Self::of_pages(PageFileReader::open(file, policy)?)
+    }
+
+    /// Reads the catalog of pages that are open already.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of_pages(file: PageFileReader) -> Result<Self> {
         let (catalog, catalog_pages) = Catalog::read_with_pages(&file)?;
         Ok(Self {
             file,

@@ -8,7 +8,7 @@ mod reader;
 mod tests;
 mod writer;
 
-pub use reader::PageFileReader;
+pub use reader::{PageFileReader, PageImages};
 pub use writer::PageFileWriter;
 
 use super::address::PageId;

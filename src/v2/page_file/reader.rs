@@ -7,10 +7,24 @@ use crate::files::InputFile;
 use crate::v2::address::PageId;
 use crate::v2::page::{self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageError, PageType};
 use crate::{Code, Error, Place, Result};
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Pages that a scan reads at a time.
 const RUN_PAGES: u32 = 64;
+
+/// Pages that a write-ahead log holds and their file may not have yet.
+pub trait PageImages: fmt::Debug + Send + Sync {
+    /// Fills `page` with the newest image of a page; false if there is none.
+    ///
+    /// # Errors
+    /// The image cannot be read.
+    fn image(&self, id: PageId, page: &mut PageBytes) -> Result<bool>;
+
+    /// One more than the highest page that has an image; 0 if none has.
+    fn page_count(&self) -> u32;
+}
 
 /// A file of whole pages, open for reading from any thread.
 #[derive(Clone, Debug)]
@@ -18,6 +32,7 @@ pub struct PageFileReader {
     file: InputFile,
     page_count: u32,
     policy: ChecksumPolicy,
+    images: Option<Arc<dyn PageImages>>,
 }
 
 impl PageFileReader {
@@ -37,6 +52,31 @@ impl PageFileReader {
             file,
             page_count,
             policy,
+            images: None,
+        })
+    }
+
+    /// A file as it will be when these images have been written to it. The file itself may end
+    /// anywhere.
+    ///
+    /// # Errors
+    /// [`Code::PageDamaged`] if there are no pages, or more than 2^32 - 1.
+    pub fn with_images(
+        file: InputFile,
+        policy: ChecksumPolicy,
+        images: Arc<dyn PageImages>,
+    ) -> Result<Self> {
+        let whole = u32::try_from(file.size() / PAGE_BYTES).unwrap_or_default();
+        let page_count = whole.max(images.page_count());
+        if page_count == 0 {
+            let sentence = "the file has no pages";
+            return Err(Error::new(Code::PageDamaged, sentence).at(Place::file(file.path())));
+        }
+        Ok(Self {
+            file,
+            page_count,
+            policy,
+            images: Some(images),
         })
     }
 
@@ -94,6 +134,14 @@ impl PageFileReader {
             .ok_or_else(|| {
                 self.missing(PageId(first.0.saturating_add(page_count).saturating_sub(1)))
             })?;
+        if self.images.is_some() {
+            let mut page = [0; PAGE_SIZE];
+            for id in (first.0..end).map(PageId) {
+                let page_type = self.read_any(id, &mut page)?;
+                visit(id, page_type, &page)?;
+            }
+            return Ok(());
+        }
         let mut run = vec![0; PAGE_SIZE.saturating_mul(page_count.min(RUN_PAGES) as usize)];
         let mut next = first.0;
         while next < end {
@@ -128,6 +176,11 @@ impl PageFileReader {
     fn read_unchecked(&self, id: PageId, page: &mut PageBytes) -> Result<()> {
         if id.0 >= self.page_count {
             return Err(self.missing(id));
+        }
+        if let Some(images) = &self.images
+            && images.image(id, page)?
+        {
+            return Ok(());
         }
         self.file.read_exact_at(page, page_offset(id))
     }

@@ -23,12 +23,14 @@
 
 mod builder;
 mod delete;
+mod edit;
 mod reader;
 #[cfg(test)]
 mod tests;
 
 pub use builder::SlottedBuilder;
 pub use delete::{delete_slot, restore_slot};
+pub use edit::{NewContent, SlotList};
 pub use reader::{SlotContent, SlottedPage};
 
 use super::address::PageId;

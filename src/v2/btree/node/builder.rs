@@ -223,6 +223,12 @@ impl InternalBuilder {
     }
 }
 
+/// Sets the neighbours of a leaf.
+pub(in crate::v2) fn set_links(page: &mut PageBytes, prev: PageId, next: PageId) {
+    put_u32(page, NEXT_PAGE, next.0);
+    put_u32(page, PREV_PAGE, prev.0);
+}
+
 fn put_header(page: &mut PageBytes, header: &NodeHeader, directory_end: usize) {
     put_u8(page, NODE_TYPE, u8::from(header.is_leaf) * LEAF);
     put_u8(page, LEVEL, header.level);

@@ -33,11 +33,12 @@ mod size;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::v2) use builder::{InternalBuilder, LeafBuilder};
+pub(in crate::v2) use builder::{InternalBuilder, LeafBuilder, set_links};
 pub(in crate::v2) use fresh::check_fresh;
 pub(in crate::v2) use reader::NodeHeader;
 pub use reader::{LeafEntry, Node};
 pub use size::expected_pages;
+pub(in crate::v2) use size::{inner_bytes, leaf_bytes};
 
 use crate::v2::address::ADDRESS_BYTES;
 use crate::v2::page::{PAGE_HEADER_SIZE, PAGE_SIZE};
@@ -105,9 +106,9 @@ pub const FLAG_VERSIONED: u8 = 2;
 pub const FLAG_TRUNCATED: u8 = 4;
 
 /// Bytes of a node that entries share.
-const CAPACITY: usize = PAGE_SIZE - DIRECTORY;
+pub(in crate::v2) const CAPACITY: usize = PAGE_SIZE - DIRECTORY;
 /// A node is closed when the next entry would take it over 90 % …
-const FILL_TARGET: usize = CAPACITY * 9 / 10;
+pub(in crate::v2) const FILL_TARGET: usize = CAPACITY * 9 / 10;
 /// … unless that would leave it under three quarters full and the entry fits.
 const FILL_FLOOR: usize = CAPACITY * 3 / 4;
 

@@ -3,6 +3,19 @@
 use super::{CHILD_BYTES, VALUE_BYTES, inner_entry, leaf_entry, takes};
 use crate::v2::btree::key::MAX_STORED_KEY;
 
+/// Bytes of a leaf's directory, keys and values, given its keys' lengths.
+pub(in crate::v2) fn leaf_bytes(keys: impl Iterator<Item = usize>) -> usize {
+    keys.map(|key| leaf_entry::SIZE + key + VALUE_BYTES).sum()
+}
+
+/// Bytes of an internal node's directory and keys, given the keys' lengths.
+pub(in crate::v2) fn inner_bytes(keys: impl Iterator<Item = usize>) -> usize {
+    CHILD_BYTES
+        + keys
+            .map(|key| CHILD_BYTES + inner_entry::SIZE + key)
+            .sum::<usize>()
+}
+
 /// About how many pages a bulk load makes of so many entries, whose stored keys have `key_bytes` in
 /// all.
 ///
