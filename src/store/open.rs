@@ -175,7 +175,10 @@ impl Opener<'_> {
                     renames: migration.renames.clone(),
                     skip_indexes: migration.skip_indexes.clone(),
                     overlay_memory: migration.memory / 2,
-                    any_names: false,
+                    collections: migration.collections.clone(),
+                    excluded: migration.excluded.clone(),
+                    pages: migration.pages,
+                    temp_dir: migration.temp_dir.clone(),
                     ..V1Options::default()
                 };
                 MemoryStore::load(&dir, &options)?
