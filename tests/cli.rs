@@ -577,5 +577,5 @@ fn validate_says_what_it_has_found_and_exits_by_it() {
         .args(["source", "other", "--temp-dir", "/tmp"])
         .assert()
         .code(2)
-        .stderr(contains("--temp-dir is for --mode validate"));
+        .stderr(contains("--temp-dir means nothing with --mode auto"));
 }

@@ -12,11 +12,11 @@
 
 use super::Arguments;
 use super::rules::{RULES, Scene};
-use crate::options::Mode;
+use crate::options::{ImportFormat, Mode};
 use crate::{Code, Error};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
-use clap::{ValueEnum as _, error::ErrorKind};
+use clap::{ValueEnum, error::ErrorKind};
 use std::ffi::OsString;
 
 /// Why there are no arguments.
@@ -66,10 +66,16 @@ impl Arguments {
         if arguments.only_asks() {
             return Ok(arguments);
         }
-        let scene = Scene {
-            mode: mode(&typed, &arguments, &environment)?,
+        let mut scene = Scene {
             has_target: arguments.target_dir.is_some(),
+            to: ImportFormat::default(),
+            mode: value_of("mode", arguments.mode, &typed, &environment)?,
         };
+        if scene.mode == Mode::Import {
+            let to = arguments.to.unwrap_or_default();
+            scene.to = value_of("to", to, &typed, &environment)?;
+        }
+        let scene = scene;
         let is_typed = |argument: &Arg| {
             typed.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine)
         };
@@ -116,18 +122,21 @@ fn conflict(command: &Command, one: &Arg, other: &Arg) -> bool {
     rules_out(one, other) || rules_out(other, one)
 }
 
-/// The mode decides what else of the environment counts, so it comes first.
-fn mode(
+/// What decides which of the rest of the environment counts, such as the mode, comes first.
+fn value_of<V: ValueEnum>(
+    long: &str,
+    parsed: V,
     typed: &ArgMatches,
-    arguments: &Arguments,
     environment: impl Fn(&str) -> Option<String>,
-) -> Result<Mode, Error> {
-    let value = environment(&variable("mode")).filter(|value| !value.trim().is_empty());
+) -> Result<V, Error> {
+    let variable = variable(long);
+    let value = environment(&variable).filter(|value| !value.trim().is_empty());
     match value {
-        Some(value) if typed.value_source("mode") != Some(ValueSource::CommandLine) => {
-            Mode::from_str(&value, false).map_err(|_| wrong(&variable("mode"), &value, "no mode"))
+        Some(value) if typed.value_source(long) != Some(ValueSource::CommandLine) => {
+            let problem = format!("no value of --{long}");
+            V::from_str(&value, false).map_err(|_| wrong(&variable, &value, &problem))
         }
-        _ => Ok(arguments.mode),
+        _ => Ok(parsed),
     }
 }
 

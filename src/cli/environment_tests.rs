@@ -46,8 +46,16 @@ fn every_option_of_the_parser_has_one_rule() {
 fn an_option_that_is_refused_says_what_to_do_instead() {
     for rule in RULES {
         for mode in Mode::value_variants().iter().copied() {
-            for has_target in [false, true] {
-                let scene = Scene { mode, has_target };
+            let formats = ImportFormat::value_variants().iter().copied();
+            for (has_target, to) in [false, true]
+                .into_iter()
+                .flat_map(|has_target| formats.clone().map(move |to| (has_target, to)))
+            {
+                let scene = Scene {
+                    mode,
+                    has_target,
+                    to,
+                };
                 if !rule.applies(scene) {
                     let error = rule.refusal(scene);
                     assert!(error.sentence().contains(rule.name));
@@ -131,6 +139,30 @@ fn the_mode_of_the_environment_decides_too() {
     let error = refused(&["source", "--jobs=2"], &environment);
     assert!(error.sentence().contains("--mode status"), "{error}");
     refused(&["source"], &[("LAURA_MIGRATE_MODE", "sideways")]);
+}
+
+#[test]
+fn what_an_import_writes_decides_too() {
+    let import = ["backup", "target", "--mode=import", "--jobs=2"];
+    assert_eq!(parsed(&import, &[]).jobs, Some(2));
+    let to_v1 = [("LAURA_MIGRATE_TO", "1.0")];
+    let error = refused(&import, &to_v1);
+    assert_eq!(
+        error.sentence(),
+        "--jobs means nothing with --mode import --to 1.0"
+    );
+    let typed = [&import[..], &["--to=2.0"]].concat();
+    assert_eq!(parsed(&typed, &to_v1).jobs, Some(2));
+    assert_eq!(parsed(&["source", "--jobs=2"], &to_v1).jobs, Some(2));
+    for option in ["--force", "--sample=0.5", "--infer-types=none"] {
+        let typed = ["backup", "target", "--mode=import", "--to=1.0", option];
+        assert!(refused(&typed, &[]).sentence().ends_with(" --to 1.0"));
+    }
+    let error = refused(&["backup", "target", "--mode=import", "--snapshot=x"], &[]);
+    assert!(error.hint_text().unwrap().contains("name it as the source"));
+    for option in ["--rename=a=b", "--restart", "--infer-types=none", "--force"] {
+        parsed(&["backup", "target", "--mode=import", option], &[]);
+    }
 }
 
 #[test]

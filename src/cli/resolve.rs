@@ -2,7 +2,7 @@
 
 use super::{Arguments, parse_duration};
 use crate::document::InferTypes;
-use crate::options::{ImportFormat, LEAST_MEMORY, Mode, Options, Verification};
+use crate::options::{LEAST_MEMORY, Options, Verification};
 use crate::v1::names::Renames;
 use crate::v1::selection::Selection;
 use crate::{Code, Error, Result};
@@ -17,9 +17,6 @@ pub fn resolve(
 ) -> Result<Options> {
     let source = arguments.source_dir.as_ref();
     let source = source.ok_or_else(|| usage("no SOURCE_DIR is named"))?;
-    if arguments.mode == Mode::Import {
-        refuse_with_import(arguments)?;
-    }
     let mut options = Options::new(source);
     options.mode = arguments.mode;
     options.target.clone_from(&arguments.target_dir);
@@ -67,51 +64,6 @@ pub fn resolve(
         options.max_time = parse_duration("--max-time", text)?;
     }
     Ok(options)
-}
-
-/// Options that mean something for a migration mean nothing for an import.
-fn refuse_with_import(arguments: &Arguments) -> Result<()> {
-    if arguments.target_dir.is_none() {
-        return Err(
-            usage("an import needs a directory to write to, and none is named")
-                .hint("name an empty or new directory after the backup"),
-        );
-    }
-    if arguments.snapshot.is_some() {
-        return Err(usage("--snapshot means nothing with --mode import")
-            .hint("to import a LauraDB backup file, name it as the source"));
-    }
-    if arguments.to != Some(ImportFormat::V1) {
-        return Ok(());
-    }
-    let typed = [
-        (
-            "--infer-types",
-            arguments.infer_types.is_some(),
-            "leave it out: the documents of a backup have their types",
-        ),
-        (
-            "--force",
-            arguments.force,
-            "leave it out, and name an empty or new directory",
-        ),
-        (
-            "--sample",
-            arguments.sample.is_some(),
-            "leave it out: everything is read back in one pass",
-        ),
-        (
-            "--jobs",
-            arguments.jobs.is_some(),
-            "leave it out: the snapshot is written front to back",
-        ),
-    ];
-    match typed.iter().find(|(_, is_typed, _)| *is_typed) {
-        None => Ok(()),
-        Some((name, _, hint)) => {
-            Err(usage(format!("{name} means nothing with --to 1.0")).hint(*hint))
-        }
-    }
 }
 
 fn usage(sentence: impl Into<String>) -> Error {

@@ -1,6 +1,6 @@
 //! Which option means something where: one table, followed by refusals and by the environment.
 
-use crate::options::Mode;
+use crate::options::{ImportFormat, Mode};
 use crate::{Code, Error};
 
 /// What decides whether an option means something.
@@ -9,6 +9,8 @@ pub(super) struct Scene {
     pub(super) mode: Mode,
     /// A TARGET_DIR is named.
     pub(super) has_target: bool,
+    /// What an import writes.
+    pub(super) to: ImportFormat,
 }
 
 /// Where one option means something.
@@ -18,6 +20,8 @@ pub(super) struct Rule {
     applies: fn(Scene) -> bool,
     /// What to do instead where it means nothing.
     instead: &'static str,
+    /// What to do instead with an import, if that is something else.
+    instead_of_importing: Option<&'static str>,
 }
 
 const fn rule(name: &'static str, applies: fn(Scene) -> bool, instead: &'static str) -> Rule {
@@ -25,30 +29,40 @@ const fn rule(name: &'static str, applies: fn(Scene) -> bool, instead: &'static 
         name,
         applies,
         instead,
+        instead_of_importing: None,
+    }
+}
+
+impl Rule {
+    const fn with_import(self, instead: &'static str) -> Self {
+        Self {
+            instead_of_importing: Some(instead),
+            ..self
+        }
     }
 }
 
 /// Every option but those that only answer a question. A new option is one new line here.
 pub(super) const RULES: &[Rule] = &[
     rule("mode", always, ""),
-    rule("snapshot", reads_v1, NO_V1),
-    rule("infer-types", reads_v1, NO_V1),
+    rule("snapshot", reads_v1, NO_V1).with_import(NAME_THE_FILE),
+    rule("infer-types", infers, NO_V1).with_import(HAS_TYPES),
     rule("pages", reads_v1, NO_V1),
-    rule("rename", reads_v1, NO_V1),
+    rule("rename", renames, NO_RENAME),
     rule("max-bad", may_quarantine, NO_QUARANTINE),
-    rule("collection", selects, NO_SELECTION),
-    rule("exclude", selects, NO_SELECTION),
+    rule("collection", selects, NO_SELECTION).with_import(TAKES_ALL),
+    rule("exclude", selects, NO_SELECTION).with_import(TAKES_ALL),
     rule("backup", migrates, NO_BACKUP),
     rule("backup-dir", migrates, NO_BACKUP),
     rule("to", imports, NO_IMPORT),
-    rule("skip-index", reads_indexes, NO_INDEXES),
-    rule("force", forces, NO_FORCE),
-    rule("restart", migrates, NO_RESTART),
+    rule("skip-index", renames, NO_INDEXES),
+    rule("force", forces, NO_FORCE).with_import(NO_ROOM),
+    rule("restart", resumes, NO_RESTART),
     rule("validate", works, ONLY_LOOKS),
     rule("no-validate", verifies, NO_VERIFICATION),
-    rule("sample", samples, NO_VERIFICATION),
+    rule("sample", samples, NO_VERIFICATION).with_import(ALL_READ_BACK),
     rule("batch-size", works, ONLY_LOOKS),
-    rule("jobs", parallel, NO_JOBS),
+    rule("jobs", parallel, NO_JOBS).with_import(ONE_FILE),
     rule("memory", works, ONLY_LOOKS),
     rule("temp-dir", sorts_elsewhere, NO_TEMP_DIR),
     rule("max-time", works, ONLY_LOOKS),
@@ -66,6 +80,13 @@ pub(super) const RULES: &[Rule] = &[
 const ONLY_LOOKS: &str = "leave it out: status only looks at the directory";
 const NO_V1: &str = "leave it out: how v1 is read is the business of a migration, dry run, export \
                      or validation";
+const NO_RENAME: &str = "leave it out: collections get other names in what is written from them";
+const NAME_THE_FILE: &str = "leave it out: to import a LauraDB backup file, name it as the source";
+const HAS_TYPES: &str = "leave it out: the documents of a backup have their types";
+const TAKES_ALL: &str = "leave it out: an import takes all collections of a backup";
+const NO_ROOM: &str = "leave it out, and name an empty or new directory";
+const ALL_READ_BACK: &str = "leave it out: everything is read back in one pass";
+const ONE_FILE: &str = "leave it out: the snapshot is written front to back";
 const NO_INDEXES: &str = "leave it out: indexes are built by a migration or an import";
 const NO_QUARANTINE: &str = "leave it out: only a migration puts records into quarantine";
 const NO_SELECTION: &str = "leave it out, or name a TARGET_DIR: a migration in place takes all \
@@ -77,7 +98,7 @@ const NO_TEMP_DIR: &str = "leave it out: a migration sorts in its work directory
 const NO_JOBS: &str = "leave it out: this mode reads and writes front to back";
 const NO_FORCE: &str = "leave out --force: an in-place migration keeps the v1 files in \
                         .lauradb-v1/, and only a TARGET_DIR may hold LauraDB files that make room";
-const NO_RESTART: &str = "leave it out: only a migration (--mode auto) is interrupted and resumed";
+const NO_RESTART: &str = "leave it out: only a migration or an import is interrupted and resumed";
 const NO_VERIFICATION: &str =
     "leave it out: it is about reading back what a migration or an import has written";
 
@@ -100,8 +121,16 @@ fn reads_v1(scene: Scene) -> bool {
     )
 }
 
-fn reads_indexes(scene: Scene) -> bool {
+fn renames(scene: Scene) -> bool {
     reads_v1(scene) || imports(scene)
+}
+
+fn infers(scene: Scene) -> bool {
+    reads_v1(scene) || imports_v2(scene)
+}
+
+fn resumes(scene: Scene) -> bool {
+    migrates(scene) || imports(scene)
 }
 
 fn imports(scene: Scene) -> bool {
@@ -110,6 +139,11 @@ fn imports(scene: Scene) -> bool {
 
 fn may_quarantine(scene: Scene) -> bool {
     matches!(scene.mode, Mode::Auto | Mode::DryRun)
+}
+
+/// An import to format 1.0 writes one file and reads it back whole.
+fn imports_v2(scene: Scene) -> bool {
+    imports(scene) && scene.to == ImportFormat::V2
 }
 
 fn selects(scene: Scene) -> bool {
@@ -121,7 +155,11 @@ fn selects(scene: Scene) -> bool {
 }
 
 fn parallel(scene: Scene) -> bool {
-    !matches!(scene.mode, Mode::Status | Mode::Export | Mode::Rollback)
+    match scene.mode {
+        Mode::Auto | Mode::DryRun | Mode::Validate => true,
+        Mode::Import => imports_v2(scene),
+        Mode::Status | Mode::Export | Mode::Rollback => false,
+    }
 }
 
 fn sorts_elsewhere(scene: Scene) -> bool {
@@ -136,15 +174,14 @@ fn verifies(scene: Scene) -> bool {
 }
 
 fn samples(scene: Scene) -> bool {
-    matches!(
-        scene.mode,
-        Mode::Auto | Mode::DryRun | Mode::Import | Mode::Validate
-    )
+    let reads_back = matches!(scene.mode, Mode::Auto | Mode::DryRun | Mode::Validate);
+    reads_back || imports_v2(scene)
 }
 
 fn forces(scene: Scene) -> bool {
     match scene.mode {
-        Mode::Auto | Mode::DryRun | Mode::Import => scene.has_target,
+        Mode::Auto | Mode::DryRun => scene.has_target,
+        Mode::Import => imports_v2(scene),
         Mode::Rollback => true,
         Mode::Export | Mode::Validate | Mode::Status => false,
     }
@@ -162,15 +199,23 @@ impl Rule {
             has_target: true,
             ..scene
         };
-        let missing = match !scene.has_target && self.applies(with_target) {
-            true => " without a TARGET_DIR",
-            false => "",
+        let to_v2 = Scene {
+            to: ImportFormat::V2,
+            ..scene
+        };
+        let missing = if !scene.has_target && self.applies(with_target) {
+            " without a TARGET_DIR"
+        } else if scene.to != ImportFormat::V2 && self.applies(to_v2) {
+            " --to 1.0"
+        } else {
+            ""
         };
         let sentence = format!(
             "--{} means nothing with --mode {}{missing}",
             self.name,
             scene.mode.name()
         );
-        Error::new(Code::Usage, sentence).hint(self.instead)
+        let instead = self.instead_of_importing.filter(|_| imports(scene));
+        Error::new(Code::Usage, sentence).hint(instead.unwrap_or(self.instead))
     }
 }

@@ -156,7 +156,6 @@ codes! {
     721 IndexDefinitionDiffers Different "an index has another definition in TARGET_DIR";
     722 NotCompared Different "something was not compared, since it cannot be read";
     723 PagesMemory Usage "--memory is too little for the pages of a file";
-    724 StaleStatistics Done "statistics of a living database that are not up to date";
     // 08xx: system
     801 Io Failed "a system call failed";
     802 NoSpaceLeft Interrupted "no space is left on a file system";

@@ -68,6 +68,7 @@ pub(super) fn run(
         if let Some(file) = &plan.snapshot {
             let hash_ids = overlay.as_ref().is_some_and(|overlay| !overlay.is_empty());
             for _ in 0..context.options.jobs {
+                let (tasks, buffers) = (Receiver::clone(&tasks), Receiver::clone(&buffers));
                 let worker = Worker {
                     file,
                     plan,
@@ -75,10 +76,9 @@ pub(super) fn run(
                     hash_ids,
                     passes_bad: context.options.max_bad > 0,
                     batch_size: context.options.batch_size as usize,
-                    buffers: Receiver::clone(&buffers),
+                    buffers,
                     results: Sender::clone(&parsed_sender),
                 };
-                let tasks = Receiver::clone(&tasks);
                 scope.spawn(move || worker.run(&tasks));
             }
         }
@@ -113,23 +113,15 @@ pub(super) fn run(
             document: Vec::new(),
         };
         let outcome = writer.write_all(context);
-        let Writer {
-            data,
-            feeder,
-            state,
-            dispatch,
-            quarantine,
-            ..
-        } = writer;
-        drop(dispatch);
+        drop(writer.dispatch);
         // A key stage that has failed is why the writer could not feed it: its error comes first.
-        let keys = stage.finish(feeder)?;
+        let keys = stage.finish(writer.feeder)?;
         outcome?;
         Ok(Collected {
-            data,
-            collections: state.written,
+            data: writer.data,
+            collections: writer.state.written,
             keys,
-            quarantine,
+            quarantine: writer.quarantine,
         })
     })
 }

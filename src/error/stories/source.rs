@@ -1,27 +1,10 @@
-//! The table of error stories, one entry for each code. What is told about each is in
-//! [`explain`](super::explain).
+//! Stories of the command line, of sources, and of format v2.
 
-use super::Code;
-
-/// What is told of a code beside its title.
-pub(super) struct Story {
-    pub(super) code: Code,
-    /// What it means.
-    pub(super) means: &'static str,
-    /// What to do.
-    pub(super) remedy: &'static str,
-}
-
-const fn story_of(code: Code, means: &'static str, remedy: &'static str) -> Story {
-    Story {
-        code,
-        means,
-        remedy,
-    }
-}
+use super::{Story, story_of};
+use crate::Code;
 
 /// In the order of the numbers.
-pub(super) const STORIES: &[Story] = &[
+pub(super) const SOURCE: &[Story] = &[
     story_of(
         Code::Usage,
         "An option has a value that it does not take, or means nothing in the mode or without a
@@ -40,6 +23,14 @@ pub(super) const STORIES: &[Story] = &[
         "Source and target are the same directory, perhaps by way of a symlink, or one lies in the
          other. A migration would then read what it writes.",
         "For a migration in place, name only the one directory. Else name a target outside it.",
+    ),
+    story_of(
+        Code::CollectionUnknown,
+        "--collection or --exclude names a collection that is neither in the snapshot nor in
+         the log, nor in the directory or backup that is read. A typing error would otherwise
+         leave a collection out, or take one along that was to be left out.",
+        "Correct the name. Names are those of the source, before --rename, and upper and lower
+         case differ. A name may be a JSON string in quotes.",
     ),
     story_of(
         Code::OutputPath,
@@ -200,6 +191,14 @@ pub(super) const STORIES: &[Story] = &[
         "Correct the name: NAME, COLLECTION/NAME or all.",
     ),
     story_of(
+        Code::IndexMissing,
+        "A search was asked of an index that the v2 directory does not have, or that is of
+         another kind: text is searched in a text index, points in a 2d or 2dsphere one. Only
+         programs that use the library get this.",
+        "Look up the names in the report or the receipt of the migration, where each index is
+         listed with its kind.",
+    ),
+    story_of(
         Code::MarkerInvalid,
         "The file .lauradb-version does not parse, so the format of the directory is unknown.",
         "Restore the file from a copy. If the directory surely is v1, move the file away.",
@@ -239,187 +238,5 @@ pub(super) const STORIES: &[Story] = &[
         "The write-ahead log of a v2 directory has records that are not in its pages yet: LauraDB was not
          stopped cleanly.",
         "Start LauraDB on the directory so that it recovers, stop it cleanly, and run again.",
-    ),
-    story_of(
-        Code::VerifyFailed,
-        "What was read back from disk is not what was parsed. Memory, disk or file system have changed
-         it, or this tool is wrong; in any case it must not be published.",
-        "Run again. If it fails in another place, suspect memory or disk; if in the same one, report it
-         with the log of a run with -vv.",
-    ),
-    story_of(
-        Code::Io,
-        "The operating system refused something; the cause names it: missing permission, a read-only
-         file system, a failing disk.",
-        "Remove the cause and run the same command again.",
-    ),
-    story_of(
-        Code::NoSpaceLeft,
-        "A file system is full, a quota is used up, or a file would exceed the limit on its size (ulimit
-         -f). The check phase found enough, so something else has filled it since.",
-        "Make room, then type the same command again.",
-    ),
-    story_of(
-        Code::Internal,
-        "Something that must hold inside the tool does not. It stopped instead of guessing.",
-        "Report it with the command and the log of a run with -vv. The source is safe.",
-    ),
-    story_of(
-        Code::Cancelled,
-        "A signal (SIGINT, SIGTERM, SIGHUP) or --max-time ended the run at the next batch.",
-        "Type the same command again to go on, or add --restart to begin anew.",
-    ),
-    story_of(
-        Code::Locked,
-        "Another run works on the directory, on this machine or over a network file system; the message
-         tells process, host and start. The lock goes when that process ends, however it ends.",
-        "Wait for it, give a longer --lock-timeout, or look with --mode status.",
-    ),
-    story_of(
-        Code::LockUnsupported,
-        "The file system does not support flock, so two runs could not be kept apart.",
-        "Make sure that there is no other run, then add --no-lock.",
-    ),
-    story_of(
-        Code::SourceInUse,
-        "Another process has a source file open for writing, most likely LauraDB. What it writes during
-         the migration would be lost.",
-        "Stop LauraDB, then run again.",
-    ),
-    story_of(
-        Code::TooLittleSpace,
-        "The staged files do not fit beside what is there. The message gives what is needed and what is
-         free on each file system.",
-        "Make room, or migrate to a TARGET_DIR on a larger file system.",
-    ),
-    story_of(
-        Code::TargetNotEmpty,
-        "The target holds files. LauraDB's own can make room with --force; others are never moved.",
-        "Name an empty or new directory, or add --force if LauraDB files in it may move to
-         .lauradb-replaced-<UTC>/.",
-    ),
-    story_of(
-        Code::InTheWayFile,
-        "A file or directory stands where the tool would make one, such as .lauradb-v1/ of an earlier
-         migration.",
-        "Look at it, and move it away if it is no longer needed. The tool never removes what it did not
-         make.",
-    ),
-    story_of(
-        Code::SourceChanged,
-        "A source file was written, replaced or renamed while it was read.",
-        "Stop LauraDB and whatever else writes there, then run again.",
-    ),
-    story_of(
-        Code::JournalDamaged,
-        "Publishing was interrupted, and its journal cannot be followed: a staged file is not what was
-         verified, or a file is missing under both of its names. Somebody has changed the directory
-         since.",
-        "Change nothing more. Follow the hint; each file is whole under one of its two names.",
-    ),
-    story_of(
-        Code::ResumeRefused,
-        "An interrupted migration is there, but the source or an option that shapes the output is another
-         one than when it started. Going on would mix the two.",
-        "Type the command as it was (--mode status shows it), or add --restart to begin anew.",
-    ),
-    story_of(
-        Code::CheckpointDamaged,
-        "The state of an interrupted run cannot be read, or was written by another version of this tool.",
-        "Add --restart to begin anew, or go on with the version that began.",
-    ),
-    story_of(
-        Code::PublishInterrupted,
-        "Publishing had begun when something failed; the cause says what. From its journal on there is
-         only forward, or --restart, which undoes it first.",
-        "Remove the cause, then type the same command again.",
-    ),
-    story_of(
-        Code::ReceiptDamaged,
-        "The receipt .lauradb-migration.json of an earlier migration does not parse, so whether this is
-         that migration cannot be told.",
-        "Restore the receipt from a copy, or move the directory aside and migrate again.",
-    ),
-    story_of(
-        Code::HiddenProcesses,
-        "Processes of other users may not be inspected, so whether one of them has the source open for
-         writing is unknown.",
-        "Make sure that LauraDB is stopped, or run as root.",
-    ),
-    story_of(
-        Code::UnlistedPages,
-        "A v1 directory has a data.db with documents that no catalog names. LauraDB before 1.0 wrote some
-         there for tests and never read them; the snapshot is what counts.",
-        "Nothing, unless you know of documents that are not in the snapshot.",
-    ),
-    story_of(
-        Code::EmptiedArrays,
-        "LauraDB's backup writes a document inside an array as {}: its contents were lost when the backup
-         was taken, not by this tool.",
-        "If they matter, look for them in the write-ahead log or in the application's own data.",
-    ),
-    story_of(
-        Code::TornTail,
-        "The log ends in the middle of a record, or in zeros: its writer was interrupted. LauraDB drops
-         that end too, since nothing in it was acknowledged.",
-        "Nothing.",
-    ),
-    story_of(
-        Code::UnindexableValues,
-        "An index cannot hold the values of some documents (arrays, documents, in a TTL index what is no
-         time). The documents are migrated; the index does not find them, as in LauraDB.",
-        "Nothing, unless queries rely on it.",
-    ),
-    story_of(
-        Code::FilterProblem,
-        "The filter of a partial index can never match, or LauraDB cannot evaluate it, so that the index
-         is empty.",
-        "Drop the index or correct its filter in LauraDB.",
-    ),
-    story_of(
-        Code::UnknownKeys,
-        "The snapshot has keys that mean nothing to format 1.0. LauraDB passes them over as well.",
-        "Look whether somebody edited the file.",
-    ),
-    story_of(
-        Code::DroppedTransactions,
-        "The log has transactions that were aborted or never finished. Their operations do not count.",
-        "Nothing: this is what a transaction is for.",
-    ),
-    story_of(
-        Code::GeneratedIds,
-        "Documents had no _id and got one, derived from collection and position, so that every run gives
-         the same.",
-        "Nothing, unless the application finds those documents by their position.",
-    ),
-    story_of(
-        Code::DroppedOptions,
-        "An index has options that format v2 has no place for. LauraDB 1.0 does not know them either.",
-        "Nothing, unless a program of yours reads them.",
-    ),
-    story_of(
-        Code::BackupMissing,
-        "The directory is no backup and holds none, or holds several, of which one has to be chosen.",
-        "Name the backup directory itself.",
-    ),
-    story_of(
-        Code::BackupIncomplete,
-        "Writing the backup was interrupted, or a file is missing from it.",
-        "Take another backup.",
-    ),
-    story_of(
-        Code::BackupAltered,
-        "A file of the backup has another size or hash than the manifest says.",
-        "Take another backup; what was changed, and by whom, cannot be told.",
-    ),
-    story_of(
-        Code::BackupManifest,
-        "manifest.json of a backup does not parse.",
-        "Restore it from a copy, or take another backup.",
-    ),
-    story_of(
-        Code::BackupVersion,
-        "The backup is of a format version that this tool does not read.",
-        "Look for the version of laura-migrate that wrote it.",
     ),
 ];
