@@ -411,6 +411,9 @@ impl Run<'_, '_> {
             self.directories.target().path().to_path_buf(),
         );
         report.mode = self.context.options.mode;
+        let backup = plan.backup.as_ref();
+        let version = backup.map_or("1.0", |backup| backup.version().as_str());
+        report.source_version = Some(version);
         report.originals = self
             .directories
             .in_place()
