@@ -324,7 +324,12 @@ impl Run<'_, '_> {
         WorkDir::remove(target)?;
         let work = WorkDir::create(target, plan.access)?;
         self.heartbeat = Some(Heartbeat::start(target, &work, self.context.counters())?);
-        let stored = StoredPlan::of(&plan, self.context.options, self.context.sample);
+        let stored = StoredPlan::of(
+            &plan,
+            self.context.options,
+            self.context.sample,
+            self.directories.target_is_new(),
+        );
         let interval = self.context.options.checkpoint_interval;
         let mut checkpointer = Checkpointer::start(&work, &stored, interval)?;
         checkpointer.save(&state)?;
@@ -344,6 +349,9 @@ impl Run<'_, '_> {
         let sources = check::Sources::of(self.directories, options)?;
         plan.check_same(options, &sources)?;
         sources.refuse_writers()?;
+        if plan.target_is_new {
+            self.directories.set_target_is_new();
+        }
         if plan.sample != self.context.sample {
             // The digest of another share was taken so far; that of everything always is.
             self.context.sample = Sample::default();
