@@ -446,7 +446,7 @@ fn a_text_index_has_the_terms_of_its_string_fields() {
         (Some(6), Some(8))
     );
     assert_eq!(found.statistics.min_key, r#""dog""#);
-    assert_eq!(report.collections[0].indexes[1].entries, 4);
+    assert_eq!(report.collections[0].indexes[1].entries, Some(4));
     let warning = report
         .warnings
         .iter()

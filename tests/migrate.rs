@@ -488,10 +488,13 @@ fn whoever_watches_sees_the_phases_in_order_and_each_to_its_end() {
     let mut phases: Vec<Phase> = seen.0.iter().map(|progress| progress.phase).collect();
     assert!(phases.is_sorted());
     phases.dedup();
-    assert_eq!(phases, Phase::ALL);
+    let mut all = Phase::ALL.to_vec();
+    // No backup is asked for.
+    all.retain(|phase| *phase != Phase::Backup);
+    assert_eq!(phases, all);
     let timed: Vec<Phase> = report.phases.iter().map(|(phase, _)| *phase).collect();
-    assert_eq!(timed, Phase::ALL);
-    for phase in Phase::ALL {
+    assert_eq!(timed, all);
+    for phase in all {
         let of_phase = seen.0.iter().filter(|progress| progress.phase == phase);
         let of_phase: Vec<&MigrationProgress> = of_phase.collect();
         assert!(of_phase.is_sorted_by_key(|progress| progress.bytes_done));

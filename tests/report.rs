@@ -14,12 +14,15 @@ mod schema;
 
 use assert_cmd::Command;
 use common::{Directory, Log, run};
+use laura_migrate::Options;
+use laura_migrate::options::{ImportFormat, Mode};
 use laura_migrate::report::Report;
 use laura_migrate::report::json::SCHEMA;
 use laura_migrate::report::run::{RunReport, RunStart};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 /// The program in a directory's home, with nothing of this environment that it looks at.
 fn program(directory: &Directory) -> Command {
@@ -118,6 +121,164 @@ fn nothing_to_do_is_reported_too() {
     let empty = valid(&run(Directory::new().in_place()).unwrap().to_json().unwrap());
     assert_eq!(empty["outcome"], "empty");
     assert_eq!(empty["rollback"], Value::Null);
+}
+
+fn phases(report: &Value) -> Vec<&str> {
+    let phases = report["run"]["phases"].as_array().unwrap();
+    let names = phases.iter().map(|each| each["phase"].as_str().unwrap());
+    names.collect()
+}
+
+/// One run, its report valid under the schema, and its metrics.
+#[track_caller]
+fn reported(options: Options) -> (Value, String) {
+    let report = run(options).unwrap();
+    (valid(&report.to_json().unwrap()), report.to_metrics())
+}
+
+fn of_mode(mode: Mode, source: &Path, target: Option<&Path>) -> Options {
+    let mut options = Options::new(source);
+    options.mode = mode;
+    options.target = target.map(Path::to_path_buf);
+    options
+}
+
+#[test]
+fn an_export_and_both_imports_are_reported() {
+    let directory = two_documents();
+    let home = directory.home();
+    let backups = home.join("backups");
+    let export = of_mode(Mode::Export, &directory.source(), Some(&backups));
+    let (report, metrics) = reported(export);
+    assert_eq!(report["outcome"], "exported");
+    assert_eq!(report["source"]["version"], "1.0");
+    assert_eq!(report["target"]["version"], Value::Null);
+    assert_eq!(report["backup"], report["target"]["path"]);
+    assert_eq!(phases(&report), ["check", "backup"]);
+    let indexes = &report["contents"]["collections"][0]["indexes"];
+    let kind =
+        |name: &str| json!({"name": name, "kind": "btree", "entries": null, "unindexable": 0});
+    assert_eq!(*indexes, json!([kind("_id_"), kind("n_1")]));
+    assert!(
+        metrics.contains("\nlaura_migrate_documents 2\n"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("{phase=\"backup\"}"), "{metrics}");
+
+    let import = of_mode(Mode::Import, &backups, Some(&home.join("v2")));
+    let (report, _) = reported(import.clone());
+    assert_eq!(
+        (&report["mode"], &report["outcome"]),
+        (&json!("import"), &json!("migrated"))
+    );
+    assert_eq!(report["source"]["version"], "1.0");
+    assert_eq!(report["target"]["version"], "2.0");
+    assert_eq!(
+        phases(&report),
+        ["check", "collections", "indexes", "verify", "publish"]
+    );
+    assert_eq!(reported(import).0["outcome"], "already-migrated");
+
+    let mut import = of_mode(Mode::Import, &backups, Some(&home.join("v1")));
+    import.to = ImportFormat::V1;
+    let (report, metrics) = reported(import.clone());
+    assert_eq!(report["target"]["version"], "1.0");
+    assert_eq!(
+        phases(&report),
+        ["check", "collections", "verify", "publish"]
+    );
+    assert_eq!(report["contents"]["totals"]["indexes"], 2);
+    assert!(metrics.contains("{phase=\"verify\"}"), "{metrics}");
+    let (report, _) = reported(import);
+    assert_eq!(report["outcome"], "already-migrated");
+    assert_eq!(phases(&report), ["verify"]);
+}
+
+#[test]
+fn a_backup_before_a_migration_and_its_rollback_are_reported() {
+    let directory = two_documents();
+    let mut options = directory.in_place();
+    options.backup = true;
+    let (report, _) = reported(options);
+    let backup = report["backup"].as_str().unwrap();
+    assert!(Path::new(backup).join("manifest.json").exists());
+    assert_eq!(phases(&report)[..2], ["check", "backup"]);
+    assert_eq!(report["keptV2"], Value::Null);
+
+    let data = directory.source().join("data.db");
+    let mut bytes = fs::read(&data).unwrap();
+    bytes.extend([0; 4096]);
+    fs::write(&data, bytes).unwrap();
+    let mut options = of_mode(Mode::Rollback, &directory.source(), None);
+    options.force = true;
+    let (report, metrics) = reported(options.clone());
+    assert_eq!(report["outcome"], "rolled-back");
+    assert_eq!(report["source"]["version"], "2.0");
+    assert_eq!(report["target"]["version"], "1.0");
+    let kept = report["keptV2"].as_str().unwrap();
+    assert!(Path::new(kept).join("data.db").exists(), "{kept}");
+    assert_eq!(phases(&report), ["check", "publish"]);
+    assert!(metrics.contains("outcome=\"rolled-back\""), "{metrics}");
+    let (report, _) = reported(options);
+    assert_eq!(report["outcome"], "not-migrated");
+    assert_eq!(phases(&report), ["check"]);
+}
+
+#[test]
+fn a_validation_is_reported_with_what_it_has_found() {
+    let directory = two_documents();
+    run(directory.side_by_side()).unwrap();
+    let (source, target) = (directory.source(), directory.target());
+    let (report, metrics) = reported(of_mode(Mode::Validate, &source, None));
+    assert_eq!(report["outcome"], "validated");
+    assert_eq!(report["validation"]["verdict"], "sound");
+    assert_eq!(report["validation"]["target"], Value::Null);
+    assert_eq!(phases(&report), ["check"]);
+    assert!(metrics.contains("\nlaura_migrate_success 1\n"), "{metrics}");
+
+    let compare = || of_mode(Mode::Validate, &target, Some(&source));
+    let (report, metrics) = reported(compare());
+    let validation = &report["validation"];
+    assert_eq!(validation["verdict"], "equal");
+    assert_eq!(validation["findings"], 0);
+    assert_eq!(validation["source"]["asPublished"], true);
+    assert_eq!(validation["target"]["asPublished"], Value::Null);
+    assert_eq!(validation["source"]["documents"], 2);
+    assert_eq!(
+        validation["comparison"]["collections"][0]["equalIndexes"],
+        2
+    );
+    let documents = "laura_migrate_validated_documents{directory=\"target\"} 2\n";
+    assert!(metrics.contains(documents), "{metrics}");
+
+    let snapshot = source.join("snapshot.json");
+    let text = fs::read_to_string(&snapshot).unwrap();
+    fs::write(&snapshot, text.replace("\"n\":1", "\"n\":5")).unwrap();
+    let (report, metrics) = reported(compare());
+    assert_eq!(report["exitCode"], 3);
+    assert_eq!(report["validation"]["verdict"], "different");
+    let found = &report["validation"]["comparison"]["differences"][0];
+    assert_eq!(
+        (&found["code"], &found["count"]),
+        (&json!("LM0718"), &json!(1))
+    );
+    assert_eq!(found["first"][0]["collection"], "users");
+    assert!(metrics.contains("\nlaura_migrate_success 0\n"), "{metrics}");
+    let verdict = "laura_migrate_validation_verdict{verdict=\"different\"} 1\n";
+    assert!(metrics.contains(verdict), "{metrics}");
+
+    let mut bytes = fs::read(target.join("data.db")).unwrap();
+    bytes[5000] ^= 1;
+    fs::write(target.join("data.db"), bytes).unwrap();
+    let (report, metrics) = reported(of_mode(Mode::Validate, &target, None));
+    let validation = &report["validation"];
+    assert_eq!(validation["verdict"], "damaged");
+    assert_eq!(validation["source"]["asPublished"], false);
+    assert_eq!(validation["source"]["findings"][0]["first"][0]["page"], 1);
+    assert!(
+        metrics.contains("validation_findings{code=\"LM0604\"} 1\n"),
+        "{metrics}"
+    );
 }
 
 #[test]

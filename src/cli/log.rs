@@ -11,6 +11,7 @@
 
 use super::{Arguments, ProgressBars, colors};
 use crate::report::Report;
+use crate::report::problem::Problem;
 use crate::report::run::RunStart;
 use crate::{Code, Error, Result};
 use serde_json::{Map, Value};
@@ -91,7 +92,9 @@ pub fn log_outcome(report: &Report) {
     for warning in &report.warnings {
         tracing::warn!(target: OUTCOME, code = warning.code.id(), "{warning}");
     }
-    for error in &report.errors {
+    let findings = report.validation.iter().flat_map(|found| found.kinds());
+    let findings = findings.flat_map(|kind| &kind.first).map(Problem::of_found);
+    for error in report.errors.iter().cloned().chain(findings) {
         tracing::error!(
             target: OUTCOME,
             code = error.code,

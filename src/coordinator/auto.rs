@@ -331,7 +331,12 @@ impl Run<'_, '_> {
             None => WorkDir::create_anew(target, plan.access)?,
         };
         self.heartbeat = Some(Heartbeat::start(target, &work, self.context.counters())?);
-        let stored = StoredPlan::of(&plan, self.context.options, self.context.sample);
+        let stored = StoredPlan::of(
+            &plan,
+            self.context.options,
+            self.context.sample,
+            self.directories.target_is_new(),
+        );
         let interval = self.context.options.checkpoint_interval;
         let mut checkpointer = Checkpointer::start(&work, &stored, interval)?;
         checkpointer.save(&state)?;
@@ -351,6 +356,9 @@ impl Run<'_, '_> {
         let sources = check::Sources::of(self.directories, options)?;
         plan.check_same(options, &sources)?;
         sources.refuse_writers()?;
+        if plan.target_is_new {
+            self.directories.set_target_is_new();
+        }
         if plan.sample != self.context.sample {
             // The digest of another share was taken so far; that of everything always is.
             self.context.sample = Sample::default();
@@ -423,6 +431,9 @@ impl Run<'_, '_> {
             self.directories.target().path().to_path_buf(),
         );
         report.mode = self.context.options.mode;
+        let backup = plan.backup.as_ref();
+        let version = backup.map_or("1.0", |backup| backup.version().as_str());
+        report.source_version = Some(version);
         report.originals = self
             .directories
             .in_place()

@@ -8,6 +8,7 @@ use crate::layout;
 use crate::options::{Mode as RunMode, Options};
 use crate::{Code, Error, Place, Result};
 use rustix::fs::{Mode, OFlags};
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -20,8 +21,8 @@ pub(super) struct Directories {
     pub(super) origin: Origin,
     /// `None` when the migration is in place.
     target: Option<Dir>,
-    /// This run made the target directory, and removes it if it fails.
-    pub(super) target_is_new: bool,
+    /// The migration made the target directory, and removes it if it fails.
+    target_is_new: Cell<bool>,
     /// Where the backup goes, if one is taken.
     pub(super) backup: Option<BackupPlace>,
 }
@@ -39,7 +40,7 @@ impl Directories {
                 source,
                 origin,
                 target: None,
-                target_is_new: false,
+                target_is_new: Cell::new(false),
                 backup,
             });
         };
@@ -54,7 +55,7 @@ impl Directories {
             source,
             origin,
             target: Some(target),
-            target_is_new,
+            target_is_new: Cell::new(target_is_new),
             backup: None,
         };
         let found = directories.check_apart().and_then(|()| {
@@ -84,9 +85,19 @@ impl Directories {
         self.target.is_none()
     }
 
-    /// Takes back a target directory that this run made and that is empty again.
+    /// True if the migration made the target directory.
+    pub(super) fn target_is_new(&self) -> bool {
+        self.target_is_new.get()
+    }
+
+    /// The run that is resumed made the target directory.
+    pub(super) fn set_target_is_new(&self) {
+        self.target_is_new.set(true);
+    }
+
+    /// Takes back a target directory that the migration made and that is empty again.
     pub(super) fn remove_new_target(&self) {
-        if let (true, Some(target)) = (self.target_is_new, &self.target)
+        if let (true, Some(target)) = (self.target_is_new(), &self.target)
             && let Some((parent, name)) = parent_and_name(target.path())
             && let Ok(parent) = Dir::open(parent, target.gate().clone())
         {

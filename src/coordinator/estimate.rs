@@ -179,7 +179,8 @@ impl SpaceEstimate {
             let index = if is_whole { *index } else { index.grown(grown) };
             self.add_index(&index, collection.documents);
         }
-        if sample.costs.text == 0 && sample.has_text_indexes {
+        let counts_terms = costs.indexes.iter().any(IndexCosts::is_text);
+        if sample.costs.text == 0 && sample.has_text_indexes && !counts_terms {
             // Terms that could not be counted: a posting and its term take some thirty bytes, a
             // sort record some twenty, and a word six.
             self.data += grown(costs.bson.saturating_mul(5));

@@ -12,6 +12,7 @@ use super::estimate::SpaceEstimate;
 use super::lock::{self, Sharing};
 use super::plan::PlannedCollection;
 use super::space::{self, Need};
+use super::summary;
 use crate::backup::{FinishedBackup, Manifest};
 use crate::files::Dir;
 use crate::index::IndexDefinition;
@@ -25,7 +26,6 @@ use crate::v1::names::{Renames, check_name};
 use crate::v1::selection::Selection;
 use crate::{Code, Error, Place, Result};
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 /// Text of a document in canonical Extended JSON is taken for at most so many times its BSON: an
 /// integer of one digit comes to two, a string to little more than one. What needs more, such as
@@ -61,16 +61,10 @@ impl Migration {
         sink: &mut dyn ProgressSink,
     ) -> Result<Report> {
         let mut context = Context::new(&self.options, Tracker::new(sink), self.interrupt.clone());
-        let mut phases = Vec::new();
-        let mut started = Instant::now();
-        let mut end = |phase| {
-            phases.push((phase, started.elapsed()));
-            started = Instant::now();
-        };
         let opened = open_source(&mut context, source)?;
         let chosen = choose(&*opened.source, &self.options, opened.kind)?;
         check_space(&opened, &chosen, &place.dir)?;
-        end(Phase::Check);
+        context.tracker.end_phase(Phase::Check);
         let verify = self.options.verification != Verification::None;
         let job = Job {
             source: &*opened.source,
@@ -81,7 +75,7 @@ impl Migration {
             verify,
         };
         let finished = job.run(&mut context, |_| Ok(()))?;
-        end(Phase::Backup);
+        context.tracker.end_phase(Phase::Backup);
         let mut report = report(&finished);
         report.verified = match verify {
             true => Verified::All,
@@ -90,7 +84,8 @@ impl Migration {
         report.warnings = opened.hidden.into_iter().collect();
         report.warnings.extend(opened.source.warnings());
         report.generated_ids = opened.source.generated_ids();
-        report.phases = phases;
+        report.source_version = Some(finished.manifest.source_version.as_str());
+        report.phases = context.tracker.phases();
         Ok(report)
     }
 }
@@ -320,7 +315,7 @@ fn collections(manifest: &Manifest) -> Vec<CollectionReport> {
             name: collection.name.clone(),
             documents: collection.documents,
             bytes: collection.data_bytes,
-            indexes: Vec::new(),
+            indexes: summary::described(&collection.indexes),
             skipped_indexes: Vec::new(),
             pages: None,
         })

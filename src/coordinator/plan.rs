@@ -349,11 +349,14 @@ pub(super) struct StoredPlan {
     warnings: Vec<Warning>,
     v1_files: Vec<String>,
     v1_marker: Option<String>,
+    /// The run that planned made the target directory.
+    #[serde(default)]
+    pub(super) target_is_new: bool,
 }
 
 impl StoredPlan {
     /// What to keep of a plan.
-    pub(super) fn of(plan: &Plan, options: &Options, sample: Sample) -> Self {
+    pub(super) fn of(plan: &Plan, options: &Options, sample: Sample, target_is_new: bool) -> Self {
         Self {
             options: ShapeOptions::of(options),
             sources: plan.sources.clone(),
@@ -369,6 +372,7 @@ impl StoredPlan {
             warnings: plan.warnings.clone(),
             v1_files: plan.v1_files.clone(),
             v1_marker: plan.v1_marker.clone(),
+            target_is_new,
         }
     }
 

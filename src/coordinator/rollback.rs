@@ -54,28 +54,36 @@ impl Migration {
             let timeout = self.options.lock_timeout;
             lock::lock(&dir, Sharing::Exclusive, timeout, &self.interrupt)?;
         }
-        if let Some(journal) = RollbackJournal::read(&dir)? {
-            return roll_forward(&dir, &journal);
-        }
-        if !is_migrated(&dir)? {
-            let path = dir.path().to_path_buf();
-            return Ok(Report {
-                mode: Mode::Rollback,
-                ..Report::nothing(Outcome::NotMigrated, path)
-            });
-        }
         let mut context = Context::new(&self.options, Tracker::new(sink), self.interrupt.clone());
-        let journal = survey::survey(&mut context, &dir)?;
+        let mut report = self.roll_back_in(&mut context, &dir)?;
+        report.mode = Mode::Rollback;
+        report.phases = context.tracker.phases();
+        Ok(report)
+    }
+
+    fn roll_back_in(&self, context: &mut Context<'_, '_>, dir: &Dir) -> Result<Report> {
+        if let Some(journal) = RollbackJournal::read(dir)? {
+            start_publish(context);
+            return roll_forward(context, dir, &journal);
+        }
+        if !is_migrated(dir)? {
+            context.tracker.end_phase(Phase::Check);
+            let mut report = Report::nothing(Outcome::NotMigrated, dir.path().to_path_buf());
+            report.source_version = Some("1.0");
+            return Ok(report);
+        }
+        let journal = survey::survey(context, dir)?;
+        context.tracker.end_phase(Phase::Check);
         // What a publish or a rollback that was cut off has left.
-        WorkDir::remove(&dir)?;
-        match self.begin(&mut context, &dir, &journal) {
-            Ok(()) => roll_forward(&dir, &journal),
+        WorkDir::remove(dir)?;
+        match self.begin(context, dir, &journal) {
+            Ok(()) => roll_forward(context, dir, &journal),
             // What cannot be read is kept.
-            Err(error) if RollbackJournal::read(&dir).map_or(true, |found| found.is_some()) => {
-                Err(cut_off(&dir, error))
+            Err(error) if RollbackJournal::read(dir).map_or(true, |found| found.is_some()) => {
+                Err(cut_off(dir, error))
             }
             Err(error) => {
-                if let Err(left) = WorkDir::remove(&dir) {
+                if let Err(left) = WorkDir::remove(dir) {
                     tracing::warn!("the work directory could not be removed: {left}");
                 }
                 Err(error)
@@ -95,10 +103,7 @@ impl Migration {
             owner: Some(dir.metadata()?.owner),
         };
         let work = WorkDir::create(dir, access)?;
-        let nothing = Totals::default();
-        context
-            .tracker
-            .start_phase(Phase::Publish, nothing, nothing);
+        start_publish(context);
         // Says who it was, should this run not come to its end.
         drop(Heartbeat::start(dir, &work, context.counters())?);
         self.interrupt.check()?;
@@ -147,13 +152,24 @@ pub(super) fn refuse_interrupted(target: &Dir) -> Result<()> {
     }
 }
 
+fn start_publish(context: &mut Context<'_, '_>) {
+    let nothing = Totals::default();
+    context
+        .tracker
+        .start_phase(Phase::Publish, nothing, nothing);
+}
+
 /// Steps 3 to 8.
-fn roll_forward(dir: &Dir, journal: &RollbackJournal) -> Result<Report> {
+fn roll_forward(
+    context: &mut Context<'_, '_>,
+    dir: &Dir,
+    journal: &RollbackJournal,
+) -> Result<Report> {
     forward(dir, journal)
         .and_then(|()| WorkDir::remove(dir))
         .map_err(|error| cut_off(dir, error))?;
     let mut report = Report::nothing(Outcome::RolledBack, dir.path().to_path_buf());
-    report.mode = Mode::Rollback;
+    context.tracker.end_phase(Phase::Publish);
     report.kept_v2 = journal.kept.as_ref().map(|kept| dir.join(&kept.directory));
     Ok(report)
 }

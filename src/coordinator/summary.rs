@@ -3,6 +3,7 @@
 use super::indexes::Built;
 use super::pages;
 use super::plan::{Plan, PlannedCollection};
+use crate::index::{IndexDefinition, PortableIndex};
 use crate::report::{CollectionReport, IndexReport, Warning};
 use crate::v1::pages::warnings_of_collection;
 use crate::{Code, Place};
@@ -22,7 +23,7 @@ pub(super) fn collections(plan: &Plan, built: &Built) -> Vec<CollectionReport> {
                 .map(|(definition, index)| IndexReport {
                     name: definition.name.clone(),
                     kind: definition.kind.name().to_owned(),
-                    entries: index.tree.entry_count(),
+                    entries: Some(index.tree.entry_count()),
                     unindexable: index.unindexable,
                 })
                 .collect(),
@@ -86,6 +87,21 @@ pub(super) fn quarantine_warnings(plan: &Plan, built: &Built) -> Vec<Warning> {
         }
     }
     warnings
+}
+
+/// The indexes of a collection that describes them without holding them, with `_id_`, which is
+/// never listed.
+pub(super) fn described(listed: &[PortableIndex]) -> Vec<IndexReport> {
+    let id = IndexDefinition::id_index();
+    let definitions = std::iter::once(&id).chain(listed.iter().map(|index| &index.definition));
+    definitions
+        .map(|definition| IndexReport {
+            name: definition.name.clone(),
+            kind: definition.kind.name().to_owned(),
+            entries: None,
+            unindexable: 0,
+        })
+        .collect()
 }
 
 /// What was noticed while documents and indexes were written.

@@ -90,7 +90,10 @@ impl Migration {
             None => None,
         };
         let validation = result(&options, left, right, comparison);
-        Ok(report(&options, validation, warnings))
+        let mut report = report(&options, validation, warnings);
+        context.tracker.end_phase(Phase::Check);
+        report.phases = context.tracker.phases();
+        Ok(report)
     }
 }
 
@@ -119,6 +122,11 @@ fn report(options: &Options, validation: Validation, warnings: Vec<Warning>) -> 
     for side in std::iter::once(&validation.left).chain(&validation.right) {
         report.warnings.extend(side.warnings.iter().cloned());
     }
+    report.source_version = match validation.left.kind {
+        Some("v1") => Some("1.0"),
+        Some("v2") => Some("2.0"),
+        _ => None,
+    };
     report.validation = Some(validation);
     report
 }

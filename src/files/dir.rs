@@ -4,6 +4,7 @@ use super::direct::DirectFile;
 use super::gate::{ChangeKind, Gate};
 use super::input::{FileIdentity, InputFile};
 use super::output::{Access, OutputFile};
+use super::system;
 use crate::{Code, Error, Place, Result};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -64,7 +65,7 @@ impl Dir {
     /// # Errors
     /// [`Code::PathMissing`] when it is missing or no directory, else the failed open.
     pub fn open(path: &Path, gate: Gate) -> Result<Self> {
-        let fd = rustix::fs::open(path, OPEN_DIR, Mode::empty()).map_err(|errno| match errno {
+        let fd = system::open(path, OPEN_DIR).map_err(|errno| match errno {
             Errno::NOENT => Error::new(Code::PathMissing, "the directory does not exist")
                 .at(Place::file(path))
                 .hint("check the path; SOURCE_DIR is LauraDB's data directory itself"),
@@ -133,7 +134,7 @@ impl Dir {
     /// The system call fails.
     pub fn entry(&self, name: impl AsRef<OsStr>) -> Result<Option<Entry>> {
         let name = name.as_ref();
-        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+        match system::stat_at(&self.fd, name) {
             Ok(stat) => Ok(Some(entry(name.to_owned(), &stat))),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(self.failed("stat", name)(errno)),
@@ -166,7 +167,7 @@ impl Dir {
     /// The open fails.
     pub fn open_dir(&self, name: impl AsRef<OsStr>) -> Result<Self> {
         let name = name.as_ref();
-        let fd = rustix::fs::openat(&self.fd, name, OPEN_DIR | OFlags::NOFOLLOW, Mode::empty())
+        let fd = system::open_at(&self.fd, name, OPEN_DIR | OFlags::NOFOLLOW, Mode::empty())
             .map_err(self.failed("open the directory", name))?;
         Ok(Self {
             fd,
@@ -185,7 +186,7 @@ impl Dir {
         self.gate
             .pass(ChangeKind::MakeDir, &path)
             .map_err(|error| Error::io("make the directory", &path, error))?;
-        rustix::fs::mkdirat(&self.fd, name, Mode::RWXU)
+        system::make_dir_at(&self.fd, name, Mode::RWXU)
             .map_err(self.failed("make the directory", name))?;
         let made = self.open_dir(name)?;
         if let Ok(fd) = made.fd.try_clone() {
@@ -202,7 +203,7 @@ impl Dir {
         let name = name.as_ref();
         // NONBLOCK: opening a FIFO must not wait for a writer.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty()).map_err(|errno| {
+        let fd = system::open_at(&self.fd, name, flags, Mode::empty()).map_err(|errno| {
             match errno {
                 // A symlink, or a socket or device without a driver.
                 Errno::LOOP | Errno::NXIO => Error::new(
@@ -227,7 +228,7 @@ impl Dir {
         #[cfg(target_os = "linux")]
         let direct = {
             let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::DIRECT;
-            let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty()).ok();
+            let fd = system::open_at(&self.fd, name, flags, Mode::empty()).ok();
             // The name could lead to another file by now.
             fd.map(File::from)
                 .filter(|direct| FileIdentity::of(direct).is_ok_and(|id| id == *file.identity()))
@@ -260,7 +261,7 @@ impl Dir {
             .map_err(|error| Error::io("create", &path, error))?;
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)
+        let fd = system::open_at(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)
             .map_err(self.failed("create", name))?;
         let file = File::from(fd);
         access.apply(&file, access.mode);
@@ -274,7 +275,7 @@ impl Dir {
     pub fn reopen(&self, name: impl AsRef<OsStr>) -> Result<OutputFile> {
         let name = name.as_ref();
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty())
+        let fd = system::open_at(&self.fd, name, flags, Mode::empty())
             .map_err(self.failed("open", name))?;
         Ok(OutputFile::new(
             File::from(fd),
@@ -342,7 +343,7 @@ impl Dir {
         self.gate
             .pass(ChangeKind::Rename, &path)
             .map_err(|error| Error::io("rename", &path, error))?;
-        rustix::fs::renameat(&self.fd, name, &target.fd, new_name.as_ref())
+        system::rename_at(&self.fd, name, &target.fd, new_name.as_ref())
             .map_err(self.failed("rename", name))
     }
 
@@ -367,7 +368,7 @@ impl Dir {
         self.gate
             .pass(kind, &path)
             .map_err(|error| Error::io("remove", &path, error))?;
-        rustix::fs::unlinkat(&self.fd, name, flags).map_err(self.failed("remove", name))
+        system::unlink_at(&self.fd, name, flags).map_err(self.failed("remove", name))
     }
 
     /// Makes the names in this directory durable.
@@ -378,7 +379,7 @@ impl Dir {
         self.gate
             .pass(ChangeKind::SyncDir, &self.path)
             .map_err(|error| Error::io("fsync the directory", &self.path, error))?;
-        match rustix::fs::fsync(&self.fd) {
+        match system::fsync(&self.fd) {
             // Some network file systems cannot, and make names durable at once.
             Ok(()) | Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
             Err(errno) => Err(Error::io("fsync the directory", &self.path, errno)),

@@ -99,11 +99,11 @@ impl InputFile {
     /// # Errors
     /// The path does not open, or is no regular file.
     pub fn open(path: &Path) -> Result<Self> {
-        use rustix::fs::{Mode, OFlags};
+        use rustix::fs::OFlags;
         // NONBLOCK: opening a FIFO must not wait for a writer.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let fd = rustix::fs::open(path, flags, Mode::empty())
-            .map_err(|error| Error::io("open", path, error))?;
+        let fd =
+            super::system::open(path, flags).map_err(|error| Error::io("open", path, error))?;
         Self::new(File::from(fd), path.to_path_buf())
     }
 

@@ -10,6 +10,7 @@ mod direct;
 mod gate;
 mod input;
 mod output;
+mod system;
 
 pub use append::AppendWriter;
 pub use dir::{Dir, Entry, EntryKind};

@@ -27,7 +27,7 @@ pub struct Contents {
 pub struct Totals {
     /// Collections.
     pub collections: u64,
-    /// Documents that were migrated.
+    /// Documents that were migrated, exported or imported.
     pub documents: u64,
     /// Sum of their BSON sizes.
     pub bytes: u64,
@@ -35,7 +35,7 @@ pub struct Totals {
     pub average_document_bytes: Option<f64>,
     /// Indexes, `_id_` included.
     pub indexes: u64,
-    /// Entries in them.
+    /// Entries in those that were built.
     pub index_entries: u64,
     /// Values that no index could hold.
     pub unindexable: u64,
@@ -95,7 +95,7 @@ impl Contents {
                 bytes: report.bytes(),
                 average_document_bytes: average.map(|bytes| (bytes * 10.0).round() / 10.0),
                 indexes: report.indexes() as u64,
-                index_entries: indexes().map(|index| index.entries).sum(),
+                index_entries: indexes().filter_map(|index| index.entries).sum(),
                 unindexable: report.unindexable(),
                 generated_ids: report.generated_ids,
                 quarantined: report.quarantined,

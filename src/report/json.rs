@@ -3,6 +3,7 @@
 use super::contents::Contents;
 use super::problem::Problem;
 use super::run::RunReport;
+use super::validation::ValidationReport;
 use super::{Report, Rollback, Verified};
 use crate::{Code, Error, Result};
 use serde::Serialize;
@@ -25,10 +26,12 @@ struct View<'a> {
     source: Directory,
     target: Directory,
     originals: Option<String>,
+    kept_v2: Option<String>,
     backup: Option<String>,
     verified: Verification,
     disk_used_bytes: Option<u64>,
     contents: Contents,
+    validation: Option<ValidationReport>,
     errors: &'a [Problem],
     rollback: Option<Rollback>,
     run: &'a RunReport,
@@ -79,10 +82,12 @@ impl Report {
                 version: self.target_version(),
             },
             originals: self.originals.as_deref().map(text),
+            kept_v2: self.kept_v2.as_deref().map(text),
             backup: self.backup.as_deref().map(text),
             verified: self.verified.into(),
             disk_used_bytes: self.disk_used,
             contents: Contents::of(self),
+            validation: self.validation.as_ref().map(ValidationReport::of),
             errors: &self.errors,
             rollback: self.rollback(),
             run: &self.run,

@@ -4,7 +4,8 @@
 
 use super::Report;
 use super::contents::Contents;
-use crate::Code;
+use crate::{Code, ExitCode};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// The text of one run's metrics.
@@ -66,12 +67,13 @@ impl Report {
         };
         self.outcome_metrics(&mut metrics);
         self.contents_metrics(&mut metrics);
+        self.validation_metrics(&mut metrics);
         self.run_metrics(&mut metrics);
         metrics.text
     }
 
     fn outcome_metrics(&self, metrics: &mut Metrics) {
-        let success = self.errors.is_empty();
+        let success = matches!(self.exit_code(), ExitCode::Done | ExitCode::Quarantine);
         metrics.gauge(
             "info",
             "Version, mode and outcome of the last run, always 1.",
@@ -87,7 +89,7 @@ impl Report {
         );
         metrics.one(
             "success",
-            "Whether the last run ended without an error.",
+            "Whether the last run did what it was asked and found no difference or damage.",
             f64::from(u8::from(success)),
         );
         metrics.one(
@@ -125,10 +127,14 @@ impl Report {
         let contents = Contents::of(self);
         let totals = contents.totals;
         let figures: [(&str, &str, u64); 7] = [
-            ("documents", "Documents migrated.", totals.documents),
+            (
+                "documents",
+                "Documents migrated, exported or imported.",
+                totals.documents,
+            ),
             ("document_bytes", "Sum of their BSON sizes.", totals.bytes),
-            ("collections", "Collections migrated.", totals.collections),
-            ("indexes", "Indexes built.", totals.indexes),
+            ("collections", "Their collections.", totals.collections),
+            ("indexes", "Indexes of these collections.", totals.indexes),
             (
                 "unindexable_values",
                 "Values that no index could hold.",
@@ -176,6 +182,45 @@ impl Report {
             "wal_operations_dropped",
             "Operations of transactions that did not commit.",
             number(wal.dropped),
+        );
+    }
+
+    fn validation_metrics(&self, metrics: &mut Metrics) {
+        let Some(validation) = &self.validation else {
+            return;
+        };
+        let verdict = validation.verdict().name();
+        metrics.gauge(
+            "validation_verdict",
+            "What the last validation came to, always 1.",
+            &[(label("verdict", verdict), 1.0)],
+        );
+        let mut findings: BTreeMap<u16, (Code, u64)> = BTreeMap::new();
+        for kind in validation.kinds() {
+            let found = findings.entry(kind.code as u16).or_insert((kind.code, 0));
+            found.1 += kind.count;
+        }
+        metrics.gauge(
+            "validation_findings",
+            "What the last validation has found, by code.",
+            &findings
+                .values()
+                .map(|(code, count)| (label("code", &code.id()), number(*count)))
+                .collect::<Vec<_>>(),
+        );
+        let sides = [
+            ("source", Some(&validation.left)),
+            ("target", validation.right.as_ref()),
+        ];
+        let sides = sides
+            .into_iter()
+            .filter_map(|(name, side)| Some((name, side?)));
+        metrics.gauge(
+            "validated_documents",
+            "Documents that the last validation has read, by directory.",
+            &sides
+                .map(|(name, side)| (label("directory", name), number(side.documents)))
+                .collect::<Vec<_>>(),
         );
     }
 

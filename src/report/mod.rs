@@ -8,6 +8,7 @@ pub mod json;
 pub mod metrics;
 pub mod problem;
 pub mod run;
+mod validation;
 
 use crate::options::Mode;
 use crate::progress::Phase;
@@ -116,8 +117,8 @@ pub struct IndexReport {
     pub name: String,
     /// Its kind, as users know it.
     pub kind: String,
-    /// Entries in it.
-    pub entries: u64,
+    /// Entries in it; `None` where it is only described, as in a backup.
+    pub entries: Option<u64>,
     /// Documents whose value cannot be indexed (arrays, documents, no time in a TTL index).
     pub unindexable: u64,
 }
@@ -295,7 +296,8 @@ impl Report {
             (Mode::Auto, Outcome::Migrated | Outcome::Finished) => Some("1.0"),
             (Mode::Auto, Outcome::AlreadyMigrated) if in_place => Some("2.0"),
             (Mode::Auto, Outcome::AlreadyMigrated) => Some("1.0"),
-            _ => None,
+            // The mode itself says what it has read.
+            _ => self.source_version,
         };
     }
 

@@ -67,6 +67,16 @@ impl Problem {
         Self::at(warning.code.id(), &warning.sentence, &warning.place)
     }
 
+    /// What validate has found.
+    #[must_use]
+    pub fn of_found(found: &crate::problems::Problem) -> Self {
+        Self {
+            hint: found.hint.clone(),
+            causes: found.causes.clone(),
+            ..Self::at(found.code.id(), &found.sentence, &found.place)
+        }
+    }
+
     /// The same, told alike wherever the directory lies: of the file, its name alone.
     #[must_use]
     pub fn without_directory(mut self) -> Self {

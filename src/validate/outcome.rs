@@ -89,6 +89,19 @@ pub enum Verdict {
     Damaged,
 }
 
+impl Verdict {
+    /// The name in report and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sound => "sound",
+            Self::Equal => "equal",
+            Self::Different => "different",
+            Self::Damaged => "damaged",
+        }
+    }
+}
+
 /// The whole result.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -104,6 +117,14 @@ pub struct Validation {
 }
 
 impl Validation {
+    /// All kinds of findings: what is wrong with either side, then what differs.
+    pub fn kinds(&self) -> impl Iterator<Item = &ProblemKind> {
+        let sides = std::iter::once(&self.left).chain(&self.right);
+        let differences = self.comparison.iter();
+        let differences = differences.flat_map(|comparison| &comparison.differences);
+        sides.flat_map(|side| &side.problems).chain(differences)
+    }
+
     /// How it ends.
     #[must_use]
     pub fn verdict(&self) -> Verdict {

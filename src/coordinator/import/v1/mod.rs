@@ -19,20 +19,19 @@ use crate::coordinator::plan::StoredSources;
 use crate::coordinator::run_info::Heartbeat;
 use crate::coordinator::space::{self, Need};
 use crate::coordinator::work::{SORT_RUNS, WorkDir};
-use crate::coordinator::{Migration, checkpoint, publish};
+use crate::coordinator::{Migration, checkpoint, publish, summary};
 use crate::document::bson::RawDocument;
 use crate::files::Dir;
 use crate::layout::{SNAPSHOT_FILE, WAL_FILE, WORK_DIR};
 use crate::options::Verification;
 use crate::progress::{Phase, ProgressSink, Totals, Tracker};
-use crate::report::{CollectionReport, IndexReport, Outcome, Report, Verified, Warning};
+use crate::report::{CollectionReport, Outcome, Report, Verified, Warning};
 use crate::v1::snapshot::{LossTally, SnapshotForm, SnapshotHeader, SnapshotWriter};
 use crate::v1::wal::fresh_wal;
 use crate::version::FormatVersion;
 use crate::{Code, Error, Place, Result};
 use ids::PrintedIds;
 use place::Placement;
-use std::time::{Duration, Instant};
 
 /// The database's name where the backup has none.
 const DEFAULT_NAME: &str = "default";
@@ -89,12 +88,14 @@ fn run_in(
         context: Context::new(options, Tracker::new(sink), migration.interrupt.clone()),
         collections: names::resolve(backup, options, true)?,
         warnings: Vec::new(),
-        phases: Vec::new(),
-        started: Instant::now(),
     };
     if import.is_there()? {
         WorkDir::remove(target)?;
-        return Ok(nothing(Outcome::AlreadyMigrated));
+        import.end(Phase::Verify);
+        let mut report = nothing(Outcome::AlreadyMigrated);
+        report.source_version = Some(backup.version().as_str());
+        report.phases = import.context.tracker.phases();
+        return Ok(report);
     }
     Contents::of(target)?.check_target(target, false)?;
     import.run(&sources)
@@ -116,8 +117,6 @@ struct V1Import<'i, 'a, 's> {
     context: Context<'a, 's>,
     collections: Vec<ImportedCollection>,
     warnings: Vec<Warning>,
-    phases: Vec<(Phase, Duration)>,
-    started: Instant,
 }
 
 impl V1Import<'_, '_, '_> {
@@ -283,9 +282,7 @@ impl V1Import<'_, '_, '_> {
     }
 
     fn end(&mut self, phase: Phase) {
-        self.context.tracker.report();
-        self.phases.push((phase, self.started.elapsed()));
-        self.started = Instant::now();
+        self.context.tracker.end_phase(phase);
     }
 
     fn report(&mut self, losses: &LossTally) -> Report {
@@ -294,22 +291,11 @@ impl V1Import<'_, '_, '_> {
         let manifest = self.backup.backup().reader().manifest();
         for collection in &self.collections {
             let listed = manifest.collections.get(collection.position);
-            let names = collection
-                .indexes
-                .iter()
-                .map(|index| (&index.definition.name, index.definition.kind.name()));
             report.collections.push(CollectionReport {
                 name: collection.name.clone(),
                 documents: collection.documents,
                 bytes: listed.map_or(0, |listed| listed.data_bytes),
-                indexes: names
-                    .map(|(name, kind)| IndexReport {
-                        name: name.clone(),
-                        kind: kind.to_owned(),
-                        entries: 0,
-                        unindexable: 0,
-                    })
-                    .collect(),
+                indexes: summary::described(&collection.indexes),
                 skipped_indexes: collection.skipped.clone(),
                 pages: None,
             });
@@ -320,7 +306,8 @@ impl V1Import<'_, '_, '_> {
         };
         report.warnings = std::mem::take(&mut self.warnings);
         report.warnings.extend(losses::warnings(losses));
-        report.phases.clone_from(&self.phases);
+        report.source_version = Some(self.backup.version().as_str());
+        report.phases = self.context.tracker.phases();
         report
     }
 }
