@@ -7,11 +7,12 @@ use crate::document::bson::RawDocument;
 use crate::document::json::{DocumentContext, JsonConverter};
 use crate::files::InputFile;
 use crate::options::PagesMode;
+use crate::problems::Problems;
 use crate::report::Warning;
 use crate::source::{Position, SourceDocument, Visit};
 use crate::v1::pages::{
-    JoinFiles, JoinInput, JoinSummary, RefuseAll, Scratch, ScratchFile, TempScratch, is_superseded,
-    join, warnings_of_collection, warnings_of_join,
+    JoinFiles, JoinInput, JoinSummary, RefuseAll, RejectReason, Rejected, Rejects, Scratch,
+    ScratchFile, TempScratch, is_superseded, join, warnings_of_collection, warnings_of_join,
 };
 use crate::v1::snapshot::{ChunkDocument, ChunkWalker, SnapshotLayout};
 use crate::v2::page::PAGE_SIZE;
@@ -24,6 +25,23 @@ pub(super) struct Unlisted {
     pub(super) summary: JoinSummary,
     /// `None` if the file holds no slotted pages.
     pub(super) files: Option<JoinFiles>,
+}
+
+/// Collects what a migration would refuse.
+struct ToProblems<'p> {
+    data: &'p InputFile,
+    problems: &'p Problems,
+}
+
+impl Rejects for ToProblems<'_> {
+    fn reject(&mut self, rejected: Rejected<'_>) -> Result<()> {
+        match rejected.reason {
+            RejectReason::OlderCopy { .. } => Ok(()),
+            RejectReason::DamagedPage(_) | RejectReason::Document(_) => {
+                self.problems.take(rejected.error(self.data))
+            }
+        }
+    }
 }
 
 impl V1Source {
@@ -146,7 +164,10 @@ pub(super) fn join_pages(
         recover: options.pages == PagesMode::Recover,
         scratch: Arc::clone(&scratch) as Arc<dyn Scratch>,
     };
-    let mut summary = join(&input, &mut RefuseAll::new(data), &mut |_| Ok(()))?;
+    let mut summary = match &options.problems {
+        Some(problems) => join(&input, &mut ToProblems { data, problems }, &mut |_| Ok(())),
+        None => join(&input, &mut RefuseAll::new(data), &mut |_| Ok(())),
+    }?;
     let numbers = names.add_recovered(data, &summary.groups)?;
     summary.number_groups(numbers);
     let joined = match summary.tally.slotted {

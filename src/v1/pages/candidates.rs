@@ -238,10 +238,14 @@ impl<'f> PageCache<'f> {
                 .hint("stop LauraDB, then run the same command again with --restart")
         };
         let page = self.page(address.page)?;
-        let content = SlottedPage::open(page).and_then(|slotted| slotted.get(address.slot));
+        let content = SlottedPage::open(page).and_then(|slotted| {
+            let content = slotted.get(address.slot)?;
+            Ok((content, slotted.position(address.slot)?))
+        });
         match content {
-            Ok(Some(SlotContent::Document(bytes))) => {
-                LiveDocument::new(address.slot, bytes).map_err(|error| changed().because(error))
+            Ok((Some(SlotContent::Document(bytes)), position)) => {
+                LiveDocument::new(address.page, (address.slot, position), bytes)
+                    .map_err(|error| changed().because(error))
             }
             Ok(_) => Err(changed()),
             Err(error) => Err(changed().because(error)),

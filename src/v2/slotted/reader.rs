@@ -114,6 +114,14 @@ impl<'p> SlottedPage<'p> {
             .map(|head| Some(SlotContent::Overflow(head)))
     }
 
+    /// Where the content of a slot begins in the page, header included.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn position(&self, slot: SlotNumber) -> Result<usize, PageError> {
+        Ok(PAGE_HEADER_SIZE + self.slot_as_it_is(slot)?.offset)
+    }
+
     /// The content of a slot, deleted or not: for a page of this tool's own, which keeps it.
     ///
     /// # Errors
