@@ -56,7 +56,10 @@ impl Rejects for ToQuarantine<'_> {
         let error = rejected.error(self.data);
         let is_older_copy = matches!(rejected.reason, RejectReason::OlderCopy { .. });
         if !is_older_copy && !self.quarantine.has_room(self.log_records.saturating_add(1)) {
-            let first = self.first.take().unwrap_or_else(|| with_hint(error, &rejected));
+            let first = self
+                .first
+                .take()
+                .unwrap_or_else(|| with_hint(error, &rejected));
             return Err(first.beyond_max_bad(self.max_bad));
         }
         let bytes = (rejected.offset, rejected.bytes);

@@ -13,6 +13,8 @@
 //! like `data.db`, and a checkpoint knows how long it is, so that a resumed run cuts off what it
 //! will find again.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::plan::Plan;
 use super::work::WorkDir;
 use crate::files::{AppendWriter, InputFile};
@@ -148,7 +150,7 @@ impl Quarantine {
             if self.state.counted() == 1 {
                 self.state.first = self.state.bytes;
             }
-            self.state.older_copies += 1;
+            self.state.older_copies = self.state.older_copies.saturating_add(1);
         }
         Ok(())
     }
@@ -168,7 +170,7 @@ impl Quarantine {
         append_bytes(out)?;
         out.append(b"\"}\n")?;
         self.state.bytes = out.position();
-        self.state.records += 1;
+        self.state.records = self.state.records.saturating_add(1);
         Ok(())
     }
 
@@ -303,13 +305,14 @@ fn append_base64(out: &mut AppendWriter, file: &InputFile, offset: u64, bytes: u
     let mut text = String::new();
     let mut done = 0;
     while done < bytes {
-        let length = usize::try_from(bytes - done).unwrap_or(BLOCK).min(BLOCK);
+        let left = bytes.saturating_sub(done);
+        let length = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
         let part = block.get_mut(..length).unwrap_or_default();
-        file.read_exact_at(part, offset + done)?;
+        file.read_exact_at(part, offset.saturating_add(done))?;
         text.clear();
         STANDARD.encode_string(part, &mut text);
         out.append(text.as_bytes())?;
-        done += length as u64;
+        done = done.saturating_add(length as u64);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! A v1 directory's unlisted pages: read as a migration reads them.
 
-use super::{Names, Part, V1Files, V1Options, V1Source, pass_over};
+use super::{Names, Part, V1Files, V1Options, V1Source};
 use crate::Place;
 use crate::Result;
 use crate::document::bson::RawDocument;
@@ -44,6 +44,15 @@ impl Rejects for ToProblems<'_> {
     }
 }
 
+/// Leaves everything out that cannot be taken.
+struct PassAll;
+
+impl Rejects for PassAll {
+    fn reject(&mut self, _: Rejected<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
 impl V1Source {
     fn joined(&self) -> Option<&JoinFiles> {
         self.unlisted.as_ref()?.files.as_ref()
@@ -71,7 +80,7 @@ impl V1Source {
             let ordinal = Cell::new(chunk.first_ordinal);
             let pass_bad = |error| {
                 ordinal.set(ordinal.get() + 1);
-                pass_over(self.problems.as_ref(), error)
+                self.pass_document(error)
             };
             let take = |mut found: ChunkDocument<'_>| {
                 let context = DocumentContext {
@@ -165,6 +174,7 @@ pub(super) fn join_pages(
         scratch: Arc::clone(&scratch) as Arc<dyn Scratch>,
     };
     let mut summary = match &options.problems {
+        None if options.max_bad > 0 => join(&input, &mut PassAll, &mut |_| Ok(())),
         Some(problems) => join(&input, &mut ToProblems { data, problems }, &mut |_| Ok(())),
         None => join(&input, &mut RefuseAll::new(data), &mut |_| Ok(())),
     }?;

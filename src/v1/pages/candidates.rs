@@ -273,6 +273,17 @@ impl RecoveredDocuments<'_> {
     /// # Errors
     /// [`Code::SourceChanged`] if it is not there any more; a read fails.
     pub fn read(&mut self, position: u64, document: &mut Vec<u8>) -> Result<DocumentAddress> {
+        let (address, found) = self.live(position)?;
+        document.clear();
+        document.extend_from_slice(found.bytes);
+        Ok(address)
+    }
+
+    /// The document at a position as it lies in its page.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn live(&mut self, position: u64) -> Result<(DocumentAddress, LiveDocument<'_>)> {
         let missing = || Error::new(Code::Internal, "there is no such recovered document");
         let range = self.range.filter(|range| position < range.count);
         let record = range.ok_or_else(missing)?.first + position;
@@ -280,9 +291,6 @@ impl RecoveredDocuments<'_> {
         self.file
             .read_exact_at(&mut bytes, record * RECOVERED_BYTES)?;
         let address = decode_address(&mut Cursor::new(&bytes)).ok_or_else(missing)?;
-        let found = self.pages.document(address)?;
-        document.clear();
-        document.extend_from_slice(found.bytes);
-        Ok(address)
+        Ok((address, self.pages.document(address)?))
     }
 }

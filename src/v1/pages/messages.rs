@@ -34,9 +34,7 @@ impl Rejects for RefuseAll<'_> {
         let hint = match rejected.reason {
             RejectReason::OlderCopy { .. } => return Ok(()),
             RejectReason::DamagedPage(_) => "read the snapshot alone with --pages ignore",
-            RejectReason::Document(_) => {
-                "leave documents out that only data.db has: --pages auto"
-            }
+            RejectReason::Document(_) => "leave documents out that only data.db has: --pages auto",
         };
         Err(rejected.error(self.0).hint(hint))
     }
