@@ -5,6 +5,8 @@
 //! "snapshot": {"databaseName": string, "timestamp": string or null, "metadata": object or null}
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use crate::files::Dir;
 use crate::layout::RECEIPT_FILE;
 use crate::{Code, Error, Place, Result};

@@ -156,3 +156,47 @@ fn a_recovery_from_pages_survives_torn_writes_a_full_disk_and_io_errors() {
         Case::of(Layout::SideBySide, PagesMode::Recover, &with_pages).survives_every(fault);
     }
 }
+
+/// The same with a page that is damaged, an older copy, and a document that cannot be carried.
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+fn with_damaged_pages(directory: &Path) {
+    with_pages(directory);
+    let path = directory.join("data.db");
+    let mut data = std::fs::read(&path).unwrap();
+    let mut more = Pages::new();
+    more.page(&documents("lost", 3));
+    more.page(&documents("torn", 3));
+    let first = u32::try_from(data.len() / 4096).unwrap();
+    data.extend(more.from(first).bytes());
+    if let Some(byte) = data.last_mut() {
+        *byte = 77;
+    }
+    std::fs::write(path, data).unwrap();
+}
+
+#[test]
+fn the_quarantine_of_damaged_pages_survives_a_kill_at_every_change() {
+    Case::allowing(1, &with_damaged_pages).survives_every(Fault::Kill);
+    Case::allowing(1, &with_damaged_pages).survives_every(Fault::Torn);
+}
+
+/// `_id`s that do not sort in memory, of which those around a checkpoint's place in the merge stand
+/// twice.
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+fn with_many_ids(directory: &Path) {
+    let tail = "i".repeat(900);
+    let document = |n: u32| format!(r#"{{"_id":"{n:05}{tail}","fields":{{"n":{n}}}}}"#);
+    let mut texts: Vec<String> = (0..13_000).map(document).collect();
+    texts.extend((4_080..4_110).chain(8_180..8_200).map(document));
+    let documents = texts.join(",");
+    let index = r#"{"name":"n_1","type":"btree","field_paths":["n"],"unique":true}"#;
+    let snapshot = format!(
+        r#"{{"version":"1.0","database_name":"d","collections":[{{"name":"c","documents":[{documents}],"indexes":[{index}]}}]}}"#
+    );
+    std::fs::write(directory.join("snapshot.json"), snapshot).unwrap();
+}
+
+#[test]
+fn the_quarantine_survives_kills_in_the_middle_of_a_merge() {
+    Case::allowing(50, &with_many_ids).survives_some_kills(30);
+}

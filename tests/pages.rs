@@ -13,6 +13,7 @@ mod common;
 #[path = "common/pages.rs"]
 mod laura_pages;
 
+use base64::Engine as _;
 use common::{
     Directory, Log, assert_error, bson, determined, ejson, fixture, json_fixture, names, run,
     warnings,
@@ -22,7 +23,7 @@ use laura_migrate::files::InputFile;
 use laura_migrate::options::PagesMode;
 use laura_migrate::report::{PagesReport, Report};
 use laura_migrate::v1::pages::{PageLook, scan};
-use laura_migrate::{Code, Options};
+use laura_migrate::{Code, ExitCode, Options};
 use laura_pages::{Pages, lossy_collection, snapshot_of};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -473,6 +474,179 @@ fn damaged_pages_are_refused_and_other_files_left_alone() {
         .file("data.db", [0; 8192]);
     let (report, _) = directory.migrated();
     assert_eq!(warnings(&report), [Code::EmptiedArrays]);
+}
+
+fn quarantine(directory: &Directory) -> Vec<serde_json::Value> {
+    let file = directory.source().join(".lauradb-quarantine.jsonl");
+    let text = std::fs::read_to_string(file).unwrap();
+    let parse = |line| serde_json::from_str(line).unwrap();
+    text.lines().map(parse).collect()
+}
+
+/// Whether a line of the quarantine holds these bytes and says where they lie.
+fn assert_quarantined(line: &serde_json::Value, code: Code, data: &[u8], bytes: &[u8]) {
+    let kept = base64::engine::general_purpose::STANDARD
+        .decode(line["bytes"].as_str().unwrap())
+        .unwrap();
+    assert_eq!(kept, bytes, "{line}");
+    let offset = line["offset"].as_u64().unwrap() as usize;
+    assert_eq!(data[offset..][..bytes.len()], *bytes, "{line}");
+    assert_eq!(
+        (&line["file"], &line["code"]),
+        (&"data.db".into(), &code.id().into())
+    );
+}
+
+#[test]
+fn damaged_pages_go_to_quarantine_where_that_is_allowed() {
+    let documents = text_ids("a", 4);
+    let mut pages = Pages::new();
+    for document in &documents {
+        pages.page(std::slice::from_ref(document));
+    }
+    let mut data = pages.bytes();
+    data[4096] = 9;
+    data[3 * 4096 - 1] = 1;
+    data.extend([7; 9]);
+    let bad_document = r#"{"_id":"bad","fields":5}"#;
+    let snapshot = snapshot_of(&[lossy_collection("c", &documents)]).replace(
+        r#""documents":["#,
+        &format!(r#""documents":[{bad_document},"#),
+    );
+    let directory = Directory::new().snapshot(&snapshot).file("data.db", &data);
+    let error = directory.refused_both_ways();
+    assert_error(&error, Code::PagesDamaged, "page id");
+    let hint = error.hint_text().unwrap();
+    assert!(
+        hint.contains("--pages ignore") && hint.contains("--max-bad"),
+        "{hint}"
+    );
+    for max_bad in [1, 2, 3] {
+        let mut options = directory.in_place();
+        options.max_bad = max_bad;
+        let error = directory.refused(options);
+        assert_error(
+            &error,
+            Code::PagesDamaged,
+            &format!("more than {max_bad} unusable"),
+        );
+        assert_error(&error, Code::PagesDamaged, "page id");
+    }
+    let mut options = directory.in_place();
+    options.max_bad = 4;
+    let (report, database) = directory.migrated_with(options);
+    assert_eq!(
+        (report.quarantined, report.exit_code()),
+        (4, ExitCode::Quarantine)
+    );
+    assert!(warnings(&report).contains(&Code::Quarantined));
+    let lines = quarantine(&directory);
+    assert_eq!(lines.len(), 4);
+    assert_quarantined(&lines[0], Code::PagesDamaged, &data, &data[4096..8192]);
+    assert_quarantined(&lines[1], Code::PagesDamaged, &data, &data[8192..3 * 4096]);
+    assert_quarantined(&lines[2], Code::PagesDamaged, &data, &[7; 9]);
+    assert_eq!(lines[3]["file"], "snapshot.json");
+    let collection = database.collection("c");
+    assert_eq!(collection.documents.len(), 4);
+    for intact in [0, 3] {
+        assert_eq!(collection.documents[intact], documents[intact]);
+    }
+    assert!(collection.lines()[1].contains(r#""a":[{}]"#));
+}
+
+#[test]
+fn older_copies_go_to_quarantine_without_counting() {
+    let copies: Vec<_> = (0..3)
+        .map(|n| bson(&format!(r#"{{"_id":"k","v":{{"$numberInt":"{n}"}}}}"#)))
+        .collect();
+    let bad = bson(r#"{"_id":["x"],"v":"1"}"#);
+    let mut pages = Pages::new();
+    for copy in &copies {
+        pages.page(std::slice::from_ref(copy));
+    }
+    let data = pages.bytes();
+    let directory = Directory::new().file("data.db", &data);
+    let (report, database) = directory.migrated_with(recover(&directory));
+    assert_eq!(database.collection("recovered_1").documents, copies[2..]);
+    assert_eq!(
+        (report.quarantined, report.exit_code()),
+        (2, ExitCode::Quarantine)
+    );
+    let lines = quarantine(&directory);
+    assert_eq!(lines.len(), 2);
+    assert_quarantined(&lines[0], Code::PagesOlderCopies, &data, &copies[1]);
+    assert_quarantined(&lines[1], Code::PagesOlderCopies, &data, &copies[0]);
+    assert_eq!(lines[0]["_id"], "\"k\"");
+
+    // A document that cannot be carried counts; it comes before the copies.
+    pages.page(std::slice::from_ref(&bad));
+    let data = pages.bytes();
+    let directory = Directory::new().file("data.db", &data);
+    let error = directory.refused(recover(&directory));
+    assert!(error.hint_text().unwrap().contains("--max-bad"));
+    let mut options = recover(&directory);
+    options.max_bad = 1;
+    let (report, _) = directory.migrated_with(options);
+    assert_eq!(report.quarantined, 3);
+    assert_quarantined(&quarantine(&directory)[0], Code::PagesDocument, &data, &bad);
+}
+
+#[test]
+fn too_many_bad_documents_after_older_copies_name_the_first_bad_one() {
+    let copies = [
+        bson(r#"{"_id":"k","v":"1"}"#),
+        bson(r#"{"_id":"k","v":"2"}"#),
+    ];
+    let mut pages = Pages::new();
+    for copy in &copies {
+        pages.page(std::slice::from_ref(copy));
+    }
+    let bad = r#"{"_id":"bad","fields":5},{"_id":6,"fields":{}}"#;
+    let snapshot = snapshot_of(&[format!(
+        r#"{{"name":"c","documents":[{bad}],"indexes":null}}"#
+    )]);
+    let directory = Directory::new()
+        .snapshot(snapshot)
+        .file("data.db", pages.bytes());
+    let mut options = recover(&directory);
+    options.max_bad = 1;
+    let error = directory.refused(options);
+    assert_error(&error, Code::BadDocument, "more than 1 unusable");
+    assert_eq!(error.place().id.as_deref(), Some("\"bad\""));
+    let mut options = recover(&directory);
+    options.max_bad = 2;
+    assert_eq!(directory.migrated_with(options).0.quarantined, 3);
+}
+
+#[test]
+fn duplicates_whose_ids_have_other_types_on_pages_go_to_quarantine() {
+    // All print as the snapshot has them; 1000000 and 1e+06 do not print alike, but are equal.
+    let long = bson(r#"{"_id":{"$numberLong":"1000000"},"v":"1"}"#);
+    let double = bson(r#"{"_id":{"$numberDouble":"1000000"},"v":"2"}"#);
+    let others = text_ids("a", 3);
+    let mut pages = Pages::new();
+    pages.page(&[others.clone(), vec![long.clone()]].concat());
+    pages.page(&[others[0].clone(), double.clone()]);
+    let mut listed = vec![long.clone(), long.clone()];
+    listed.extend(others);
+    let data = pages.bytes();
+    let directory = Directory::new()
+        .snapshot(snapshot_of(&[lossy_collection("c", &listed)]))
+        .file("data.db", &data);
+    let error = directory.refused(recover(&directory));
+    assert_eq!(error.code(), Code::DuplicateId);
+    let mut options = recover(&directory);
+    options.max_bad = 2;
+    let (report, database) = directory.migrated_with(options);
+    assert_eq!(report.quarantined, 2);
+    let collection = database.collection("c");
+    assert_eq!(collection.documents.len(), 4);
+    assert_eq!(collection.documents[0], long);
+    let lines = quarantine(&directory);
+    assert_eq!(lines[0]["file"], "snapshot.json");
+    assert_quarantined(&lines[1], Code::DuplicateId, &data, &double);
+    let tally = pages_of(&report, "c");
+    assert_eq!((tally.taken + tally.equal, tally.recovered), (4, 0));
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod common;
 use base64::Engine as _;
 use common::{Database, Directory, Log, assert_error, run};
 use laura_migrate::report::{Outcome, Report};
+use laura_migrate::validate::{DirectoryState, Verdict};
 use laura_migrate::{Code, ExitCode, Options};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt as _;
@@ -253,6 +254,110 @@ fn duplicates_in_other_unique_indexes_stay_errors() {
     ]));
     let error = directory.refused(allowing(9, directory.in_place()));
     assert_error(&error, Code::DuplicateKey, "\"a\" and \"b\"");
+}
+
+/// Indexes of every kind over good documents, and with `twice` further documents with the same
+/// `_id`s, whose values are others or cannot be indexed.
+fn with_every_index(twice: bool) -> Directory {
+    let mut documents = Vec::new();
+    for n in 0..400 {
+        let point = json!({"coordinates": [n % 90, f64::from(n) / 7.0]});
+        let id = format!("id{:03}", n * 7 % 400);
+        documents.push(json!({"_id": id, "fields": {
+            "n": n, "u": n, "p": n % 5, "at": 1_700_000_000 + n, "flat": point, "globe": point,
+            "text": format!("shared words{} only{n}", n % 9),
+        }}));
+        if n % 4 == 0 && twice {
+            let bad = n % 8 == 0;
+            let point = if bad {
+                json!("nowhere")
+            } else {
+                json!({"coordinates": [n % 13, -5]})
+            };
+            let at = if bad { json!("no time") } else { json!(n) };
+            documents.push(json!({"_id": id, "fields": {
+                "n": [n], "u": n + 1, "p": 3, "at": at, "flat": point, "globe": point,
+                "text": format!("shared twice{n} gone gone"),
+            }}));
+        }
+    }
+    let btree =
+        |name: &str, field: &str| json!({"name": name, "type": "btree", "field_paths": [field]});
+    let geo = |name: &str, field: &str, kind: &str| json!({"name": name, "type": "geo", "field_paths": [field], "geo_type": kind});
+    let mut unique = btree("u_1", "u");
+    unique["unique"] = json!(true);
+    let mut partial = btree("partial", "n");
+    partial["filter"] = json!({"p": {"$gte": 3}});
+    let indexes = json!([
+        btree("n_1", "n"), unique, partial,
+        {"name": "ttl", "type": "ttl", "field_paths": ["at"], "ttl_duration": 60},
+        {"name": "text", "type": "text", "field_paths": ["text"]},
+        geo("flat", "flat", "2d"), geo("globe", "globe", "2dsphere"),
+    ]);
+    Directory::of_collections(&json!([{"name": "c", "documents": documents, "indexes": indexes}]))
+}
+
+#[test]
+fn duplicates_leave_no_trace_in_indexes_of_any_kind() {
+    let (plain, twice) = (with_every_index(false), with_every_index(true));
+    let (expected_report, expected) = plain.migrated_with(plain.side_by_side());
+    let (report, database) = allowed(&twice, 100);
+    let (expected, found) = (expected.collection("c"), database.collection("c"));
+    assert_eq!(found.documents, expected.documents);
+    assert_eq!(
+        found.record.options.as_ref().unwrap().content_digest,
+        expected.record.options.as_ref().unwrap().content_digest
+    );
+    assert_eq!(found.index_names(), expected.index_names());
+    for (found, expected) in found.indexes.iter().zip(&expected.indexes) {
+        let name = &expected.record.name;
+        assert_eq!(found.listed(), expected.listed(), "{name}");
+        assert_eq!(found.statistics, expected.statistics, "{name}");
+        assert_eq!(found.record.options, expected.record.options, "{name}");
+    }
+    let indexes = |report: &Report| report.collections[0].indexes.clone();
+    assert_eq!(indexes(&report), indexes(&expected_report));
+
+    let mut options = Options::new(twice.target());
+    options.mode = laura_migrate::options::Mode::Validate;
+    let validation = run(options).unwrap().validation.unwrap();
+    assert_eq!(validation.verdict(), Verdict::Sound, "{validation:?}");
+    assert_eq!(validation.left.state, Some(DirectoryState::AsPublished));
+}
+
+#[test]
+fn duplicates_under_indexes_of_any_kind_are_the_same_whatever_jobs_batches_and_memory() {
+    let directory = with_every_index(true);
+    let mut found = Vec::new();
+    for (jobs, batch_size, memory) in [(1, 1, 8 << 20), (2, 7, 64 << 20), (4, 1000, 8 << 20)] {
+        let mut options = allowing(100, directory.side_by_side());
+        options.target = Some(directory.home().join(format!("target{jobs}")));
+        (options.jobs, options.batch_size, options.memory) = (jobs, batch_size, memory);
+        let target = options.target.clone().unwrap();
+        run(options).unwrap();
+        let names = ["data.db", "metadata.db", ".lauradb-quarantine.jsonl"];
+        found.push(names.map(|name| std::fs::read(target.join(name)).unwrap()));
+    }
+    assert!(found.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn a_backup_before_a_migration_leaves_out_what_goes_to_quarantine() {
+    let (log, _) = damaged_log(|record| record[8] = 99);
+    let directory = Directory::new()
+        .snapshot(snapshot(&[
+            br#"{"_id":"a","fields":{"n":1}}"#,
+            br#"{"_id":"bad","fields":5}"#,
+        ]))
+        .wal(log);
+    let mut options = allowing(2, directory.side_by_side());
+    options.backup = true;
+    options.backup_dir = Some(directory.home().join("backups"));
+    let (report, database) = directory.migrated_with(options);
+    assert_eq!(report.quarantined, 2);
+    let text = std::fs::read_to_string(report.backup.unwrap().join("c.jsonl")).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines, database.collection("c").lines());
 }
 
 /// Three records, the second of transaction 5 and damaged as `damage` says.

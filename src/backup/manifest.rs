@@ -22,6 +22,8 @@
 //!
 //! Integers go from 0 to 2^64-1.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::name::file_name;
 use crate::document::{InferTypes, MAX_DOCUMENT_BYTES, bson};
 use crate::files::InputFile;
@@ -292,7 +294,8 @@ fn check_figures(collection: &ManifestCollection) -> Result<(), Problem> {
     let documents = u128::from(collection.documents);
     let between = |bytes: u64, least: usize, most: usize| {
         let bytes = u128::from(bytes);
-        bytes >= documents * least as u128 && bytes <= documents * most as u128
+        bytes >= documents.saturating_mul(least as u128)
+            && bytes <= documents.saturating_mul(most as u128)
     };
     if !between(
         collection.data_bytes,

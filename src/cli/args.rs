@@ -55,10 +55,11 @@ pub struct Arguments {
     #[arg(long, value_name = "OLD=NEW", help_heading = "Reading v1")]
     pub rename: Vec<String>,
 
-    /// Put up to N unusable log records or documents into quarantine instead of failing
+    /// Put up to N unusable log records, documents or pages into quarantine instead of failing
     ///
     /// They go to .lauradb-quarantine.jsonl, byte for byte, and the exit code is 9. A record counts
-    /// if the next one's start is known, a document if the JSON around it is sound.
+    /// if the next one's start is known, a document if the JSON around it is sound, a damaged page
+    /// of data.db as one. Older copies of what --pages recover takes go there without counting.
     #[arg(
         long,
         value_name = "N",

@@ -117,6 +117,8 @@ fn take(
         leave_bad_indexes: true,
         overlay_memory: options.memory / OVERLAY_SHARE,
         pages: options.pages,
+        // What goes to quarantine stays with the originals and is not in the backup.
+        max_bad: options.max_bad,
         temp_dir: work.dir.path().to_path_buf(),
         ..V1Options::default()
     };

@@ -165,9 +165,17 @@ pub(super) fn run(
     let mut warnings = warnings_of(&sources, layout.as_ref(), wal_summary.as_ref());
     warnings.extend(hidden);
     let access = sources.access()?;
-    let joined = pages::join(context, directories, &sources, layout.as_ref(), access)?;
-    let (mut joined, work) = joined.unzip();
-    let work = work.flatten();
+    let bad_records = wal_summary.as_ref().map_or(0, |wal| wal.bad_records);
+    let joined = pages::join(
+        context,
+        directories,
+        &sources,
+        layout.as_ref(),
+        access,
+        bad_records,
+    )?;
+    let quarantined_pages = joined.as_ref().map(|joined| joined.quarantined);
+    let (mut joined, work) = joined.map(|joined| (joined.summary, joined.work)).unzip();
     if let (Some(joined), Some(data)) = (&mut joined, &sources.data) {
         let numbers = names.add_recovered(data, &joined.groups)?;
         joined.number_groups(numbers);
@@ -205,6 +213,7 @@ pub(super) fn run(
         wal: sources.wal,
         data: sources.data,
         pages: joined.filter(|joined| joined.tally.slotted > 0),
+        quarantined_pages: quarantined_pages.unwrap_or_default(),
         overlay,
         overlay_bytes: 0,
         after_lsn: layout.as_ref().and_then(|layout| layout.wal_lsn),

@@ -6,6 +6,8 @@
 //! of matched log records are fsynced first, and what lies behind the lengths that it gives is cut
 //! off when a run goes on from it.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::plan::StoredPlan;
 use super::state::State;
 use super::status::Reached;
@@ -93,7 +95,7 @@ impl Checkpointer {
             .replace(CHECKPOINT, &encode(&written)?, Access::default())?;
         self.last = Instant::now();
         if !self.interval.is_zero() {
-            self.pause = self.last.duration_since(started) * 20;
+            self.pause = self.last.duration_since(started).saturating_mul(20);
         }
         Ok(())
     }

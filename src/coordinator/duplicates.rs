@@ -14,16 +14,18 @@
 use super::context::Context;
 use super::extract::{Extractors, Taken};
 use super::keys::SortedIndex;
+use super::pages;
 use super::plan::{Plan, PlannedCollection};
 use super::quarantine::Quarantine;
 use super::state::WrittenCollection;
 use super::work::{DUPLICATES, WorkDir};
 use crate::document::bson::RawDocument;
-use crate::document::json::{Converted, JsonConverter};
+use crate::document::json::{Converted, DocumentContext, JsonConverter};
 use crate::document::{ID_FIELD, ejson};
 use crate::files::{AppendWriter, InputFile};
 use crate::index::extract::Extraction;
 use crate::index::key::{KeyBuffer, KeyValue};
+use crate::v1::pages::{Enricher, JoinFiles, LiveDocument, PageCopy};
 use crate::v1::snapshot::{BadDocument, ChunkSink, ChunkWalker};
 use crate::v2::data_file::DocumentReader;
 use crate::v2::page::{ChecksumPolicy, PAGE_SIZE, PageType};
@@ -181,6 +183,7 @@ impl Apply<'_, '_, '_> {
         self.data.flush()?;
         let pages = PageFileReader::open(self.data.file().reader()?, ChecksumPolicy::Required)?;
         let mut extractors = Extractors::new(self.planned, self.plan.infer_types)?;
+        let unlisted = pages::open(self.plan, self.work)?;
         let mut addresses = Addresses::open(self.work, tree, count)?;
         // Groups are not parted, but for one that goes over the end of a part.
         let mut last: Option<(IdHash, u64)> = None;
@@ -209,7 +212,7 @@ impl Apply<'_, '_, '_> {
                 });
                 entry.left += 1;
             }
-            self.find(wanted)?;
+            self.find(wanted, unlisted.as_ref())?;
             for address in &part {
                 self.delete(&pages, *address)?;
             }
@@ -257,30 +260,45 @@ impl Apply<'_, '_, '_> {
         hash_id(document)
     }
 
-    /// Looks the texts up in the snapshot and puts them into quarantine.
-    fn find(&mut self, wanted: HashMap<IdHash, Wanted>) -> Result<()> {
-        let Some(file) = &self.plan.snapshot else {
-            return Ok(());
-        };
+    /// Looks the documents up in the snapshot, and those that only `data.db` has in its pages, and
+    /// puts them into quarantine.
+    fn find(
+        &mut self,
+        wanted: HashMap<IdHash, Wanted>,
+        unlisted: Option<&JoinFiles>,
+    ) -> Result<()> {
+        let number = self.planned.overlay_number;
         let mut finder = Finder {
             plan: self.plan,
             planned: self.planned,
-            file,
+            enricher: unlisted.map(|files| files.enricher(self.plan.infer_types)),
             quarantine: self.quarantine,
             written: self.written,
             wanted,
             ordinal: 0,
             bson: Vec::new(),
         };
+        if let Some(enricher) = &mut finder.enricher {
+            enricher.seek(number, 0)?;
+        }
         let mut walker = ChunkWalker::new(JsonConverter::new(self.plan.infer_types));
         for chunk in &self.planned.chunks {
-            walker.walk_into(file, &self.planned.v1_name, *chunk, &mut finder)?;
+            if let Some(file) = &self.plan.snapshot {
+                walker.walk_into(file, &self.planned.v1_name, *chunk, &mut finder)?;
+            }
             self.context.interrupt.check()?;
         }
+        if let Some(files) = unlisted {
+            let mut recovered = files.recovered(number);
+            for position in 0..recovered.count() {
+                let (address, live) = recovered.live(position)?;
+                finder.recovered(address, &live)?;
+            }
+        }
         if finder.wanted.values().any(|wanted| wanted.left > 0) {
-            let sentence = "a document with the _id of another one is not in the snapshot";
+            let sentence = "a document with the _id of another one is not in the source";
             return Err(Error::new(Code::Internal, sentence)
-                .at(Place::file(file.path()).in_collection(&self.planned.v1_name)));
+                .at(Place::default().in_collection(&self.planned.v1_name)));
         }
         Ok(())
     }
@@ -305,16 +323,58 @@ fn hash_id(document: RawDocument<'_>) -> Result<IdHash> {
     Ok(hasher.finalize().into())
 }
 
-/// Walks through a collection's text, and puts the wanted documents into quarantine.
+/// Walks through a collection's documents, and puts the wanted ones into quarantine.
 struct Finder<'f> {
     plan: &'f Plan,
     planned: &'f PlannedCollection,
-    file: &'f InputFile,
+    /// A page's copy may have an `_id` of another type.
+    enricher: Option<Enricher<'f>>,
     quarantine: &'f mut Quarantine,
     written: &'f mut WrittenCollection,
     wanted: HashMap<IdHash, Wanted>,
     ordinal: u64,
     bson: Vec<u8>,
+}
+
+impl Finder<'_> {
+    /// The position of the first document with this one's `_id`, if this one is to go.
+    fn goes(&mut self, document: RawDocument<'_>, ordinal: u64) -> Result<Option<u64>> {
+        let Some(wanted) = self.wanted.get_mut(&hash_id(document)?) else {
+            return Ok(None);
+        };
+        let first = *wanted.first.get_or_insert(ordinal);
+        if wanted.skip > 0 || wanted.left == 0 {
+            wanted.skip = wanted.skip.saturating_sub(1);
+            return Ok(None);
+        }
+        wanted.left -= 1;
+        Ok(Some(first))
+    }
+
+    /// A document that only pages have; its `_id` can equal one of the snapshot's and print
+    /// differently.
+    fn recovered(&mut self, address: DocumentAddress, live: &LiveDocument<'_>) -> Result<()> {
+        let ordinal = self.ordinal;
+        self.ordinal += 1;
+        let (Some(first), Some(data)) = (self.goes(live.document(), ordinal)?, &self.plan.data)
+        else {
+            return Ok(());
+        };
+        let pages = &mut self.written.tally.pages;
+        pages.recovered = pages.recovered.saturating_sub(1);
+        let sentence = format!(
+            "the document in slot {} of the page has the _id of document {first} of the collection",
+            address.slot.0
+        );
+        let id = live.document().get(ID_FIELD).map(ejson::display_id);
+        let error =
+            Error::new(Code::DuplicateId, sentence).at(Place::page(data.path(), address.page.0)
+                .in_collection(&self.planned.v1_name)
+                .with_id(id.unwrap_or_default()));
+        let bytes = live.bytes.len() as u64;
+        self.quarantine
+            .put(self.plan, data, (live.offset, bytes), error)
+    }
 }
 
 impl ChunkSink for Finder<'_> {
@@ -323,19 +383,27 @@ impl ChunkSink for Finder<'_> {
         &mut self.bson
     }
 
-    fn document(&mut self, _: usize, converted: Converted, offset: u64) -> Result<()> {
+    fn document(&mut self, _: usize, mut converted: Converted, offset: u64) -> Result<()> {
         let ordinal = self.ordinal;
         self.ordinal += 1;
-        let document = RawDocument::trusted(&self.bson);
-        let Some(wanted) = self.wanted.get_mut(&hash_id(document)?) else {
+        let copy = match &mut self.enricher {
+            Some(enricher) => {
+                let context = DocumentContext {
+                    collection: &self.planned.v1_name,
+                    ordinal,
+                };
+                enricher.replace(&context, &mut self.bson, 0, &mut converted)?
+            }
+            None => PageCopy::default(),
+        };
+        let bson = std::mem::take(&mut self.bson);
+        let document = RawDocument::trusted(&bson);
+        let goes = self.goes(document, ordinal)?;
+        let id = document.get(ID_FIELD).map(ejson::display_id);
+        self.bson = bson;
+        let (Some(first), Some(file)) = (goes, &self.plan.snapshot) else {
             return Ok(());
         };
-        let first = *wanted.first.get_or_insert(ordinal);
-        if wanted.skip > 0 || wanted.left == 0 {
-            wanted.skip = wanted.skip.saturating_sub(1);
-            return Ok(());
-        }
-        wanted.left -= 1;
         let tally = &mut self.written.tally;
         tally.generated_ids -= u64::from(converted.generated_id);
         // These were counted up to what fits 32 bits, which no document of 256 MiB exceeds.
@@ -343,16 +411,16 @@ impl ChunkSink for Finder<'_> {
             .emptied_array_documents
             .saturating_sub(converted.emptied_array_documents);
         tally.unknown_keys = tally.unknown_keys.saturating_sub(converted.unknown_keys);
-        let id = document.get(ID_FIELD).map(ejson::display_id);
+        if self.enricher.is_some() {
+            copy.uncount(&mut tally.pages);
+        }
         let sentence =
             format!("document {ordinal} of the collection has the _id of document {first}");
-        let error =
-            Error::new(Code::DuplicateId, sentence).at(Place::offset(self.file.path(), offset)
-                .in_collection(&self.planned.v1_name)
-                .with_id(id.unwrap_or_default()));
+        let error = Error::new(Code::DuplicateId, sentence).at(Place::offset(file.path(), offset)
+            .in_collection(&self.planned.v1_name)
+            .with_id(id.unwrap_or_default()));
         let bytes = converted.text_bytes as u64;
-        self.quarantine
-            .put(self.plan, self.file, (offset, bytes), error)
+        self.quarantine.put(self.plan, file, (offset, bytes), error)
     }
 
     fn bad_document(&mut self, _: BadDocument) -> Result<()> {

@@ -3,6 +3,8 @@
 //! Its format never changes, so that every later version of the tool can finish what this one
 //! began.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::work::JOURNAL;
 use crate::files::{Access, Dir};
 use crate::layout::WORK_DIR;

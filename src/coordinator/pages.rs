@@ -5,18 +5,19 @@ use super::check::Sources;
 use super::context::Context;
 use super::directories::Directories;
 use super::plan::{Plan, PlannedCollection};
+use super::quarantine::{Quarantine, QuarantineState};
 use super::space::{self, Need};
 use super::work::{PAGES_COPIES, PAGES_RECOVERED, PAGES_RUNS, WorkDir};
-use crate::Result;
 use crate::files::{Access, AppendWriter, InputFile};
 use crate::options::{Options, PagesMode};
 use crate::report::{PagesReport, Warning};
 use crate::v1::pages::{
-    JoinFiles, JoinInput, JoinSummary, RefuseAll, Scratch, ScratchFile, join as join_pages,
-    refuse_unnamed, warnings_of_join,
+    JoinFiles, JoinInput, JoinSummary, RejectReason, Rejected, Rejects, Scratch, ScratchFile,
+    join as join_pages, refuse_unnamed, warnings_of_join,
 };
 use crate::v1::snapshot::SnapshotLayout;
 use crate::v2::page::PAGE_SIZE;
+use crate::{Error, Result};
 use std::sync::Arc;
 
 /// Bytes of the buffer that each file of the join is written from.
@@ -39,15 +40,69 @@ impl Scratch for WorkScratch {
     }
 }
 
-/// Joins `data.db` with the snapshot; gives what was found, and the work directory where it is
-/// written if there is anything. `None` where there are no pages, or none to be read.
+/// What cannot be taken goes to the beginning of the quarantine.
+struct ToQuarantine<'q> {
+    data: &'q InputFile,
+    quarantine: Quarantine,
+    max_bad: u64,
+    /// Bad records that the write-ahead log has besides.
+    log_records: u64,
+    /// What the run fails with if there are too many.
+    first: Option<Error>,
+}
+
+impl Rejects for ToQuarantine<'_> {
+    fn reject(&mut self, rejected: Rejected<'_>) -> Result<()> {
+        let error = rejected.error(self.data);
+        let is_older_copy = matches!(rejected.reason, RejectReason::OlderCopy { .. });
+        if !is_older_copy && !self.quarantine.has_room(self.log_records.saturating_add(1)) {
+            let first = self
+                .first
+                .take()
+                .unwrap_or_else(|| with_hint(error, &rejected));
+            return Err(first.beyond_max_bad(self.max_bad));
+        }
+        let bytes = (rejected.offset, rejected.bytes);
+        let quarantine = &mut self.quarantine;
+        quarantine.put_page_content(self.data, bytes, &error, is_older_copy)?;
+        if !is_older_copy && self.first.is_none() {
+            self.first = Some(with_hint(error, &rejected));
+        }
+        Ok(())
+    }
+}
+
+fn with_hint(error: Error, rejected: &Rejected<'_>) -> Error {
+    error.hint(match rejected.reason {
+        RejectReason::Document(_) => {
+            "leave documents out that only data.db has with --pages auto, or give --max-bad N to \
+             put up to N such documents and damaged pages into quarantine"
+        }
+        RejectReason::DamagedPage(_) | RejectReason::OlderCopy { .. } => {
+            "read the snapshot alone with --pages ignore, or give --max-bad N to put up to N \
+             damaged pages into quarantine and read the others"
+        }
+    })
+}
+
+/// What was found in `data.db`, and where it is written down.
+pub(super) struct JoinedPages {
+    pub(super) summary: JoinSummary,
+    pub(super) work: WorkDir,
+    /// What of the quarantine was written.
+    pub(super) quarantined: QuarantineState,
+}
+
+/// Joins `data.db` with the snapshot; `log_records` are the bad ones of the write-ahead log. `None`
+/// where there are no pages, or none to be read.
 pub(super) fn join(
     context: &mut Context<'_, '_>,
     directories: &Directories,
     sources: &Sources,
     layout: Option<&SnapshotLayout>,
     access: Access,
-) -> Result<Option<(JoinSummary, Option<WorkDir>)>> {
+    log_records: u64,
+) -> Result<Option<JoinedPages>> {
     let has_page = |data: &&InputFile| data.size() >= PAGE_SIZE as u64;
     let Some(data) = sources.data.as_ref().filter(has_page) else {
         return Ok(None);
@@ -62,12 +117,24 @@ pub(super) fn join(
         recover: context.options.pages == PagesMode::Recover,
         scratch: Arc::new(WorkScratch(work.clone())),
     };
-    let summary = join_pages(&input, &mut RefuseAll::new(data), &mut |_| {
-        context.interrupt.check()
-    })?;
+    let mut rejects = ToQuarantine {
+        data,
+        quarantine: Quarantine::resume(&work, context.options, QuarantineState::default()),
+        max_bad: context.options.max_bad,
+        log_records,
+        first: None,
+    };
+    let summary = join_pages(&input, &mut rejects, &mut |_| context.interrupt.check())?;
     drop(input);
     work.remove_file(PAGES_RUNS)?;
-    Ok(Some((summary, Some(work))))
+    // Durable before the plan, which counts it.
+    rejects.quarantine.sync()?;
+    work.dir.sync()?;
+    Ok(Some(JoinedPages {
+        summary,
+        work,
+        quarantined: rejects.quarantine.state(),
+    }))
 }
 
 fn check_space(

@@ -4,6 +4,7 @@ use super::check::Sources;
 use super::context::Sample;
 use super::import::{OpenBackup, StoredBackup};
 use super::journal::FileFacts;
+use super::quarantine::QuarantineState;
 use crate::document::InferTypes;
 use crate::files::{Access, FileIdentity, InputFile};
 use crate::index::{IndexDefinition, infer_types_names};
@@ -68,6 +69,8 @@ pub(super) struct Plan {
     pub(super) data: Option<InputFile>,
     /// What was found in it, if it holds slotted pages.
     pub(super) pages: Option<JoinSummary>,
+    /// The beginning of the quarantine: what of it the check phase has written.
+    pub(super) quarantined_pages: QuarantineState,
     /// What all of them were when the run started.
     pub(super) sources: StoredSources,
     /// What the write-ahead log changes.
@@ -339,6 +342,8 @@ pub(super) struct StoredPlan {
     /// What the digests of the sample were taken of.
     pub(super) sample: Sample,
     pages: Option<JoinSummary>,
+    #[serde(default)]
+    quarantined_pages: QuarantineState,
     after_lsn: Option<u64>,
     wal_summary: Option<WalSummary>,
     described: Option<SnapshotFacts>,
@@ -362,6 +367,7 @@ impl StoredPlan {
             sources: plan.sources.clone(),
             sample,
             pages: plan.pages.clone(),
+            quarantined_pages: plan.quarantined_pages,
             after_lsn: plan.after_lsn,
             wal_summary: plan.wal_summary.clone(),
             described: plan.described.clone(),
@@ -431,6 +437,7 @@ impl StoredPlan {
             backup: sources.backup,
             data: sources.data,
             pages: self.pages,
+            quarantined_pages: self.quarantined_pages,
             sources: self.sources,
             overlay: None,
             overlay_bytes: 0,

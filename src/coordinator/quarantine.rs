@@ -3,14 +3,17 @@
 //! ```text
 //! .lauradb-quarantine.jsonl = line*
 //! line = {"file":…,"offset":…,"lsn":…,"collection":…,"_id":…,"code":"LM0433","reason":…,
-//!         "bytes":"base64 of the record or of the document's JSON text"} LF
+//!         "bytes":"base64 of the record, of the document's JSON text, or of what data.db holds"} LF
 //! ```
 //!
 //! `file` is a name in the source; `lsn`, `collection` and `_id` are left out where they are not
-//! known. Records of the write-ahead log come first, in its order; then documents, collection by
+//! known. What `data.db` holds comes first: damaged pages, documents, older copies of recovered
+//! documents. Then come records of the write-ahead log, in its order; then documents, collection by
 //! collection; then duplicates of an `_id`, which only show when the keys are sorted. It is staged
 //! like `data.db`, and a checkpoint knows how long it is, so that a resumed run cuts off what it
 //! will find again.
+
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use super::plan::Plan;
 use super::work::WorkDir;
@@ -41,8 +44,21 @@ const BYTES_KEY: &str = ",\"bytes\":\"";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct QuarantineState {
     pub(super) records: u64,
+    /// Older copies of recovered documents among them, which `--max-bad` is not about.
+    #[serde(default)]
+    pub(super) older_copies: u64,
+    /// Where the first record begins, or will, that is no older copy.
+    #[serde(default)]
+    pub(super) first: u64,
     /// Length of the file.
     pub(super) bytes: u64,
+}
+
+impl QuarantineState {
+    /// Records that count against `--max-bad`.
+    pub(super) fn counted(&self) -> u64 {
+        self.records.saturating_sub(self.older_copies)
+    }
 }
 
 /// A line without its bytes.
@@ -92,7 +108,7 @@ impl Quarantine {
 
     /// True if `more` records may come.
     pub(super) fn has_room(&self, more: u64) -> bool {
-        self.state.records.saturating_add(more) <= self.max_bad
+        self.state.counted().saturating_add(more) <= self.max_bad
     }
 
     /// The error that the run fails with where `bad` is one too many: that of the first one.
@@ -111,21 +127,50 @@ impl Quarantine {
         (offset, bytes): (u64, u64),
         bad: Error,
     ) -> Result<()> {
-        let head = head(file, offset, &bad)?;
         if !self.has_room(1) {
             return Err(self.too_many(plan, bad));
         }
+        self.add(file, offset, &bad, |out| {
+            append_base64(out, file, offset, bytes)
+        })
+    }
+
+    /// Adds something of `data.db`; there is room for it.
+    pub(super) fn put_page_content(
+        &mut self,
+        data: &InputFile,
+        (offset, bytes): (u64, &[u8]),
+        bad: &Error,
+        is_older_copy: bool,
+    ) -> Result<()> {
+        self.add(data, offset, bad, |out| {
+            out.append(STANDARD.encode(bytes).as_bytes())
+        })?;
+        if is_older_copy {
+            if self.state.counted() == 1 {
+                self.state.first = self.state.bytes;
+            }
+            self.state.older_copies = self.state.older_copies.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        file: &InputFile,
+        offset: u64,
+        bad: &Error,
+        append_bytes: impl FnOnce(&mut AppendWriter) -> Result<()>,
+    ) -> Result<()> {
+        let head = head(file, offset, bad)?;
         tracing::debug!("to quarantine: {bad}");
         let out = self.open()?;
         out.append(head.as_bytes())?;
         out.append(BYTES_KEY.as_bytes())?;
-        append_base64(out, file, offset, bytes)?;
+        append_bytes(out)?;
         out.append(b"\"}\n")?;
-        let bytes = out.position();
-        self.state = QuarantineState {
-            records: self.state.records + 1,
-            bytes,
-        };
+        self.state.bytes = out.position();
+        self.state.records = self.state.records.saturating_add(1);
         Ok(())
     }
 
@@ -173,18 +218,19 @@ impl Quarantine {
         Ok(self.file.insert(file))
     }
 
-    /// What the first record of the quarantine would have failed the run with.
+    /// What the first record of the quarantine that counts would have failed the run with.
     fn first_error(&mut self, plan: &Plan) -> Result<Option<Error>> {
-        if self.state.records == 0 {
+        if self.state.counted() == 0 {
             return Ok(None);
         }
         if let Some(file) = &mut self.file {
             file.flush()?;
         }
         let file = self.work.dir.open_file(QUARANTINE_FILE)?;
-        let length = usize::try_from(file.size().min(LONGEST_HEAD)).unwrap_or_default();
-        let mut start = vec![0; length];
-        file.read_exact_at(&mut start, 0)?;
+        let first = self.state.first;
+        let length = file.size().saturating_sub(first).min(LONGEST_HEAD);
+        let mut start = vec![0; usize::try_from(length).unwrap_or_default()];
+        file.read_exact_at(&mut start, first)?;
         let text = String::from_utf8_lossy(&start);
         let head = text.split(BYTES_KEY).next().unwrap_or_default();
         let head: Head = serde_json::from_str(&format!("{head}}}")).map_err(|error| {
@@ -196,7 +242,7 @@ impl Quarantine {
             .because(error)
             .hint("add --restart to discard the interrupted run and begin anew")
         })?;
-        let source = [&plan.snapshot, &plan.wal]
+        let source = [&plan.snapshot, &plan.wal, &plan.data]
             .into_iter()
             .flatten()
             .find(|source| file_name(source) == head.file);
@@ -259,13 +305,14 @@ fn append_base64(out: &mut AppendWriter, file: &InputFile, offset: u64, bytes: u
     let mut text = String::new();
     let mut done = 0;
     while done < bytes {
-        let length = usize::try_from(bytes - done).unwrap_or(BLOCK).min(BLOCK);
+        let left = bytes.saturating_sub(done);
+        let length = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
         let part = block.get_mut(..length).unwrap_or_default();
-        file.read_exact_at(part, offset + done)?;
+        file.read_exact_at(part, offset.saturating_add(done))?;
         text.clear();
         STANDARD.encode_string(part, &mut text);
         out.append(text.as_bytes())?;
-        done += length as u64;
+        done = done.saturating_add(length as u64);
     }
     Ok(())
 }

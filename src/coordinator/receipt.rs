@@ -3,6 +3,8 @@
 //!
 //! Everything that varies between two runs over the same input is in its one object `run`.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::journal::{FileFacts, Journal};
 use super::plan::{Plan, ShapeOptions, StoredSources};
 use crate::files::Dir;

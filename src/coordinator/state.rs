@@ -174,7 +174,7 @@ pub(super) struct CollectionsState {
     /// The one after those; `None` before the first page.
     pub(super) current: Option<CurrentCollection>,
     pub(super) keys: KeyState,
-    /// The records of the write-ahead log in quarantine.
+    /// The records of the write-ahead log in quarantine, and what `data.db` holds.
     pub(super) quarantine: QuarantineState,
 }
 
@@ -186,6 +186,7 @@ impl CollectionsState {
         written.fold(self.quarantine, |sum, written| QuarantineState {
             records: sum.records + written.tally.quarantined,
             bytes: sum.bytes + written.tally.quarantine_bytes,
+            ..sum
         })
     }
 

@@ -33,18 +33,27 @@ pub(super) fn collections(plan: &Plan, built: &Built) -> Vec<CollectionReport> {
         .collect()
 }
 
-/// Records and documents in quarantine.
+/// Records, documents and pages in quarantine.
 pub(super) fn quarantined(plan: &Plan, built: &Built) -> u64 {
     let log = plan.wal_summary.as_ref().map_or(0, |wal| wal.bad_records);
+    let before = plan.quarantined_pages.records.saturating_add(log);
     let documents = built.collections.iter();
     documents
         .map(|collection| collection.written.tally.quarantined)
-        .fold(log, u64::saturating_add)
+        .fold(before, u64::saturating_add)
 }
 
 /// What the operator has to know of the quarantine.
 pub(super) fn quarantine_warnings(plan: &Plan, built: &Built) -> Vec<Warning> {
     let mut warnings = Vec::new();
+    let in_pages = plan.quarantined_pages.counted();
+    if let Some(data) = plan.data.as_ref().filter(|_| in_pages > 0) {
+        let sentence = format!(
+            "{in_pages} damaged pages of data.db, or documents there that cannot be carried over, \
+             are in quarantine"
+        );
+        warnings.push(Warning::new(Code::Quarantined, sentence).at(Place::file(data.path())));
+    }
     if let (Some(summary), Some(log)) = (&plan.wal_summary, &plan.wal) {
         if summary.bad_records > 0 {
             let sentence = format!(

@@ -60,6 +60,9 @@ pub struct V1Options {
     /// Collects what a migration would refuse and reading can pass over: names, index definitions,
     /// documents. Without it, the first one is an error.
     pub problems: Option<Problems>,
+    /// If not 0, bad documents, damaged pages and up to so many bad records of the log are passed
+    /// over: for who has put them into quarantine, or is about to.
+    pub max_bad: u64,
 }
 
 impl Default for V1Options {
@@ -77,6 +80,7 @@ impl Default for V1Options {
             overlay_memory: crate::options::DEFAULT_MEMORY / 2,
             any_names: false,
             problems: None,
+            max_bad: 0,
         }
     }
 }
@@ -123,6 +127,8 @@ pub struct V1Source {
     dropped_options: Vec<String>,
     tally: Cell<V1Tally>,
     problems: Option<Problems>,
+    /// Bad documents are passed over without being collected.
+    passes_bad: bool,
     pages_tally: Cell<PagesReport>,
 }
 
@@ -177,11 +183,11 @@ impl V1Source {
         let layout = match &files.snapshot {
             Some(file) => {
                 let mut progress = |offset| progress(offset);
-                Some(snapshot::scan(
-                    file,
-                    &ScanOptions::default(),
-                    &mut progress,
-                )?)
+                let scanned = ScanOptions {
+                    keep_oversized: options.max_bad > 0,
+                    ..ScanOptions::default()
+                };
+                Some(snapshot::scan(file, &scanned, &mut progress)?)
             }
             None => None,
         };
@@ -220,6 +226,7 @@ impl V1Source {
             dropped_options: Vec::new(),
             tally: Cell::default(),
             problems: options.problems.clone(),
+            passes_bad: options.max_bad > 0,
             pages_tally: Cell::default(),
         };
         source.describe_all(&names, options)?;
@@ -308,6 +315,14 @@ impl V1Source {
     }
 
     /// A document of the snapshot, or what the log made of it.
+    /// Passes over a bad document, or fails with its error.
+    fn pass_document(&self, error: Error) -> Result<()> {
+        match self.passes_bad {
+            true => Ok(()),
+            false => pass_over(self.problems.as_ref(), error),
+        }
+    }
+
     fn visit_snapshot(
         &self,
         part: &Part,
@@ -319,7 +334,7 @@ impl V1Source {
         let document = RawDocument::trusted(found.bson);
         let replacement = match self.replacement(part, document, found.offset) {
             Ok(replacement) => replacement,
-            Err(error) => return pass_over(self.problems.as_ref(), error),
+            Err(error) => return self.pass_document(error),
         };
         let source_bytes = found.converted.text_bytes as u64;
         match (replacement, &self.overlay) {
@@ -509,12 +524,12 @@ fn scan_log(
     names: &mut Names,
 ) -> Result<(Overlay, WalSummary)> {
     let mut resolve = |name: &str, place| names.number(file, name, place);
-    let options = WalOptions {
+    let wal = WalOptions {
         after_lsn: layout.and_then(|layout| layout.wal_lsn),
         memory_limit: options.overlay_memory,
         resolve: &mut resolve,
     };
-    Overlay::scan(file.clone(), options)
+    Overlay::scan_passing(file.clone(), wal, options.max_bad, &mut |_| Ok(()))
 }
 
 fn listed_texts(file: &InputFile, listed: &CollectionLayout) -> Result<Vec<ListedText>> {

@@ -23,6 +23,8 @@
 //! The images are whole pages, so a page that was torn when it was written to its file is whole
 //! again after replay, and replaying twice changes nothing.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use crate::bytes::Cursor;
 use crate::files::OutputFile;
 use crate::v1::wal::{HEADER_BYTES, RecordHeader, RecordKind};
@@ -58,16 +60,16 @@ pub(super) struct PageKey {
 /// Where the longest run of zeros of a page is, as far as a quick look finds it.
 fn hole_of(page: &PageBytes) -> (usize, usize) {
     const STEP: usize = 16;
-    let (mut best, mut start, mut length) = ((0, 0), 0, 0);
+    let (mut best, mut start, mut length) = ((0, 0), 0_usize, 0_usize);
     for (at, block) in page.as_chunks::<STEP>().0.iter().enumerate() {
         if *block != [0; STEP] {
             length = 0;
             continue;
         }
         if length == 0 {
-            start = at * STEP;
+            start = at.saturating_mul(STEP);
         }
-        length += STEP;
+        length = length.saturating_add(STEP);
         if length > best.1 {
             best = (start, length);
         }
@@ -105,7 +107,8 @@ pub(super) fn check_image(header: &RecordHeader, data: &[u8]) -> Option<PageKey>
     let page = PageId(cursor.u32()?);
     let start = usize::from(cursor.u16()?);
     let length = usize::from(cursor.u16()?);
-    let fits = start + length <= PAGE_SIZE && cursor.rest().len() == PAGE_SIZE - length;
+    let fits = start.saturating_add(length) <= PAGE_SIZE
+        && Some(cursor.rest().len()) == PAGE_SIZE.checked_sub(length);
     (fits && record_page(page) == header.page_id).then_some(PageKey { file, page })
 }
 
@@ -116,7 +119,7 @@ pub(super) fn decode_image(data: &[u8], page: &mut PageBytes) -> Option<()> {
     let length = usize::from(cursor.u16()?);
     page.fill(0);
     page.get_mut(..start)?.copy_from_slice(cursor.take(start)?);
-    let rest = page.get_mut(start + length..)?;
+    let rest = page.get_mut(start.checked_add(length)?..)?;
     rest.copy_from_slice(cursor.take(rest.len())?);
     Some(())
 }
@@ -142,7 +145,7 @@ impl Log {
         Self {
             file,
             committed: HEADER_BYTES as u64,
-            next_lsn: checkpoint_lsn + 1,
+            next_lsn: checkpoint_lsn.saturating_add(1),
             next_txn: 1,
             failed: false,
             buffer: Vec::new(),
@@ -170,7 +173,7 @@ impl Log {
     pub(super) fn next_lsn(&self) -> u64 {
         match self.prev_lsn {
             0 => self.next_lsn,
-            last => last + 1,
+            last => last.saturating_add(1),
         }
     }
 
@@ -197,6 +200,13 @@ impl Log {
             .at(Place::file(self.file.path()))
             .hint("close the store and open it again: opening finds out"));
         }
+        // A transaction has fewer records than that; a log with such an LSN was not written by one.
+        if self.next_lsn > u64::MAX / 2 {
+            let sentence = format!("the log's LSNs are used up: the next is {}", self.next_lsn);
+            return Err(Error::new(Code::LimitExceeded, sentence)
+                .at(Place::file(self.file.path()))
+                .hint("export the directory, and import it into a new one"));
+        }
         self.buffer.clear();
         self.written = 0;
         self.prev_lsn = 0;
@@ -218,7 +228,7 @@ impl Log {
             prev_lsn: self.prev_lsn,
             data_len: 0,
         };
-        let data_len = MAX_IMAGE_BYTES - length;
+        let data_len = MAX_IMAGE_BYTES.saturating_sub(length);
         header.data_len = u32::try_from(data_len).unwrap_or(u32::MAX);
         self.buffer.extend_from_slice(&header.encode());
         let data = self.buffer.len();
@@ -229,7 +239,7 @@ impl Log {
             let field = u16::try_from(field).unwrap_or(u16::MAX);
             self.buffer.extend_from_slice(&field.to_le_bytes());
         }
-        let (before, after) = (page.get(..start), page.get(start + length..));
+        let (before, after) = (page.get(..start), page.get(start.saturating_add(length)..));
         self.buffer.extend_from_slice(before.unwrap_or_default());
         self.buffer.extend_from_slice(after.unwrap_or_default());
         if let Some((hash, rest)) = self
@@ -247,9 +257,9 @@ impl Log {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let offset = self.committed + self.written;
+        let offset = self.committed.saturating_add(self.written);
         self.file.write_all_at(&self.buffer, offset)?;
-        self.written += self.buffer.len() as u64;
+        self.written = self.written.saturating_add(self.buffer.len() as u64);
         self.buffer.clear();
         Ok(())
     }
@@ -277,9 +287,9 @@ impl Log {
         self.failed = true;
         self.file.sync()?;
         self.failed = false;
-        self.committed += self.written;
-        self.next_lsn = header.lsn + 1;
-        self.next_txn += 1;
+        self.committed = self.committed.saturating_add(self.written);
+        self.next_lsn = header.lsn.saturating_add(1);
+        self.next_txn = self.next_txn.saturating_add(1);
         self.prev_lsn = 0;
         Ok(())
     }

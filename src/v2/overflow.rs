@@ -11,6 +11,8 @@
 //! (`OverflowHead` of `v2::slotted`). A chain is written as one run of consecutive pages, all
 //! full but the last; readers accept any pages and any filling.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::address::PageId;
 use super::page::PageType;
 use super::page::{self, PAGE_DATA_SIZE, PAGE_HEADER_SIZE, PAGE_SIZE, PageBytes, PageError};
@@ -134,7 +136,7 @@ impl ChainReader {
         if length == 0 || u32::from(length) > most {
             return length_error(format!("1 to {most}"));
         }
-        let bytes_left = self.bytes_left - u32::from(length);
+        let bytes_left = self.bytes_left.saturating_sub(u32::from(length));
         if (pages_left == 0) != (bytes_left == 0) {
             return length_error(format!(
                 "to leave bytes for exactly {pages_left} more pages, not {bytes_left} bytes"

@@ -200,6 +200,24 @@ impl Case {
         Self::prepared(layout, (pages, 0), prepare)
     }
 
+    /// Of another directory, some of which goes to quarantine.
+    pub(crate) fn allowing(max_bad: u64, prepare: &dyn Fn(&Path)) -> Self {
+        Self::prepared(Layout::SideBySide, (PagesMode::Recover, max_bad), prepare)
+    }
+
+    /// Kills a run now and then, about so often.
+    pub(crate) fn survives_some_kills(&self, kills: u64) {
+        let changes = self.changes();
+        for at in (0..changes).step_by(usize::try_from(changes / kills).unwrap().max(1)) {
+            let attempt = self.attempt();
+            let _ = attempt.migrate(breaking(Fault::Kill, at, &Arc::default()), false);
+            attempt
+                .migrate(Gate::open(), false)
+                .unwrap_or_else(|error| panic!("killed at {at}: {error:?}"));
+            self.assert_expected(&attempt, &format!("killed at {at}"));
+        }
+    }
+
     /// One with bad records, bad documents and duplicates, all of which go to quarantine.
     pub(crate) fn damaged(layout: Layout) -> Self {
         Self::prepared(layout, (PagesMode::Auto, 100), &|directory: &Path| {
@@ -489,7 +507,7 @@ fn damage(directory: &Path) {
     );
     insert(
         r#"{"_id":"b59","#,
-        r#"{"_id":"b1","fields":{"n":5}},{"_id":5},"#,
+        r#"{"_id":"b1","fields":{"n":5,"p":{"coordinates":[3,4.5]},"w":"w1 twice"}},{"_id":5},"#,
     );
     std::fs::write(&path, text).unwrap();
     let path = directory.join("wal.log");

@@ -6,7 +6,7 @@ use crate::coordinator::context::Context;
 use crate::coordinator::keys::SortedKeys;
 use crate::coordinator::parse::Task;
 use crate::coordinator::plan::Plan;
-use crate::coordinator::quarantine::{Quarantine, QuarantineState};
+use crate::coordinator::quarantine::Quarantine;
 use crate::coordinator::state::{CollectionsState, SourcePosition};
 use crate::coordinator::work::{MATCHED, STAGED_DATA, WorkDir};
 use crate::files::AppendWriter;
@@ -80,7 +80,8 @@ pub(super) fn restore_matched(
     work.append_to(MATCHED, count * 8, MATCHED_BUFFER).map(Some)
 }
 
-/// The quarantine as the checkpoint knows it; a new one begins with the write-ahead log's records.
+/// The quarantine as the checkpoint knows it; a new one goes on with the write-ahead log's records
+/// after what the check phase has found in `data.db`.
 pub(super) fn open_quarantine(
     context: &Context<'_, '_>,
     plan: &Plan,
@@ -89,7 +90,7 @@ pub(super) fn open_quarantine(
 ) -> Result<Quarantine> {
     let is_new = state.current.is_none() && state.written.is_empty();
     if is_new {
-        state.quarantine = QuarantineState::default();
+        state.quarantine = plan.quarantined_pages;
     }
     let mut quarantine = Quarantine::resume(work, context.options, state.quarantine());
     if is_new {

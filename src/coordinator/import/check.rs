@@ -11,6 +11,7 @@ use crate::coordinator::context::Context;
 use crate::coordinator::directories::Directories;
 use crate::coordinator::estimate::SpaceEstimate;
 use crate::coordinator::plan::{Plan, PlannedCollection, StoredSources};
+use crate::coordinator::quarantine::QuarantineState;
 use crate::coordinator::space::{self, Need};
 use crate::index::IndexDefinition;
 use crate::progress::{Phase, Totals};
@@ -54,6 +55,7 @@ pub(in crate::coordinator) fn run(
         described: described(backup.source().info()),
         data: None,
         pages: None,
+        quarantined_pages: QuarantineState::default(),
         overlay: None,
         overlay_bytes: 0,
         after_lsn: None,

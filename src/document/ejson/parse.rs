@@ -1,6 +1,8 @@
 //! From text to BSON. Strict: canonical forms only, nothing that `write` would not write but white
 //! space and other escapes in strings.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::{DOCUMENT_KEY, GO_NAN_BITS, strings};
 use crate::bytes::put_u32;
 use crate::document::MAX_DEPTH;
@@ -111,14 +113,14 @@ impl<'t> Parser<'t, '_> {
             .iter()
             .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
             .count();
-        self.at += blanks;
+        self.at = self.at.saturating_add(blanks);
         rest.get(blanks).copied()
     }
 
     fn expect(&mut self, byte: u8, what: &'static str) -> Parsed<()> {
         match self.peek() {
             Some(found) if found == byte => {
-                self.at += 1;
+                self.at = self.at.saturating_add(1);
                 Ok(())
             }
             Some(_) => Err(self.error(EjsonErrorKind::Expected(what))),
@@ -129,7 +131,7 @@ impl<'t> Parser<'t, '_> {
     /// After an item of a list: whether another follows.
     fn more(&mut self, close: u8, what: &'static str) -> Parsed<bool> {
         if self.peek() == Some(b',') {
-            self.at += 1;
+            self.at = self.at.saturating_add(1);
             return Ok(true);
         }
         self.expect(close, what).map(|()| false)
@@ -145,7 +147,7 @@ impl<'t> Parser<'t, '_> {
         let len = strings::token_len(rest).ok_or_else(|| self.error(EjsonErrorKind::Truncated))?;
         let decoded = rest.get(..len).and_then(strings::decode);
         let decoded = decoded.ok_or_else(|| self.error(EjsonErrorKind::InvalidString))?;
-        self.at += len;
+        self.at = self.at.saturating_add(len);
         Ok(decoded)
     }
 
@@ -176,17 +178,17 @@ impl<'t> Parser<'t, '_> {
         match self.peek() {
             Some(b'"') => {
                 let text = self.string()?;
-                self.length(text.len() + 1);
+                self.length(text.len().saturating_add(1));
                 self.out.extend_from_slice(text.as_bytes());
                 self.out.push(0);
                 Ok(ElementType::String)
             }
             Some(b'{') => {
-                self.at += 1;
+                self.at = self.at.saturating_add(1);
                 self.object(depth)
             }
             Some(b'[') => {
-                self.at += 1;
+                self.at = self.at.saturating_add(1);
                 self.array(depth)
             }
             Some(b't') => self.word("true", ElementType::Boolean, &[1]),
@@ -203,7 +205,7 @@ impl<'t> Parser<'t, '_> {
         if !rest.starts_with(word) {
             return Err(self.error(EjsonErrorKind::Expected("a value")));
         }
-        self.at += word.len();
+        self.at = self.at.saturating_add(word.len());
         self.out.extend_from_slice(bytes);
         Ok(kind)
     }
@@ -211,7 +213,7 @@ impl<'t> Parser<'t, '_> {
     fn array(&mut self, depth: usize) -> Parsed<ElementType> {
         let start = self.begin(depth)?;
         if self.peek() == Some(b']') {
-            self.at += 1;
+            self.at = self.at.saturating_add(1);
         } else {
             let mut position = 0_usize;
             loop {
@@ -220,7 +222,7 @@ impl<'t> Parser<'t, '_> {
                 let named = write!(self.out, "{position}\0");
                 debug_assert!(named.is_ok(), "writing to a Vec does not fail");
                 self.element(element_at, depth)?;
-                position += 1;
+                position = position.saturating_add(1);
                 if !self.more(b']', "',' or ']'")? {
                     break;
                 }
@@ -234,7 +236,7 @@ impl<'t> Parser<'t, '_> {
     fn object(&mut self, depth: usize) -> Parsed<ElementType> {
         if self.peek() == Some(b'}') {
             let start = self.begin(depth)?;
-            self.at += 1;
+            self.at = self.at.saturating_add(1);
             self.end(start);
             return Ok(ElementType::Document);
         }
@@ -275,7 +277,7 @@ impl<'t> Parser<'t, '_> {
 
     /// The value of an element whose name stands already.
     fn element(&mut self, element_at: usize, depth: usize) -> Parsed<()> {
-        let kind = self.value(depth + 1)?;
+        let kind = self.value(depth.saturating_add(1))?;
         if let Some(byte) = self.out.get_mut(element_at) {
             *byte = kind as u8;
         }
@@ -293,7 +295,7 @@ impl<'t> Parser<'t, '_> {
 
     fn end(&mut self, start: usize) {
         self.out.push(0);
-        let size = u32::try_from(self.out.len() - start).unwrap_or(u32::MAX);
+        let size = u32::try_from(self.out.len().saturating_sub(start)).unwrap_or(u32::MAX);
         put_u32(self.out, start, size);
     }
 
@@ -408,7 +410,7 @@ impl<'t> Parser<'t, '_> {
         let digits = end.map_or(rest, |end| rest.get(..end).unwrap_or_default());
         match canonical_integer(digits).and_then(|digits| digits.parse().ok()) {
             Some(number) => {
-                self.at += digits.len();
+                self.at = self.at.saturating_add(digits.len());
                 Ok(number)
             }
             None => self.malformed(what),
@@ -420,7 +422,7 @@ impl<'t> Parser<'t, '_> {
         let start = self.begin(depth)?;
         self.expect(b'[', "'[' after \"$lauraDocument\"")?;
         if self.peek() == Some(b']') {
-            self.at += 1;
+            self.at = self.at.saturating_add(1);
         } else {
             loop {
                 self.expect(b'[', "'['")?;

@@ -1,11 +1,13 @@
 //! JSON strings, as both directions need them.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::borrow::Cow;
 
 /// Appends `text` as a JSON string, with as few escapes as JSON allows.
 pub(super) fn write(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
-    out.reserve(bytes.len() + 2);
+    out.reserve(bytes.len().saturating_add(2));
     out.push(b'"');
     let mut rest = bytes;
     while let Some(at) = rest.iter().position(|byte| needs_escape(*byte)) {
@@ -49,12 +51,12 @@ pub(super) fn token_len(text: &str) -> Option<usize> {
     loop {
         let rest = bytes.get(at..)?;
         let found = memchr::memchr2(b'"', b'\\', rest)?;
-        at += found + 1;
+        at = at.saturating_add(found).saturating_add(1);
         if rest.get(found) == Some(&b'"') {
             return Some(at);
         }
         // Whatever is escaped, it is not the string's end.
-        at += 1;
+        at = at.saturating_add(1);
     }
 }
 

@@ -1,17 +1,18 @@
 //! A v1 directory's unlisted pages: read as a migration reads them.
 
-use super::{Names, Part, V1Files, V1Options, V1Source, pass_over};
+use super::{Names, Part, V1Files, V1Options, V1Source};
 use crate::Place;
 use crate::Result;
 use crate::document::bson::RawDocument;
 use crate::document::json::{DocumentContext, JsonConverter};
 use crate::files::InputFile;
 use crate::options::PagesMode;
+use crate::problems::Problems;
 use crate::report::Warning;
 use crate::source::{Position, SourceDocument, Visit};
 use crate::v1::pages::{
-    JoinFiles, JoinInput, JoinSummary, RefuseAll, Scratch, ScratchFile, TempScratch, is_superseded,
-    join, warnings_of_collection, warnings_of_join,
+    JoinFiles, JoinInput, JoinSummary, RefuseAll, RejectReason, Rejected, Rejects, Scratch,
+    ScratchFile, TempScratch, is_superseded, join, warnings_of_collection, warnings_of_join,
 };
 use crate::v1::snapshot::{ChunkDocument, ChunkWalker, SnapshotLayout};
 use crate::v2::page::PAGE_SIZE;
@@ -24,6 +25,32 @@ pub(super) struct Unlisted {
     pub(super) summary: JoinSummary,
     /// `None` if the file holds no slotted pages.
     pub(super) files: Option<JoinFiles>,
+}
+
+/// Collects what a migration would refuse.
+struct ToProblems<'p> {
+    data: &'p InputFile,
+    problems: &'p Problems,
+}
+
+impl Rejects for ToProblems<'_> {
+    fn reject(&mut self, rejected: Rejected<'_>) -> Result<()> {
+        match rejected.reason {
+            RejectReason::OlderCopy { .. } => Ok(()),
+            RejectReason::DamagedPage(_) | RejectReason::Document(_) => {
+                self.problems.take(rejected.error(self.data))
+            }
+        }
+    }
+}
+
+/// Leaves everything out that cannot be taken.
+struct PassAll;
+
+impl Rejects for PassAll {
+    fn reject(&mut self, _: Rejected<'_>) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl V1Source {
@@ -53,7 +80,7 @@ impl V1Source {
             let ordinal = Cell::new(chunk.first_ordinal);
             let pass_bad = |error| {
                 ordinal.set(ordinal.get() + 1);
-                pass_over(self.problems.as_ref(), error)
+                self.pass_document(error)
             };
             let take = |mut found: ChunkDocument<'_>| {
                 let context = DocumentContext {
@@ -146,7 +173,11 @@ pub(super) fn join_pages(
         recover: options.pages == PagesMode::Recover,
         scratch: Arc::clone(&scratch) as Arc<dyn Scratch>,
     };
-    let mut summary = join(&input, &mut RefuseAll::new(data), &mut |_| Ok(()))?;
+    let mut summary = match &options.problems {
+        None if options.max_bad > 0 => join(&input, &mut PassAll, &mut |_| Ok(())),
+        Some(problems) => join(&input, &mut ToProblems { data, problems }, &mut |_| Ok(())),
+        None => join(&input, &mut RefuseAll::new(data), &mut |_| Ok(())),
+    }?;
     let numbers = names.add_recovered(data, &summary.groups)?;
     summary.number_groups(numbers);
     let joined = match summary.tally.slotted {

@@ -238,10 +238,14 @@ impl<'f> PageCache<'f> {
                 .hint("stop LauraDB, then run the same command again with --restart")
         };
         let page = self.page(address.page)?;
-        let content = SlottedPage::open(page).and_then(|slotted| slotted.get(address.slot));
+        let content = SlottedPage::open(page).and_then(|slotted| {
+            let content = slotted.get(address.slot)?;
+            Ok((content, slotted.position(address.slot)?))
+        });
         match content {
-            Ok(Some(SlotContent::Document(bytes))) => {
-                LiveDocument::new(address.slot, bytes).map_err(|error| changed().because(error))
+            Ok((Some(SlotContent::Document(bytes)), position)) => {
+                LiveDocument::new(address.page, (address.slot, position), bytes)
+                    .map_err(|error| changed().because(error))
             }
             Ok(_) => Err(changed()),
             Err(error) => Err(changed().because(error)),
@@ -269,6 +273,17 @@ impl RecoveredDocuments<'_> {
     /// # Errors
     /// [`Code::SourceChanged`] if it is not there any more; a read fails.
     pub fn read(&mut self, position: u64, document: &mut Vec<u8>) -> Result<DocumentAddress> {
+        let (address, found) = self.live(position)?;
+        document.clear();
+        document.extend_from_slice(found.bytes);
+        Ok(address)
+    }
+
+    /// The document at a position as it lies in its page.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn live(&mut self, position: u64) -> Result<(DocumentAddress, LiveDocument<'_>)> {
         let missing = || Error::new(Code::Internal, "there is no such recovered document");
         let range = self.range.filter(|range| position < range.count);
         let record = range.ok_or_else(missing)?.first + position;
@@ -276,9 +291,6 @@ impl RecoveredDocuments<'_> {
         self.file
             .read_exact_at(&mut bytes, record * RECOVERED_BYTES)?;
         let address = decode_address(&mut Cursor::new(&bytes)).ok_or_else(missing)?;
-        let found = self.pages.document(address)?;
-        document.clear();
-        document.extend_from_slice(found.bytes);
-        Ok(address)
+        Ok((address, self.pages.document(address)?))
     }
 }

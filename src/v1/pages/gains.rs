@@ -29,20 +29,29 @@ pub enum PageCopy {
 impl PageCopy {
     /// Counts it.
     pub fn count(&self, report: &mut PagesReport) {
+        self.each(report, |count, more| *count += more);
+    }
+
+    /// Takes back that it was counted.
+    pub fn uncount(&self, report: &mut PagesReport) {
+        self.each(report, |count, less| *count = count.saturating_sub(less));
+    }
+
+    fn each(&self, report: &mut PagesReport, change: impl Fn(&mut u64, u64)) {
         match self {
-            Self::None => report.snapshot_only += 1,
-            Self::Different => report.different += 1,
+            Self::None => change(&mut report.snapshot_only, 1),
+            Self::Different => change(&mut report.different, 1),
             Self::Equal { several } => {
-                report.equal += 1;
-                report.several += u64::from(*several);
+                change(&mut report.equal, 1);
+                change(&mut report.several, (*several).into());
             }
             Self::Taken { several, gains } => {
-                report.taken += 1;
-                report.several += u64::from(*several);
-                report.array_documents += u64::from(gains.array_documents);
-                report.binary_values += u64::from(gains.binary_values);
-                report.types += u64::from(gains.types);
-                report.reordered += u64::from(gains.order);
+                change(&mut report.taken, 1);
+                change(&mut report.several, (*several).into());
+                change(&mut report.array_documents, gains.array_documents.into());
+                change(&mut report.binary_values, gains.binary_values.into());
+                change(&mut report.types, gains.types.into());
+                change(&mut report.reordered, gains.order.into());
             }
         }
     }

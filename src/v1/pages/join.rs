@@ -21,6 +21,7 @@ use crate::files::{AppendWriter, InputFile};
 use crate::index::sort::SorterId;
 use crate::v1::snapshot::{SnapshotLayout, walk_ids};
 use crate::v2::page::PAGE_SIZE;
+use crate::v2::page_file::page_offset;
 use crate::v2::{DocumentAddress, PageId, SlotNumber};
 use crate::{Code, Error, Place, Result};
 use bytesize::ByteSize;
@@ -219,6 +220,7 @@ fn report_damage(data: &InputFile, rejects: &mut dyn Rejects) -> Result<()> {
                 page,
                 slot: SlotNumber(0),
             },
+            offset: page_offset(page),
             reason: RejectReason::DamagedPage(&damage),
             bytes,
         }),
@@ -320,7 +322,7 @@ impl Joined<'_> {
         let mut entries = 0_u64;
         while let Some(entry) = sorted.next()? {
             entries += 1;
-            if entries % 65_536 == 0 {
+            if entries.is_multiple_of(65_536) {
                 progress(0)?;
             }
             let (found, entry) = decode_id(entry.bytes, entry.address).ok_or_else(broken)?;

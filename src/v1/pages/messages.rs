@@ -31,29 +31,47 @@ impl<'f> RefuseAll<'f> {
 
 impl Rejects for RefuseAll<'_> {
     fn reject(&mut self, rejected: Rejected<'_>) -> Result<()> {
-        let place = Place::page(self.0.path(), rejected.address.page.0);
-        match rejected.reason {
-            RejectReason::OlderCopy { .. } => Ok(()),
+        let hint = match rejected.reason {
+            RejectReason::OlderCopy { .. } => return Ok(()),
+            RejectReason::DamagedPage(_) => "read the snapshot alone with --pages ignore",
+            RejectReason::Document(_) => "leave documents out that only data.db has: --pages auto",
+        };
+        Err(rejected.error(self.0).hint(hint))
+    }
+}
+
+impl Rejected<'_> {
+    /// What it is an error for, without a hint.
+    #[must_use]
+    pub fn error(&self, data: &InputFile) -> Error {
+        let slot = self.address.slot.0;
+        let (code, sentence) = match &self.reason {
             RejectReason::DamagedPage(damage) => {
                 let sentence = format!("a page of data.db is damaged: {damage}");
-                Err(Error::new(Code::PagesDamaged, sentence)
-                    .at(place)
-                    .hint("read the snapshot alone with --pages ignore"))
+                let place = Place::page(data.path(), self.address.page.0);
+                return Error::new(Code::PagesDamaged, sentence).at(place);
+            }
+            RejectReason::OlderCopy { kept } => {
+                let (page, kept) = (kept.page.0, kept.slot.0);
+                let sentence = format!(
+                    "the document in slot {slot} is older than the one in page {page}, slot \
+                     {kept}, which has the same _id and was recovered"
+                );
+                (Code::PagesOlderCopies, sentence)
             }
             RejectReason::Document(unusable) => {
-                let slot = rejected.address.slot.0;
-                let id = RawDocument::trusted(rejected.bytes).get(ID_FIELD);
-                let place = match id {
-                    Some(id) => place.with_id(ejson::display_id(id)),
-                    None => place,
-                };
                 let sentence =
                     format!("the document in slot {slot} cannot be carried over: {unusable}");
-                Err(Error::new(Code::PagesDocument, sentence)
-                    .at(place)
-                    .hint("leave documents out that only data.db has: --pages auto"))
+                (Code::PagesDocument, sentence)
             }
-        }
+        };
+        let place = Place::page(data.path(), self.address.page.0);
+        let id = RawDocument::trusted(self.bytes).get(ID_FIELD);
+        let place = match id {
+            Some(id) => place.with_id(ejson::display_id(id)),
+            None => place,
+        };
+        Error::new(code, sentence).at(place)
     }
 }
 
@@ -177,7 +195,7 @@ pub fn warnings_of_join<'n>(
     }
     if tally.dropped > 0 {
         let sentence = format!(
-            "{} older copies of recovered documents were left out: their _ids are live on a \
+            "{} older copies of recovered documents were not taken: their _ids are live on a \
              higher page",
             tally.dropped
         );

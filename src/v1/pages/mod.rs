@@ -51,6 +51,8 @@ use crate::v2::DocumentAddress;
 pub struct Rejected<'a> {
     /// Where: of a damaged page the slot is 0.
     pub address: DocumentAddress,
+    /// Where `bytes` begin in the file.
+    pub offset: u64,
     /// Why.
     pub reason: RejectReason<'a>,
     /// The document, or the whole page.

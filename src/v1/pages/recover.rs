@@ -75,6 +75,7 @@ fn gather(
                 if let Some(unusable) = &live.unusable {
                     rejects.reject(Rejected {
                         address,
+                        offset: live.offset,
                         reason: RejectReason::Document(unusable),
                         bytes: live.bytes,
                     })?;
@@ -132,6 +133,7 @@ fn choose(
                 count_record(&mut summary.dropped, u32::from_be_bytes(*number), 0);
                 rejects.reject(Rejected {
                     address,
+                    offset: live.offset,
                     reason: RejectReason::OlderCopy { kept: first },
                     bytes: live.bytes,
                 })?;

@@ -7,6 +7,7 @@ use crate::v1::snapshot::print_id;
 use crate::v2::page::{
     self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageError, PageHeader, PageType,
 };
+use crate::v2::page_file::page_offset;
 use crate::v2::slotted::{SlotContent, SlottedPage};
 use crate::v2::{PageId, SlotNumber};
 use crate::{Code, Error, Place, Result};
@@ -55,6 +56,8 @@ pub enum Unusable {
 pub struct LiveDocument<'p> {
     /// Its slot.
     pub slot: SlotNumber,
+    /// Where its bytes begin in the file.
+    pub offset: u64,
     /// Its bytes.
     pub bytes: &'p [u8],
     /// Why it cannot be carried over, if it cannot.
@@ -62,11 +65,15 @@ pub struct LiveDocument<'p> {
 }
 
 impl<'p> LiveDocument<'p> {
-    /// Looks at a slot's bytes.
+    /// Looks at a slot's bytes, which begin at `position` in the page.
     ///
     /// # Errors
     /// They are no BSON: damage of the page.
-    pub fn new(slot: SlotNumber, bytes: &'p [u8]) -> Result<Self, PageDamage> {
+    pub fn new(
+        page: PageId,
+        (slot, position): (SlotNumber, usize),
+        bytes: &'p [u8],
+    ) -> Result<Self, PageDamage> {
         let unusable = match bson::check(bytes) {
             Ok(document) => match document.get(ID_FIELD) {
                 None => Some(Unusable::NoId),
@@ -78,6 +85,7 @@ impl<'p> LiveDocument<'p> {
         };
         Ok(Self {
             slot,
+            offset: page_offset(page) + position as u64,
             bytes,
             unusable,
         })
@@ -154,7 +162,10 @@ fn slotted(id: PageId, page: &PageBytes) -> Result<LivePage<'_>, PageDamage> {
     let mut documents = Vec::with_capacity(usize::from(slotted.slot_count()));
     for slot in slotted.slots() {
         match slot? {
-            (slot, SlotContent::Document(bytes)) => documents.push(LiveDocument::new(slot, bytes)?),
+            (slot, SlotContent::Document(bytes)) => {
+                let place = (slot, slotted.position(slot)?);
+                documents.push(LiveDocument::new(id, place, bytes)?);
+            }
             (slot, SlotContent::Overflow(_)) => return Err(PageDamage::Overflow(slot)),
         }
     }

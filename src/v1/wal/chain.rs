@@ -9,6 +9,8 @@
 //! there. So one pass from the end of the file backwards decides every position once, whatever the
 //! bytes are, and as a length is bounded, only as many bytes ahead have to be remembered.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::record::{HEADER_BYTES, MAX_DATA_BYTES, RecordHeader};
 use crate::Result;
 use crate::bytes::get_u64;
@@ -47,7 +49,7 @@ pub(super) fn find_chain(file: &InputFile, from: u64, last_lsn: u64) -> Result<C
         let high = window.low;
         window.extend_down(file, high.saturating_sub(BLOCK_BYTES as u64).max(from))?;
         for position in (window.low..high).rev() {
-            found.steps += 1;
+            found.steps = found.steps.saturating_add(1);
             let starts = window.chain_starts(position, last_lsn);
             window.remember(position, starts);
             if starts && position < starts_end {
@@ -81,9 +83,9 @@ impl Window {
     }
 
     fn extend_down(&mut self, file: &InputFile, low: u64) -> Result<()> {
-        let added = usize::try_from(self.low - low).unwrap_or(usize::MAX);
+        let added = usize::try_from(self.low.saturating_sub(low)).unwrap_or(usize::MAX);
         let kept = self.bytes.len().min(AHEAD_BYTES);
-        let grown = added + kept;
+        let grown = added.saturating_add(kept);
         self.bytes
             .reserve_exact(grown.saturating_sub(self.bytes.len()));
         self.bytes.resize(grown.max(self.bytes.len()), 0);
@@ -114,7 +116,7 @@ impl Window {
         if header.data_len as usize > MAX_DATA_BYTES || header.lsn <= last_lsn {
             return false;
         }
-        let next = position + header.record_bytes();
+        let next = position.saturating_add(header.record_bytes());
         next == self.size
             || (next < self.size
                 && self.remembered(next)
@@ -122,8 +124,9 @@ impl Window {
     }
 
     fn bit(&self, position: u64) -> (usize, u64) {
-        let distance = self.size - position;
-        let word = usize::try_from(distance / 64).unwrap_or_default() & (self.answers.len() - 1);
+        let distance = self.size.saturating_sub(position);
+        let word = usize::try_from(distance / 64).unwrap_or_default()
+            & self.answers.len().saturating_sub(1);
         (word, 1 << (distance % 64))
     }
 

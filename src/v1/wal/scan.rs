@@ -15,6 +15,8 @@
 //! file is what an interrupted writer leaves, unless later records still stand behind its header
 //! (see `chain`).
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::bad::{self, BadRecord, Fault, TakeBad};
 use super::chain::find_chain;
 use super::older::Older;
@@ -139,7 +141,7 @@ impl Scan<'_, '_> {
             return Ok(Some(header));
         }
         self.stream.release();
-        let header_end = self.stream.offset() + HEADER_BYTES as u64;
+        let header_end = self.stream.offset().saturating_add(HEADER_BYTES as u64);
         let found = find_chain(self.stream.file(), header_end, self.last_lsn())?;
         match found.start {
             Some(start) => Err(self.damaged_length(&header, start)),
@@ -210,7 +212,9 @@ impl Scan<'_, '_> {
                     lsn: header.lsn,
                     kind,
                 };
-                let record = self.stream.peek(HEADER_BYTES + header.data_len as usize)?;
+                let record = self
+                    .stream
+                    .peek(HEADER_BYTES.saturating_add(header.data_len as usize))?;
                 let data = record.get(HEADER_BYTES..).unwrap_or_default();
                 match Operation::decode(data) {
                     Ok(operation) => self.replay.operation(header.txn_id, place, &operation)?,
@@ -251,7 +255,7 @@ impl Scan<'_, '_> {
         } else {
             0
         };
-        let data = self.stream.peek(HEADER_BYTES + length)?;
+        let data = self.stream.peek(HEADER_BYTES.saturating_add(length))?;
         let data = data.get(HEADER_BYTES..).unwrap_or_default();
         let is_whole = readable && bad::confirms_length(header, data);
         let named = bad::name_document(place.clone(), header, data);
@@ -259,7 +263,7 @@ impl Scan<'_, '_> {
         if !is_whole && !bad::goes_on(self.stream.file(), end, last_lsn)? {
             return Err(bad::unknown_end(fault, place));
         }
-        self.summary.bad_records += 1;
+        self.summary.bad_records = self.summary.bad_records.saturating_add(1);
         let error = fault.into_error(named.clone());
         if self.summary.bad_records > self.max_bad {
             let first = self.first_bad.take().unwrap_or(error);
@@ -305,7 +309,7 @@ impl Scan<'_, '_> {
             let Ok(Some(header)) = header else { break };
             let operation =
                 RecordKind::from_byte(header.kind).is_some_and(RecordKind::is_operation);
-            left += u64::from(operation);
+            left = left.saturating_add(u64::from(operation));
             self.stream.skip(header.record_bytes());
         }
         let needed = used.saturating_add(left.saturating_mul(BYTES_PER_ID + BYTES_PER_WAITING));

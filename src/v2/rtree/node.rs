@@ -1,5 +1,7 @@
 //! Reads nodes, trusting nothing. The layout is described in the parent module.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::{
     ENTRIES, ENTRY_COUNT, INDEX_ID, INTERNAL, LEAF, LEVEL, MBR, NODE_TYPE, PARENT_PAGE, RECT_BYTES,
     RESERVED, Rect, capacity, entry_bytes,
@@ -122,12 +124,13 @@ impl<'p> RTreeNode<'p> {
     pub fn entries(self) -> impl Iterator<Item = Result<Entry, NodeError>> + use<'p> {
         let size = entry_bytes(self.level);
         (0..self.entry_count).map(move |index| {
-            let at = ENTRIES + index * size;
-            let bytes = self.page.get(at..at + size).unwrap_or_default();
+            let at = ENTRIES.saturating_add(index.saturating_mul(size));
+            let end = at.saturating_add(size);
+            let bytes = self.page.get(at..end).unwrap_or_default();
             let bounds = Rect::decode(bytes).ok_or(NodeError::Bounds(at))?;
-            let (value, reserved) = bytes.split_at(size - 4);
-            if reserved != [0; 4] {
-                return Err(NodeError::NotZero(at + size - 4));
+            let (value, reserved) = bytes.split_last_chunk().ok_or(NodeError::Bounds(at))?;
+            if *reserved != [0; 4] {
+                return Err(NodeError::NotZero(end.saturating_sub(4)));
             }
             let value = value.get(RECT_BYTES..).unwrap_or_default();
             let target = if self.level == 0 {
@@ -149,7 +152,8 @@ impl<'p> RTreeNode<'p> {
     /// # Errors
     /// The first rule that is broken.
     pub fn check_fresh(&self) -> Result<(), NodeError> {
-        let end = ENTRIES + self.entry_count * entry_bytes(self.level);
+        let entries = self.entry_count.saturating_mul(entry_bytes(self.level));
+        let end = ENTRIES.saturating_add(entries);
         let zeros = [
             PAGE_HEADER_SIZE..NODE_TYPE,
             PARENT_PAGE..MBR,
@@ -160,7 +164,7 @@ impl<'p> RTreeNode<'p> {
             let start = range.start;
             let bytes = self.page.get(range).unwrap_or_default();
             if let Some(at) = bytes.iter().position(|byte| *byte != 0) {
-                return Err(NodeError::NotZero(start + at));
+                return Err(NodeError::NotZero(start.saturating_add(at)));
             }
         }
         let mut union: Option<Rect> = None;

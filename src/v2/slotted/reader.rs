@@ -1,5 +1,7 @@
 //! Reads slotted pages, trusting nothing. The layout is described in the parent module.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::{
     DELETED, FRAGMENTED, FREE_END, FREE_START, HEADER_SIZE, OVERFLOW, OWNER, OverflowHead,
     SLOT_COUNT, SLOT_FLAGS, SLOT_LENGTH, SLOT_OFFSET, SLOT_SIZE, UPDATED,
@@ -41,11 +43,11 @@ impl<'p> SlottedPage<'p> {
         let (_, data) = page.split_at(PAGE_HEADER_SIZE);
         let field = |at| get_u16(data, at).unwrap_or_default();
         let slot_count = field(SLOT_COUNT);
-        let slots_end = HEADER_SIZE + usize::from(slot_count) * SLOT_SIZE;
+        let slots_end = slot_position(slot_count);
         let wrong = |at, name, expected: String| {
             let found = field(at);
             Err(PageError::field(
-                PAGE_HEADER_SIZE + at,
+                PAGE_HEADER_SIZE.saturating_add(at),
                 name,
                 found,
                 expected,
@@ -64,8 +66,11 @@ impl<'p> SlottedPage<'p> {
             let expected = format!("{slots_end} to {PAGE_DATA_SIZE}");
             return wrong(FREE_END, "free_end", expected);
         }
-        if usize::from(field(FRAGMENTED)) > PAGE_DATA_SIZE - usize::from(free_end) {
-            let expected = format!("at most {}", PAGE_DATA_SIZE - usize::from(free_end));
+        if usize::from(field(FRAGMENTED)) > PAGE_DATA_SIZE.saturating_sub(usize::from(free_end)) {
+            let expected = format!(
+                "at most {}",
+                PAGE_DATA_SIZE.saturating_sub(usize::from(free_end))
+            );
             return wrong(FRAGMENTED, "fragmented", expected);
         }
         Ok(Self {
@@ -96,7 +101,7 @@ impl<'p> SlottedPage<'p> {
     /// Bytes between the slots and the contents.
     #[must_use]
     pub fn free(&self) -> usize {
-        usize::from(self.free_end) - self.slot_position(self.slot_count)
+        usize::from(self.free_end).saturating_sub(slot_position(self.slot_count))
     }
 
     /// The content of a slot, `None` if it is deleted.
@@ -114,6 +119,14 @@ impl<'p> SlottedPage<'p> {
             .map(|head| Some(SlotContent::Overflow(head)))
     }
 
+    /// Where the content of a slot begins in the page, header included.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn position(&self, slot: SlotNumber) -> Result<usize, PageError> {
+        Ok(in_page(self.slot_as_it_is(slot)?.offset, 0))
+    }
+
     /// The content of a slot, deleted or not: for a page of this tool's own, which keeps it.
     ///
     /// # Errors
@@ -129,7 +142,9 @@ impl<'p> SlottedPage<'p> {
     /// The numbers of the deleted slots.
     pub fn deleted_slots(self) -> impl Iterator<Item = SlotNumber> + use<'p> {
         (0..self.slot_count).map(SlotNumber).filter(move |slot| {
-            let flags = self.data.get(self.slot_position(slot.0) + SLOT_FLAGS);
+            let flags = self
+                .data
+                .get(slot_position(slot.0).saturating_add(SLOT_FLAGS));
             flags.is_some_and(|flags| flags & DELETED != 0)
         })
     }
@@ -161,23 +176,21 @@ impl<'p> SlottedPage<'p> {
         for (offset, length, number) in contents {
             if offset < lowest {
                 return Err(PageError::field(
-                    PAGE_HEADER_SIZE + self.slot_position(number) + SLOT_OFFSET,
+                    in_page(slot_position(number), SLOT_OFFSET),
                     "slot offset",
                     offset as u64,
                     format!("{lowest} or more: below that lies other content or free space"),
                 ));
             }
-            lowest = offset + length;
+            lowest = offset.saturating_add(length);
         }
         Ok(())
     }
 
-    fn slot_position(&self, number: u16) -> usize {
-        HEADER_SIZE + usize::from(number) * SLOT_SIZE
-    }
-
     fn slot(&self, slot: SlotNumber) -> Result<Option<Slot<'p>>, PageError> {
-        let flags = self.data.get(self.slot_position(slot.0) + SLOT_FLAGS);
+        let flags = self
+            .data
+            .get(slot_position(slot.0).saturating_add(SLOT_FLAGS));
         let is_deleted = flags.is_some_and(|flags| flags & DELETED != 0);
         match is_deleted && slot.0 < self.slot_count {
             true => Ok(None),
@@ -186,38 +199,41 @@ impl<'p> SlottedPage<'p> {
     }
 
     fn slot_as_it_is(&self, SlotNumber(number): SlotNumber) -> Result<Slot<'p>, PageError> {
-        let position = self.slot_position(number);
-        let in_page = PAGE_HEADER_SIZE + position;
+        let position = slot_position(number);
+        let start = in_page(position, 0);
         if number >= self.slot_count {
             let expected = format!("less than {}", self.slot_count);
-            return Err(PageError::field(in_page, "slot number", number, expected));
+            return Err(PageError::field(start, "slot number", number, expected));
         }
         let fields = || {
-            let offset = get_u16(self.data, position + SLOT_OFFSET)?;
-            let length = get_u16(self.data, position + SLOT_LENGTH)?;
-            let flags = *self.data.get(position + SLOT_FLAGS)?;
+            let offset = get_u16(self.data, position.saturating_add(SLOT_OFFSET))?;
+            let length = get_u16(self.data, position.saturating_add(SLOT_LENGTH))?;
+            let flags = *self.data.get(position.saturating_add(SLOT_FLAGS))?;
             Some((offset, length, flags))
         };
         // `open` saw to it that the directory lies in the page.
         let (offset, length, flags) = fields().ok_or(PageError::Truncated {
-            offset: in_page,
+            offset: start,
             field: "slot",
         })?;
         if flags & !(DELETED | OVERFLOW | UPDATED) != 0 {
             let expected = "a sum of 1 (deleted), 2 (overflow), 4 (updated)";
-            let at = in_page + SLOT_FLAGS;
+            let at = in_page(position, SLOT_FLAGS);
             return Err(PageError::field(at, "slot flags", flags, expected));
         }
         let offset = usize::from(offset);
-        let slots_end = self.slot_position(self.slot_count);
+        let slots_end = slot_position(self.slot_count);
         if !(slots_end..=PAGE_DATA_SIZE).contains(&offset) {
             let expected = format!("{slots_end} to {PAGE_DATA_SIZE}");
-            let at = in_page + SLOT_OFFSET;
+            let at = in_page(position, SLOT_OFFSET);
             return Err(PageError::field(at, "slot offset", offset as u64, expected));
         }
-        let Some(content) = self.data.get(offset..offset + usize::from(length)) else {
-            let expected = format!("at most {}", PAGE_DATA_SIZE - offset);
-            let at = in_page + SLOT_LENGTH;
+        let Some(content) = self
+            .data
+            .get(offset..offset.saturating_add(usize::from(length)))
+        else {
+            let expected = format!("at most {}", PAGE_DATA_SIZE.saturating_sub(offset));
+            let at = in_page(position, SLOT_LENGTH);
             return Err(PageError::field(at, "slot length", length, expected));
         };
         Ok(Slot {
@@ -226,4 +242,16 @@ impl<'p> SlottedPage<'p> {
             flags,
         })
     }
+}
+
+/// Where a slot stands in the directory.
+fn slot_position(number: u16) -> usize {
+    HEADER_SIZE.saturating_add(usize::from(number).saturating_mul(SLOT_SIZE))
+}
+
+/// The byte of the page, header included, for a field of what begins at `position` of the data.
+fn in_page(position: usize, field: usize) -> usize {
+    PAGE_HEADER_SIZE
+        .saturating_add(position)
+        .saturating_add(field)
 }
