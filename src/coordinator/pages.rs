@@ -4,6 +4,7 @@
 use super::check::Sources;
 use super::context::Context;
 use super::directories::Directories;
+use super::names::NameTable;
 use super::plan::{Plan, PlannedCollection};
 use super::space::{self, Need};
 use super::work::{PAGES_COPIES, PAGES_RECOVERED, PAGES_RUNS, WorkDir};
@@ -39,13 +40,24 @@ impl Scratch for WorkScratch {
     }
 }
 
-/// Joins `data.db` with the snapshot; gives what was found, and the work directory where it is
-/// written if there is anything. `None` where there are no pages, or none to be read.
+/// Bytes that [`join`] reads, or would at most.
+pub(super) fn bytes_read(sources: &Sources) -> u64 {
+    let snapshot = sources.snapshot.as_ref().map_or(0, InputFile::size);
+    let data = sources.data.as_ref().map_or(0, InputFile::size);
+    if data < PAGE_SIZE as u64 {
+        return 0;
+    }
+    snapshot + data
+}
+
+/// Joins `data.db` with the snapshot and gives groups of recovered documents their names; gives what
+/// was found, and the work directory where it is written if there is anything. `None` where there are no pages, or none to be read.
 pub(super) fn join(
     context: &mut Context<'_, '_>,
     directories: &Directories,
     sources: &Sources,
     layout: Option<&SnapshotLayout>,
+    names: &mut NameTable,
     access: Access,
 ) -> Result<Option<(JoinSummary, Option<WorkDir>)>> {
     let has_page = |data: &&InputFile| data.size() >= PAGE_SIZE as u64;
@@ -60,13 +72,15 @@ pub(super) fn join(
         snapshot: sources.snapshot.as_ref().zip(layout),
         memory: context.options.memory,
         recover: context.options.pages == PagesMode::Recover,
+        taken: names.taken(),
         scratch: Arc::new(WorkScratch(work.clone())),
     };
-    let summary = join_pages(&input, &mut RefuseAll::new(data), &mut |_| {
-        context.interrupt.check()
+    let mut summary = join_pages(&input, &mut RefuseAll::new(data), &mut |bytes| {
+        context.advance(bytes, 0)
     })?;
     drop(input);
     work.remove_file(PAGES_RUNS)?;
+    summary.number_groups(names.add_recovered(data, &summary.groups)?);
     Ok(Some((summary, Some(work))))
 }
 
