@@ -136,6 +136,8 @@ pub struct Options {
     pub infer_types_given: bool,
     /// What becomes of documents in `data.db`.
     pub pages: PagesMode,
+    /// [`Self::pages`] was given; validate takes it from the receipt of a v2 side otherwise.
+    pub pages_given: bool,
     /// Other names for collections: `OLD=NEW`, see [`crate::v1::names::Renames`].
     pub renames: Vec<String>,
     /// Indexes that are not built: `NAME`, `COLLECTION/NAME` or `all`.
@@ -191,6 +193,7 @@ impl Options {
             infer_types: InferTypes::default(),
             infer_types_given: false,
             pages: PagesMode::default(),
+            pages_given: false,
             renames: Vec::new(),
             skip_indexes: Vec::new(),
             to: ImportFormat::default(),

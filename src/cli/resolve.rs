@@ -25,7 +25,10 @@ pub fn resolve(
         options.infer_types = infer_types(list)?;
         options.infer_types_given = true;
     }
-    options.pages = arguments.pages.unwrap_or_default();
+    if let Some(pages) = arguments.pages {
+        options.pages = pages;
+        options.pages_given = true;
+    }
     Renames::parse(&arguments.rename)?;
     options.renames.clone_from(&arguments.rename);
     Selection::parse(&arguments.collection, &arguments.exclude)?;

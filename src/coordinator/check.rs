@@ -1,5 +1,7 @@
 //! The check phase: reads the structure of everything and finds every reason not to start.
 
+mod warnings;
+
 use super::context::Context;
 use super::directories::Directories;
 use super::estimate::SpaceEstimate;
@@ -20,12 +22,13 @@ use crate::report::Warning;
 use crate::v1::discover::{self, FoundSnapshot};
 use crate::v1::pages::JoinSummary;
 use crate::v1::snapshot::{self, CollectionLayout, ScanOptions, SnapshotLayout};
-use crate::v1::wal::{HEADER_BYTES, Overlay, TornReason, WalOptions, WalSummary};
+use crate::v1::wal::{Overlay, WalOptions, WalSummary};
 use crate::v2::metadata::IndexRecord;
 use crate::version::{self, DirectoryVersion};
 use crate::{Code, Error, Place, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use warnings::warnings_of;
 
 /// Largest share of `--memory` that the overlay of the write-ahead log may take.
 pub(super) const OVERLAY_SHARE: u64 = 2;
@@ -143,15 +146,7 @@ pub(super) fn run(
         let plan = import::check(context, directories, &backup, hidden)?;
         return Ok((plan, None));
     }
-    let total = sources.snapshot.as_ref().map_or(0, InputFile::size);
-    context.tracker.start_phase(
-        Phase::Check,
-        Totals {
-            bytes: total,
-            ..Totals::default()
-        },
-        Totals::default(),
-    );
+    start_phase(context, &sources);
     let layout = match &sources.snapshot {
         Some(file) => Some(scan_snapshot(context, file)?),
         None => None,
@@ -166,25 +161,20 @@ pub(super) fn run(
     warnings.extend(hidden);
     let access = sources.access()?;
     let bad_records = wal_summary.as_ref().map_or(0, |wal| wal.bad_records);
+    let listed = layout.as_ref();
     let joined = pages::join(
         context,
         directories,
         &sources,
-        layout.as_ref(),
-        access,
-        bad_records,
+        listed,
+        &mut names,
+        (access, bad_records),
     )?;
     let quarantined_pages = joined.as_ref().map(|joined| joined.quarantined);
-    let (mut joined, work) = joined.map(|joined| (joined.summary, joined.work)).unzip();
-    if let (Some(joined), Some(data)) = (&mut joined, &sources.data) {
-        let numbers = names.add_recovered(data, &joined.groups)?;
-        joined.number_groups(numbers);
-    }
-    let recovers = joined
-        .as_ref()
-        .is_some_and(|joined| joined.tally.recovered > 0);
+    let (joined, work) = joined.map(|joined| (joined.summary, joined.work)).unzip();
+    let recovers = joined.as_ref().is_some_and(JoinSummary::has_recovered);
     refuse_nothing(source, &sources, overlay.as_ref(), recovers)?;
-    let collections = plan_collections(options, &sources, layout.as_ref(), names, &mut warnings)?;
+    let collections = plan_collections(options, &sources, listed, names, &mut warnings)?;
     match (&joined, &sources.data, &sources.pages) {
         (Some(joined), Some(data), _) => {
             warnings.extend(pages::warnings(options, data, joined, &collections));
@@ -226,6 +216,16 @@ pub(super) fn run(
         warnings,
     };
     Ok((plan, work))
+}
+
+fn start_phase(context: &mut Context<'_, '_>, sources: &Sources) {
+    let snapshot = sources.snapshot.as_ref().map_or(0, InputFile::size);
+    let totals = Totals {
+        bytes: snapshot + pages::bytes_read(sources),
+        ..Totals::default()
+    };
+    let tracker = &mut context.tracker;
+    tracker.start_phase(Phase::Check, totals, Totals::default());
 }
 
 /// What of the snapshot v2 has no place for, and the receipt keeps.
@@ -385,81 +385,6 @@ pub(super) fn instant(options: &Options) -> jiff::Timestamp {
     jiff::Timestamp::from_nanosecond(i128::from(instant_ns(options)))
         .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }
-
-fn warnings_of(
-    sources: &Sources,
-    layout: Option<&SnapshotLayout>,
-    wal: Option<&WalSummary>,
-) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    if let (Some(layout), Some(file)) = (layout, &sources.snapshot)
-        && layout.unknown_keys > 0
-    {
-        let sentence = format!(
-            "{} keys of the snapshot mean nothing and were skipped",
-            layout.unknown_keys
-        );
-        warnings.push(Warning::new(Code::UnknownKeys, sentence).at(Place::file(file.path())));
-    }
-    if let (Some(summary), Some(file)) = (wal, &sources.wal) {
-        warnings.extend(log_warnings(
-            file,
-            summary,
-            layout.and_then(|layout| layout.wal_lsn),
-        ));
-        let dropped = summary.operations.aborted + summary.operations.unfinished;
-        if dropped > 0 {
-            let sentence = format!(
-                "{dropped} operations of transactions that were aborted or never finished were \
-                 dropped"
-            );
-            let place = Place::file(file.path());
-            warnings.push(Warning::new(Code::DroppedTransactions, sentence).at(place));
-        }
-    }
-    warnings
-}
-
-/// What of the log is missing, at its end or at its beginning.
-fn log_warnings(file: &InputFile, summary: &WalSummary, after_lsn: Option<u64>) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    if let Some(tail) = &summary.torn_tail {
-        let bytes = tail.bytes;
-        let is_long = bytes > LONG_TAIL && tail.reason != TornReason::Zeros;
-        let (code, sentence) = if is_long {
-            let sentence = format!(
-                "the last {bytes} bytes of the write-ahead log cannot be read and were dropped: \
-                 that is more than a write that was cut off leaves, so compare the log with a \
-                 copy before you rely on the result"
-            );
-            (Code::LongTornTail, sentence)
-        } else {
-            let sentence = format!(
-                "the write-ahead log ends in a torn record of {bytes} bytes, which was dropped"
-            );
-            (Code::TornTail, sentence)
-        };
-        let place = Place::offset(file.path(), tail.offset);
-        warnings.push(Warning::new(code, sentence).at(place));
-    }
-    // LauraDB numbers a new log from 1 on.
-    let covered = after_lsn.unwrap_or(0);
-    if let (Some(first), Some(checkpoint)) = (summary.first_lsn, summary.last_checkpoint_lsn)
-        && first > covered.saturating_add(1)
-        && checkpoint > covered
-    {
-        let sentence = format!(
-            "the write-ahead log begins with LSN {first} and has a checkpoint, and the snapshot \
-             says nothing of what came before: it may be older than that checkpoint, and lack \
-             what only an earlier log had"
-        );
-        warnings.push(Warning::new(Code::SnapshotOlder, sentence).at(Place::file(file.path())));
-    }
-    warnings
-}
-
-/// A torn tail of more bytes is no ordinary one: a record's header and 64 KiB.
-const LONG_TAIL: u64 = HEADER_BYTES as u64 + 64 * 1024;
 
 fn plan_collections(
     options: &Options,

@@ -10,6 +10,7 @@ use super::check::{self, Sources};
 use super::context::Context;
 use super::estimate::SpaceEstimate;
 use super::lock::{self, Sharing};
+use super::pages;
 use super::plan::PlannedCollection;
 use super::space::{self, Need};
 use super::summary;
@@ -163,6 +164,7 @@ fn open_v1(context: &mut Context<'_, '_>, dir: &Dir) -> Result<Opened> {
         data: sources.data.clone(),
     };
     let bytes = files.snapshot.as_ref().map_or(0, |file| file.size());
+    let bytes = bytes + pages::bytes_read(&sources);
     let totals = Totals {
         bytes,
         ..Totals::default()

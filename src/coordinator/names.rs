@@ -3,7 +3,7 @@
 use crate::files::InputFile;
 use crate::options::Options;
 use crate::v1::names::Renames;
-use crate::v1::pages::Group;
+use crate::v1::pages::{Group, Taken, recovered_names};
 use crate::v1::selection::Selection;
 use crate::v1::snapshot::SnapshotLayout;
 use crate::v1::wal::RecordPlace;
@@ -80,17 +80,20 @@ impl NameTable {
     /// Adds `recovered_1`, `recovered_2`, … for groups of pages that say no name of theirs; a name
     /// that is taken is passed over. Gives their numbers.
     pub(super) fn add_recovered(&mut self, data: &InputFile, groups: &[Group]) -> Result<Vec<u32>> {
-        let mut next = 1_u64;
-        let numbers = groups.iter().map(|group| {
-            let mut name = format!("recovered_{next}");
-            while self.numbers.contains_key(&name) {
-                next += 1;
-                name = format!("recovered_{next}");
-            }
-            next += 1;
-            self.add(&name, Place::page(data.path(), group.lowest_page.0))
-        });
+        let names = recovered_names(|name| self.numbers.contains_key(name));
+        let names: Vec<String> = names.take(groups.len()).collect();
+        let numbers = names.iter().zip(groups);
+        let numbers = numbers
+            .map(|(name, group)| self.add(name, Place::page(data.path(), group.lowest_page.0)));
         numbers.collect()
+    }
+
+    /// Which collections are taken, of those that are known and those that pages may become.
+    pub(super) fn taken(&self) -> Taken {
+        let is_taken = self.names.iter().map(|(_, _, is_taken)| *is_taken);
+        Taken::new(is_taken, &self.selection, |name| {
+            self.numbers.contains_key(name)
+        })
     }
 
     fn if_taken(&self, number: u32) -> Option<u32> {

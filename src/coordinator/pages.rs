@@ -4,6 +4,7 @@
 use super::check::Sources;
 use super::context::Context;
 use super::directories::Directories;
+use super::names::NameTable;
 use super::plan::{Plan, PlannedCollection};
 use super::quarantine::{Quarantine, QuarantineState};
 use super::space::{self, Need};
@@ -38,6 +39,16 @@ impl Scratch for WorkScratch {
         };
         self.0.append_to(name, 0, WRITE_BUFFER)
     }
+}
+
+/// Bytes that [`join`] reads, or would at most.
+pub(super) fn bytes_read(sources: &Sources) -> u64 {
+    let snapshot = sources.snapshot.as_ref().map_or(0, InputFile::size);
+    let data = sources.data.as_ref().map_or(0, InputFile::size);
+    if data < PAGE_SIZE as u64 {
+        return 0;
+    }
+    snapshot + data
 }
 
 /// What cannot be taken goes to the beginning of the quarantine.
@@ -93,15 +104,16 @@ pub(super) struct JoinedPages {
     pub(super) quarantined: QuarantineState,
 }
 
-/// Joins `data.db` with the snapshot; `log_records` are the bad ones of the write-ahead log. `None`
-/// where there are no pages, or none to be read.
+/// Joins `data.db` with the snapshot and gives groups of recovered documents their names;
+/// `log_records` are the bad ones of the write-ahead log. `None` where there are no pages, or none to
+/// be read.
 pub(super) fn join(
     context: &mut Context<'_, '_>,
     directories: &Directories,
     sources: &Sources,
     layout: Option<&SnapshotLayout>,
-    access: Access,
-    log_records: u64,
+    names: &mut NameTable,
+    (access, log_records): (Access, u64),
 ) -> Result<Option<JoinedPages>> {
     let has_page = |data: &&InputFile| data.size() >= PAGE_SIZE as u64;
     let Some(data) = sources.data.as_ref().filter(has_page) else {
@@ -115,6 +127,7 @@ pub(super) fn join(
         snapshot: sources.snapshot.as_ref().zip(layout),
         memory: context.options.memory,
         recover: context.options.pages == PagesMode::Recover,
+        taken: names.taken(),
         scratch: Arc::new(WorkScratch(work.clone())),
     };
     let mut rejects = ToQuarantine {
@@ -124,12 +137,13 @@ pub(super) fn join(
         log_records,
         first: None,
     };
-    let summary = join_pages(&input, &mut rejects, &mut |_| context.interrupt.check())?;
+    let mut summary = join_pages(&input, &mut rejects, &mut |bytes| context.advance(bytes, 0))?;
     drop(input);
     work.remove_file(PAGES_RUNS)?;
     // Durable before the plan, which counts it.
     rejects.quarantine.sync()?;
     work.dir.sync()?;
+    summary.number_groups(names.add_recovered(data, &summary.groups)?);
     Ok(Some(JoinedPages {
         summary,
         work,

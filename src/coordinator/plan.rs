@@ -194,11 +194,18 @@ impl ShapeOptions {
         if !options.infer_types_given {
             options.infer_types = self.infer_types;
         }
+        if !options.pages_given {
+            options.pages = self.pages;
+        }
         if options.renames.is_empty() {
             options.renames.clone_from(&self.renames);
         }
         if options.skip_indexes.is_empty() {
             options.skip_indexes.clone_from(&self.skip_indexes);
+        }
+        if options.collections.is_empty() && options.excluded.is_empty() {
+            options.collections.clone_from(&self.collections);
+            options.excluded.clone_from(&self.excluded);
         }
     }
 

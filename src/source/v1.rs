@@ -3,7 +3,9 @@
 //! Documents come in the order in which a migration writes them: those of the snapshot, each one
 //! that the log replaced at its old place, then those that only the log has, by LSN.
 
+mod names;
 mod pages;
+mod warnings;
 
 use super::{
     DocumentSource, Position, SourceCollection, SourceDocument, SourceInfo, SourceKind,
@@ -18,16 +20,16 @@ use crate::options::PagesMode;
 use crate::problems::Problems;
 use crate::report::{PagesReport, Warning};
 use crate::v1::discover;
-use crate::v1::names::{Renames, check_name};
-use crate::v1::pages::{Group, refuse_unnamed};
+use crate::v1::names::Renames;
+use crate::v1::pages::refuse_unnamed;
 use crate::v1::selection::Selection;
 use crate::v1::snapshot::{self, ChunkDocument, CollectionLayout, ScanOptions, SnapshotLayout};
-use crate::v1::wal::{Overlay, RecordPlace, Replacement, WalOptions, WalSummary};
+use crate::v1::wal::{Overlay, Replacement, WalOptions, WalSummary};
 use crate::version::FormatVersion;
 use crate::{Code, Error, Place, Result};
+use names::Names;
 use pages::{Unlisted, join_pages};
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// How a v1 directory is read; what shapes the documents is as for a migration.
@@ -96,7 +98,8 @@ pub struct V1Files {
     pub data: Option<InputFile>,
 }
 
-/// Told how far the scan of the snapshot has got, in bytes, before each read; its error ends it.
+/// Told how far the scan of the snapshot has got, in bytes, before each read, and then how much more
+/// was read of `data.db` and once more of the snapshot; its error ends it.
 pub type ScanProgress<'a> = dyn FnMut(u64) -> Result<()> + 'a;
 
 /// What reading has found so far besides documents.
@@ -198,7 +201,7 @@ impl V1Source {
             None => None,
         };
         let (overlay, summary) = scanned.unzip();
-        let unlisted = join_pages(&files, layout.as_ref(), options, &mut names)?;
+        let unlisted = join_pages(&files, layout.as_ref(), options, &mut names, progress)?;
         let accesses = [&files.snapshot, &files.wal, &files.data]
             .into_iter()
             .flatten();
@@ -449,62 +452,9 @@ impl DocumentSource for V1Source {
     }
 
     fn warnings(&self) -> Vec<Warning> {
-        let mut warnings = Vec::new();
-        let snapshot = self.files.snapshot.as_ref();
-        let place = Place::file(snapshot.map_or(&*self.info.path, InputFile::path));
-        let mut warn = |code, sentence: String, place: Place| {
-            warnings.push(Warning::new(code, sentence).at(place));
-        };
-        let layout_keys = self.layout.as_ref().map_or(0, |layout| layout.unknown_keys);
-        let unknown = layout_keys + self.tally.get().unknown_keys;
-        if unknown > 0 {
-            let sentence = format!("{unknown} keys of the snapshot mean nothing and were skipped");
-            warn(Code::UnknownKeys, sentence, place.clone());
-        }
-        let tally = self.tally.get();
-        if tally.emptied_array_documents > 0 {
-            let sentence = format!(
-                "{} documents inside arrays are {{}} in the snapshot: LauraDB's backup loses their \
-                 contents",
-                tally.emptied_array_documents
-            );
-            warn(Code::EmptiedArrays, sentence, place.clone());
-        }
-        if tally.generated_ids > 0 {
-            let sentence = format!("{} documents had no _id and got one", tally.generated_ids);
-            warn(Code::GeneratedIds, sentence, place.clone());
-        }
-        if !self.dropped_options.is_empty() {
-            let dropped = self.dropped_options.join(", ");
-            let sentence = format!("options of indexes that are not carried: {dropped}");
-            warn(Code::DroppedOptions, sentence, place);
-        }
+        let mut warnings = self.warnings_of_snapshot();
         warnings.extend(self.warnings_of_pages());
-        let mut warn = |code, sentence: String, place: Place| {
-            warnings.push(Warning::new(code, sentence).at(place));
-        };
-        let (Some(summary), Some(log)) = (&self.summary, &self.files.wal) else {
-            return warnings;
-        };
-        if let Some(tail) = &summary.torn_tail {
-            let sentence = format!(
-                "the write-ahead log ends in a torn record of {} bytes, which was dropped",
-                tail.bytes
-            );
-            warn(
-                Code::TornTail,
-                sentence,
-                Place::offset(log.path(), tail.offset),
-            );
-        }
-        let dropped = summary.operations.aborted + summary.operations.unfinished;
-        if dropped > 0 {
-            let sentence = format!(
-                "{dropped} operations of transactions that were aborted or never finished were \
-                 dropped"
-            );
-            warn(Code::DroppedTransactions, sentence, Place::file(log.path()));
-        }
+        warnings.extend(self.warnings_of_log());
         warnings
     }
 }
@@ -540,118 +490,4 @@ fn listed_texts(file: &InputFile, listed: &CollectionLayout) -> Result<Vec<Liste
         })
     });
     texts.collect()
-}
-
-/// The collections of the snapshot, then those that only the log names.
-struct Names {
-    selection: Selection,
-    /// Each with where it stands, and whether it is taken.
-    all: Vec<(String, Place, bool)>,
-    numbers: HashMap<String, u32>,
-}
-
-impl Names {
-    fn of(selection: Selection, snapshot: Option<(&InputFile, &SnapshotLayout)>) -> Result<Self> {
-        let mut names = Self {
-            selection,
-            all: Vec::new(),
-            numbers: HashMap::new(),
-        };
-        if let Some((file, layout)) = snapshot {
-            for collection in &layout.collections {
-                let place = Place::offset(file.path(), collection.offset);
-                names.add(&collection.name, place)?;
-            }
-        }
-        Ok(names)
-    }
-
-    fn add(&mut self, name: &str, place: Place) -> Result<u32> {
-        let number = u32::try_from(self.all.len())
-            .map_err(|_| Error::new(Code::LimitExceeded, "there are too many collections"))?;
-        let is_taken = self.selection.takes(name);
-        self.all.push((name.to_owned(), place, is_taken));
-        self.numbers.insert(name.to_owned(), number);
-        Ok(number)
-    }
-
-    /// `recovered_1`, `recovered_2`, …; a name that is taken is passed over.
-    fn add_recovered(&mut self, data: &InputFile, groups: &[Group]) -> Result<Vec<u32>> {
-        let mut next = 1_u64;
-        let numbers = groups.iter().map(|group| {
-            let mut name = format!("recovered_{next}");
-            while self.numbers.contains_key(&name) {
-                next += 1;
-                name = format!("recovered_{next}");
-            }
-            next += 1;
-            self.add(&name, Place::page(data.path(), group.lowest_page.0))
-        });
-        numbers.collect()
-    }
-
-    /// `None` for a collection that is left out, and for a delete from one that is not there.
-    fn number(&mut self, log: &InputFile, name: &str, place: RecordPlace) -> Result<Option<u32>> {
-        match self.numbers.get(name) {
-            Some(number) => Ok(self.if_taken(*number)),
-            None if place.is_delete() => Ok(None),
-            None => {
-                let place = Place::offset(log.path(), place.offset).with_lsn(place.lsn);
-                let number = self.add(name, place)?;
-                Ok(self.if_taken(number))
-            }
-        }
-    }
-
-    fn if_taken(&self, number: u32) -> Option<u32> {
-        let named = self.all.get(number as usize);
-        named
-            .is_some_and(|(_, _, is_taken)| *is_taken)
-            .then_some(number)
-    }
-
-    /// The collections that are taken with the names that they get, in the order of those.
-    fn resolve(
-        &self,
-        renames: &Renames,
-        any_names: bool,
-        problems: Option<&Problems>,
-    ) -> Result<Vec<(String, Part)>> {
-        self.selection.finish()?;
-        for (name, _, _) in self.all.iter().filter(|(_, _, is_taken)| !is_taken) {
-            // Another name for what is left out does no harm.
-            let _ = renames.apply(name);
-        }
-        // No rename gives a name that v2 cannot take, so such a name is one of v1 and clashes with
-        // none.
-        let is_kept = |name: &str| any_names && check_name(renames.apply(name)).is_err();
-        let taken = self.all.iter().filter(|(_, _, is_taken)| *is_taken);
-        let names = taken.filter(|(name, _, _)| !is_kept(name));
-        let names =
-            names.map(|(name, place, _)| (name.as_str(), place.clone().in_collection(name)));
-        let resolved = match renames.resolve(names) {
-            Ok(resolved) => resolved,
-            Err(errors) => {
-                for error in errors {
-                    pass_over(problems, error)?;
-                }
-                Default::default()
-            }
-        };
-        renames.finish()?;
-        let mut named = Vec::with_capacity(self.all.len());
-        let taken = (0..).zip(&self.all).filter(|(_, (_, _, taken))| *taken);
-        for (number, (v1_name, _, _)) in taken {
-            let unresolved = || renames.apply(v1_name).to_owned();
-            let name = match resolved.get(v1_name) {
-                Some(name) => name.clone(),
-                None if is_kept(v1_name) => v1_name.clone(),
-                None => unresolved(),
-            };
-            let v1_name = v1_name.clone();
-            named.push((name, Part { v1_name, number }));
-        }
-        named.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(named)
-    }
 }

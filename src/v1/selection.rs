@@ -58,6 +58,13 @@ impl Selection {
         !is_listed(&self.excluded) && wanted
     }
 
+    /// As [`Self::takes`], of a collection that may not exist.
+    #[must_use]
+    pub fn would_take(&self, name: &str) -> bool {
+        let is_listed = |list: &[Named]| list.iter().any(|named| named.name == name);
+        (self.only.is_empty() || is_listed(&self.only)) && !is_listed(&self.excluded)
+    }
+
     /// To be called when all names of the source have passed [`Self::takes`].
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! A v1 directory's unlisted pages: read as a migration reads them.
 
-use super::{Names, Part, V1Files, V1Options, V1Source};
+use super::{Names, Part, ScanProgress, V1Files, V1Options, V1Source};
 use crate::Place;
 use crate::Result;
 use crate::document::bson::RawDocument;
@@ -160,6 +160,7 @@ pub(super) fn join_pages(
     layout: Option<&SnapshotLayout>,
     options: &V1Options,
     names: &mut Names,
+    progress: &mut ScanProgress<'_>,
 ) -> Result<Option<Unlisted>> {
     let has_page = |data: &&InputFile| data.size() >= PAGE_SIZE as u64;
     let Some(data) = files.data.as_ref().filter(has_page) else {
@@ -171,12 +172,19 @@ pub(super) fn join_pages(
         snapshot: files.snapshot.as_ref().zip(layout),
         memory: options.overlay_memory.saturating_mul(2),
         recover: options.pages == PagesMode::Recover,
+        taken: names.taken(),
         scratch: Arc::clone(&scratch) as Arc<dyn Scratch>,
     };
+    // Goes on counting where the scan of the snapshot has stopped.
+    let mut read = files.snapshot.as_ref().map_or(0, InputFile::size);
+    let mut advance = |bytes| {
+        read += bytes;
+        progress(read)
+    };
     let mut summary = match &options.problems {
-        None if options.max_bad > 0 => join(&input, &mut PassAll, &mut |_| Ok(())),
-        Some(problems) => join(&input, &mut ToProblems { data, problems }, &mut |_| Ok(())),
-        None => join(&input, &mut RefuseAll::new(data), &mut |_| Ok(())),
+        None if options.max_bad > 0 => join(&input, &mut PassAll, &mut advance),
+        Some(problems) => join(&input, &mut ToProblems { data, problems }, &mut advance),
+        None => join(&input, &mut RefuseAll::new(data), &mut advance),
     }?;
     let numbers = names.add_recovered(data, &summary.groups)?;
     summary.number_groups(numbers);

@@ -56,7 +56,7 @@ pub(super) fn encode_address(address: DocumentAddress) -> [u8; 8] {
     [p0, p1, p2, p3, s0, s1, 0, 0]
 }
 
-fn decode_address(cursor: &mut Cursor<'_>) -> Option<DocumentAddress> {
+pub(super) fn decode_address(cursor: &mut Cursor<'_>) -> Option<DocumentAddress> {
     let page = PageId(cursor.u32()?);
     let slot = SlotNumber(cursor.u16()?);
     cursor.u16()?;

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use xxhash_rust::xxh3::Xxh3;
 
 /// More groups than this are no groups.
-const MOST_GROUPS: usize = 4096;
+pub(super) const MOST_GROUPS: usize = 4096;
 /// Names that are kept of a group's fields.
 const KEPT_FIELDS: usize = 16;
 /// Bytes of a name that is kept.

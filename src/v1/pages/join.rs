@@ -10,13 +10,15 @@
 //! Hashes have 128 bits. Two `_id`s with the same one could only mislead votes: a pair is compared
 //! whole before it counts.
 
-use super::candidates::{CANDIDATE_BYTES, Candidate};
-use super::owners::{Owner, Owners};
+use super::candidates::{CANDIDATE_BYTES, Candidate, decode_address, encode_address};
+use super::owners::Owners;
+use super::pairs::Pairs;
 use super::recover;
 use super::scan::{LivePage, PageLook, scan};
-use super::sorter::Sorts;
+use super::sorter::{SortedBytes, Sorts};
 use super::summary::{JoinSummary, PagesTally, count_record};
-use super::{RejectReason, Rejected, Rejects};
+use super::{RejectReason, Rejected, Rejects, Taken};
+use crate::bytes::Cursor;
 use crate::files::{AppendWriter, InputFile};
 use crate::index::sort::SorterId;
 use crate::v1::snapshot::{SnapshotLayout, walk_ids};
@@ -30,9 +32,6 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// Largest share of the memory that the table of pages may take.
 const TABLE_SHARE: u64 = 4;
-
-/// Documents with the same `_id` that one collection of the snapshot may have; it should have one.
-const MOST_TWINS: usize = 16;
 
 /// The files that a join needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +63,8 @@ pub struct JoinInput<'a> {
     pub memory: u64,
     /// Documents that only pages have are taken.
     pub recover: bool,
+    /// Which collections are taken.
+    pub taken: Taken,
     /// Where to write.
     pub scratch: Arc<dyn Scratch>,
 }
@@ -114,19 +115,20 @@ pub fn join(
         tally,
         ..JoinSummary::default()
     };
-    (summary.tally.assigned, summary.tally.tied) = (owners.assigned, owners.tied);
-    let mut joined = Joined {
+    (summary.tally.assigned, summary.tally.tied) = (owners.assigned, owners.tied_taken);
+    let candidates = sorts.add();
+    let mut pairs = Pairs {
         owners: &owners,
         sorts: &mut sorts,
-        candidates: SorterId(0),
+        candidates,
         leftovers,
         only: vec![0; collections],
         recover: input.recover,
+        taken: &input.taken,
         tally: &mut summary.tally,
     };
-    joined.candidates = joined.sorts.add();
-    joined.pair(ids, progress)?;
-    let (candidates, only) = (joined.candidates, std::mem::take(&mut joined.only));
+    pairs.find(ids, progress)?;
+    let only = std::mem::take(&mut pairs.only);
     summary.collections = owners.describe(&only);
     summary.tally.unassigned = summary
         .tally
@@ -164,6 +166,11 @@ fn id_key(printed: &[u8]) -> [u8; 16] {
 
 const OF_SNAPSHOT: u8 = 0;
 const OF_PAGE: u8 = 1;
+/// A number on a page, by the other way in which it may be printed.
+const OF_EQUAL: u8 = 2;
+
+/// Payload of [`OF_PAGE`] for a number that there is an [`OF_EQUAL`] of.
+const HAS_EQUAL: &[u8] = &[1];
 
 /// Gives the `_id`s of all live documents to the sorter.
 fn read_pages(
@@ -174,10 +181,12 @@ fn read_pages(
     tally: &mut PagesTally,
     progress: &mut JoinProgress<'_>,
 ) -> Result<()> {
-    let mut printed = Vec::new();
+    let (mut printed, mut other) = (Vec::new(), Vec::new());
+    let mut unreported = 0;
     scan(input.data, |id, look, bytes| {
+        unreported += bytes.len() as u64;
         if id.0 % 64 == 0 {
-            progress(0)?;
+            progress(std::mem::take(&mut unreported))?;
         }
         let page = match look {
             PageLook::Other => return Ok(()),
@@ -187,7 +196,6 @@ fn read_pages(
             }
             PageLook::Slotted(page) => page,
         };
-        progress(bytes.len() as u64)?;
         tally.slotted += u64::from(page.slot_count > 0);
         // Those that get a collection are taken off later.
         tally.unassigned += u64::from(!page.documents.is_empty());
@@ -202,6 +210,10 @@ fn read_pages(
             if live.print_id(&mut printed) {
                 let mut key = [0; 17];
                 join_parts(&[&id_key(&printed), &[OF_PAGE]], &mut key);
+                if live.print_other_id(&printed, &mut other) {
+                    sorts.push(ids, &key, address, HAS_EQUAL)?;
+                    join_parts(&[&id_key(&other), &[OF_EQUAL]], &mut key);
+                }
                 sorts.push(ids, &key, address, &[])?;
             } else if input.recover {
                 push_leftover(sorts, leftovers, address)?;
@@ -265,129 +277,97 @@ pub(super) fn join_parts(parts: &[&[u8]], out: &mut [u8]) {
     }
 }
 
+/// Notes a document that only pages have.
 pub(super) fn push_leftover(
     sorts: &mut Sorts,
     leftovers: SorterId,
     address: DocumentAddress,
 ) -> Result<()> {
-    let mut key = [0; 6];
-    let parts: [&[u8]; 2] = [&address.page.0.to_be_bytes(), &address.slot.0.to_be_bytes()];
+    sorts.push(leftovers, &leftover_key(address, IS_LEFT), address, &[])
+}
+
+/// Leftovers are sorted by page and slot; what is known of one comes before it.
+fn leftover_key(address: DocumentAddress, kind: u8) -> [u8; 7] {
+    let mut key = [0; 7];
+    let parts: [&[u8]; 3] = [
+        &address.page.0.to_be_bytes(),
+        &address.slot.0.to_be_bytes(),
+        &[kind],
+    ];
     join_parts(&parts, &mut key);
-    sorts.push(leftovers, &key, address, &[])
+    key
+}
+
+/// Notes that a document that only pages have, or does not, may be an older copy of `newer`.
+pub(super) fn push_newer(
+    sorts: &mut Sorts,
+    leftovers: SorterId,
+    address: DocumentAddress,
+    newer: DocumentAddress,
+) -> Result<()> {
+    let key = leftover_key(address, HAS_NEWER);
+    sorts.push(leftovers, &key, address, &encode_address(newer))
+}
+
+const HAS_NEWER: u8 = 0;
+const IS_LEFT: u8 = 1;
+
+/// One entry of the sorted leftovers.
+#[derive(Clone, Copy)]
+pub(super) struct Leftover {
+    pub(super) address: DocumentAddress,
+    /// This copy may have the same `_id`, and the snapshot has that. An entry of its own then.
+    pub(super) newer: Option<DocumentAddress>,
+}
+
+impl Leftover {
+    pub(super) fn decode(entry: &SortedBytes<'_>) -> Self {
+        Self {
+            address: entry.address,
+            newer: decode_address(&mut Cursor::new(entry.payload)),
+        }
+    }
 }
 
 /// One entry of the sorted `_id`s.
 pub(super) enum IdEntry {
-    Snapshot { number: u32, ordinal: u64 },
-    Page(DocumentAddress),
+    Snapshot {
+        number: u32,
+        ordinal: u64,
+    },
+    Page {
+        address: DocumentAddress,
+        /// A number that may be printed in another way as well.
+        has_equal: bool,
+    },
+    /// A number, by that other way.
+    Equal(DocumentAddress),
 }
 
-pub(super) fn decode_id(bytes: &[u8], address: DocumentAddress) -> Option<([u8; 16], IdEntry)> {
-    let (hash, rest) = bytes.split_first_chunk::<16>()?;
+pub(super) fn decode_id(entry: &SortedBytes<'_>) -> Option<([u8; 16], IdEntry)> {
+    let (hash, rest) = entry.bytes.split_first_chunk::<16>()?;
     let (kind, rest) = rest.split_first()?;
-    if *kind == OF_PAGE {
-        return Some((*hash, IdEntry::Page(address)));
-    }
-    let (number, rest) = rest.split_first_chunk::<4>()?;
-    let ordinal = rest.first_chunk::<8>()?;
-    let entry = IdEntry::Snapshot {
-        number: u32::from_be_bytes(*number),
-        ordinal: u64::from_be_bytes(*ordinal),
+    let address = entry.address;
+    let decoded = match *kind {
+        OF_PAGE => IdEntry::Page {
+            address,
+            has_equal: entry.payload == HAS_EQUAL,
+        },
+        OF_EQUAL => IdEntry::Equal(address),
+        _ => {
+            let (number, rest) = rest.split_first_chunk::<4>()?;
+            let ordinal = rest.first_chunk::<8>()?;
+            IdEntry::Snapshot {
+                number: u32::from_be_bytes(*number),
+                ordinal: u64::from_be_bytes(*ordinal),
+            }
+        }
     };
-    Some((*hash, entry))
+    Some((*hash, decoded))
 }
 
 pub(super) fn broken() -> Error {
     Error::new(Code::Internal, "a sorted _id cannot be read back")
-}
-
-/// The second walk over the sorted `_id`s.
-struct Joined<'j> {
-    owners: &'j Owners,
-    sorts: &'j mut Sorts,
-    candidates: SorterId,
-    leftovers: SorterId,
-    /// Documents that only pages have, by collection.
-    only: Vec<u64>,
-    recover: bool,
-    tally: &'j mut PagesTally,
-}
-
-impl Joined<'_> {
-    fn pair(&mut self, ids: SorterId, progress: &mut JoinProgress<'_>) -> Result<()> {
-        let mut sorted = self.sorts.merge(ids)?;
-        let mut hash = None;
-        let mut twins: Vec<(u32, u64)> = Vec::new();
-        let mut run = 0;
-        let mut entries = 0_u64;
-        while let Some(entry) = sorted.next()? {
-            entries += 1;
-            if entries.is_multiple_of(65_536) {
-                progress(0)?;
-            }
-            let (found, entry) = decode_id(entry.bytes, entry.address).ok_or_else(broken)?;
-            if hash != Some(found) {
-                hash = Some(found);
-                twins.clear();
-            }
-            match entry {
-                IdEntry::Snapshot { number, ordinal } => {
-                    let is_same = twins.last().is_some_and(|(last, _)| *last == number);
-                    run = if is_same { run + 1 } else { 1 };
-                    if run <= MOST_TWINS {
-                        twins.push((number, ordinal));
-                    }
-                }
-                IdEntry::Page(address) => self.document(address, &twins)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// A live document, and the snapshot's documents with its `_id`.
-    fn document(&mut self, address: DocumentAddress, twins: &[(u32, u64)]) -> Result<()> {
-        let has = |number: u32| twins.iter().any(|(other, _)| *other == number);
-        match self.owners.of(address.page) {
-            Owner::Collection(number) => {
-                let mut is_known = false;
-                for (_, ordinal) in twins.iter().filter(|(other, _)| *other == number) {
-                    is_known = true;
-                    self.candidate(number, *ordinal, address)?;
-                }
-                if is_known {
-                    return Ok(());
-                }
-                if let Some(only) = self.only.get_mut(number as usize) {
-                    *only += 1;
-                }
-                self.tally.only_known += 1;
-            }
-            // Whichever of them has the page has the document.
-            Owner::Tied(numbers)
-                if !numbers.is_empty() && numbers.iter().all(|number| has(*number)) =>
-            {
-                return Ok(());
-            }
-            Owner::Tied(_) | Owner::Unknown => self.tally.only_unknown += 1,
-        }
-        if self.recover {
-            push_leftover(self.sorts, self.leftovers, address)?;
-        }
-        Ok(())
-    }
-
-    /// Notes a copy so that of several the highest comes first.
-    fn candidate(&mut self, number: u32, ordinal: u64, address: DocumentAddress) -> Result<()> {
-        let mut key = [0; 18];
-        let parts: [&[u8]; 4] = [
-            &number.to_be_bytes(),
-            &ordinal.to_be_bytes(),
-            &(!address.page.0).to_be_bytes(),
-            &(!address.slot.0).to_be_bytes(),
-        ];
-        join_parts(&parts, &mut key);
-        self.sorts.push(self.candidates, &key, address, &[])
-    }
 }
 
 fn write_candidates(

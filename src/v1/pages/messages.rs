@@ -204,15 +204,11 @@ pub fn warnings_of_join<'n>(
     for (number, group) in summary.group_numbers.iter().zip(&summary.groups) {
         let count = summary.recovered_in(*number);
         let place = Place::page(data.path(), group.lowest_page.0);
-        let place = match name_of(*number) {
-            Some(name) => place.in_collection(name),
-            None => place,
-        };
-        warn(
-            Code::PagesNoIndexes,
-            describe_recovered(group, count),
-            place,
-        );
+        // A group without a name is left out.
+        if let Some(name) = name_of(*number) {
+            let sentence = describe_recovered(group, count);
+            warn(Code::PagesNoIndexes, sentence, place.in_collection(name));
+        }
     }
     warnings
 }

@@ -23,13 +23,16 @@ mod groups;
 mod join;
 mod messages;
 mod owners;
+mod pairs;
 mod recover;
 mod scan;
 mod scratch;
 mod sorter;
 mod summary;
+mod taken;
 #[cfg(test)]
 mod tests;
+mod votes;
 
 pub use candidates::{JoinFiles, RecoveredDocuments};
 pub use enrich::{Copies, Enricher};
@@ -42,6 +45,7 @@ pub use messages::{
 pub use scan::{LiveDocument, LivePage, PageDamage, PageLook, Unusable, look, scan};
 pub use scratch::TempScratch;
 pub use summary::{CollectionPagesTally, JoinSummary, PagesTally, RecordRange};
+pub use taken::{Taken, recovered_names};
 
 use crate::Result;
 use crate::v2::DocumentAddress;

@@ -1,8 +1,10 @@
 //! Which collection each page belongs to: the one that most of its `_id`s are of.
 
-use super::join::{IdEntry, JoinInput, JoinProgress, broken, decode_id};
+use super::Taken;
+use super::join::{JoinInput, JoinProgress, broken};
 use super::sorter::Sorts;
 use super::summary::CollectionPagesTally;
+use super::votes::{Count, cast_votes};
 use crate::Result;
 use crate::index::sort::SorterId;
 use crate::v2::PageId;
@@ -11,9 +13,6 @@ use std::collections::HashMap;
 
 /// Ties that are told apart; pages of any further ones count as tied with everything.
 const MOST_TIES: usize = 4096;
-
-/// Collections that one vote names; an `_id` that more have votes several times.
-const VOTE_COLLECTIONS: usize = 200;
 
 /// Whose a page is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +34,8 @@ pub(super) struct Owners {
     ties: Vec<Vec<u32>>,
     pub(super) assigned: u64,
     pub(super) tied: u64,
+    /// Of those, the ones that a collection that is taken may have.
+    pub(super) tied_taken: u64,
     pages: HashMap<u32, u64>,
 }
 
@@ -47,18 +48,19 @@ impl Owners {
         progress: &mut JoinProgress<'_>,
     ) -> Result<Self> {
         let votes = sorts.add();
-        cast_votes(sorts, ids, votes, progress)?;
+        let sets = cast_votes(sorts, ids, votes, input.memory, progress)?;
         let pages = input.data.size().div_ceil(PAGE_SIZE as u64);
         let mut owners = Self {
             table: vec![UNKNOWN; usize::try_from(pages).unwrap_or_default()],
             ties: Vec::new(),
             assigned: 0,
             tied: 0,
+            tied_taken: 0,
             pages: HashMap::new(),
         };
         let mut known_ties = HashMap::new();
-        let mut counts = vec![0_u32; collections];
-        let mut voted: Vec<u32> = Vec::new();
+        let mut models = HashMap::new();
+        let mut count = Count::new(collections, &sets);
         let mut open: Option<u32> = None;
         let mut sorted = sorts.merge(votes)?;
         loop {
@@ -70,40 +72,57 @@ impl Owners {
                 None => None,
             };
             if let Some(ended) = open.filter(|open| page != Some(*open)) {
-                owners.settle(ended, &mut counts, &mut voted, &mut known_ties);
+                match count.only_set() {
+                    // Pages of such a set alone come by the thousand.
+                    Some(set) => {
+                        let model = *models.entry(set).or_insert(ended);
+                        owners.settle_as(ended, model, &mut count, &input.taken, &mut known_ties);
+                    }
+                    None => owners.settle(ended, count.first(), &input.taken, &mut known_ties),
+                }
             }
             open = page;
-            let Some(vote) = vote else {
-                return Ok(owners);
-            };
-            for number in vote.payload.as_chunks::<4>().0 {
-                let number = u32::from_le_bytes(*number);
-                if let Some(count) = counts.get_mut(number as usize) {
-                    if *count == 0 {
-                        voted.push(number);
-                    }
-                    *count += 1;
-                }
+            match vote {
+                Some(vote) => count.vote(vote.payload),
+                None => return Ok(owners),
             }
         }
     }
 
-    /// Decides on a page, and forgets its votes.
+    /// Decides on a page whose votes are as those of `model`, which may be itself.
+    fn settle_as(
+        &mut self,
+        page: u32,
+        model: u32,
+        count: &mut Count<'_>,
+        taken: &Taken,
+        known_ties: &mut HashMap<Vec<u32>, u32>,
+    ) {
+        let known = self.table.get(model as usize).copied();
+        let Some(tie) = known.filter(|_| model != page) else {
+            return self.settle(page, count.first(), taken, known_ties);
+        };
+        count.clear();
+        self.tied += 1;
+        let numbers = match self.of(PageId(model)) {
+            Owner::Tied(numbers) if !numbers.is_empty() => numbers,
+            _ => &[],
+        };
+        let is_taken = numbers.is_empty() || numbers.iter().any(|number| taken.collection(*number));
+        self.tied_taken += u64::from(is_taken);
+        if let Some(entry) = self.table.get_mut(page as usize) {
+            *entry = tie;
+        }
+    }
+
+    /// Decides on a page, whose votes are for these above all others.
     fn settle(
         &mut self,
         page: u32,
-        counts: &mut [u32],
-        voted: &mut Vec<u32>,
+        first: Vec<u32>,
+        taken: &Taken,
         known_ties: &mut HashMap<Vec<u32>, u32>,
     ) {
-        let count_of = |number: &u32| counts.get(*number as usize).copied().unwrap_or_default();
-        let most = voted.iter().map(count_of).max().unwrap_or_default();
-        let mut first: Vec<u32> = voted
-            .iter()
-            .copied()
-            .filter(|number| count_of(number) == most)
-            .collect();
-        first.sort_unstable();
         let owner = match first.as_slice() {
             [] => return,
             [number] => {
@@ -111,18 +130,15 @@ impl Owners {
                 *self.pages.entry(*number).or_default() += 1;
                 *number
             }
-            _ => {
+            several => {
                 self.tied += 1;
+                let is_taken = several.iter().any(|number| taken.collection(*number));
+                self.tied_taken += u64::from(is_taken);
                 self.tie(first, known_ties)
             }
         };
         if let Some(entry) = self.table.get_mut(page as usize) {
             *entry = owner;
-        }
-        for number in voted.drain(..) {
-            if let Some(count) = counts.get_mut(number as usize) {
-                *count = 0;
-            }
         }
     }
 
@@ -164,51 +180,4 @@ impl Owners {
             });
         described.filter(|tally| tally.pages > 0).collect()
     }
-}
-
-/// For every page that has an `_id` of the snapshot: the collections that have it, once however
-/// often it is live there.
-fn cast_votes(
-    sorts: &mut Sorts,
-    ids: SorterId,
-    votes: SorterId,
-    progress: &mut JoinProgress<'_>,
-) -> Result<()> {
-    let mut sorted = sorts.merge(ids)?;
-    let mut hash = None;
-    let mut numbers: Vec<u32> = Vec::new();
-    let mut payload = Vec::new();
-    let mut last_page = None;
-    let mut entries = 0_u64;
-    while let Some(entry) = sorted.next()? {
-        entries += 1;
-        if entries % 65_536 == 0 {
-            progress(0)?;
-        }
-        let (found, entry) = decode_id(entry.bytes, entry.address).ok_or_else(broken)?;
-        if hash != Some(found) {
-            hash = Some(found);
-            numbers.clear();
-            payload.clear();
-            last_page = None;
-        }
-        match entry {
-            IdEntry::Snapshot { number, .. } => {
-                if numbers.last() != Some(&number) {
-                    numbers.push(number);
-                    payload.extend_from_slice(&number.to_le_bytes());
-                }
-            }
-            IdEntry::Page(address) => {
-                if last_page.replace(address.page) == Some(address.page) {
-                    continue;
-                }
-                for payload in payload.chunks(4 * VOTE_COLLECTIONS) {
-                    let page = address.page.0.to_be_bytes();
-                    sorts.push(votes, &page, address, payload)?;
-                }
-            }
-        }
-    }
-    Ok(())
 }

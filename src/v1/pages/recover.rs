@@ -2,9 +2,9 @@
 
 use super::candidates::{PageCache, RECOVERED_BYTES, encode_address};
 use super::groups::GroupTable;
-use super::join::{JoinInput, ScratchFile, broken, join_parts, sound};
+use super::join::{JoinInput, Leftover, ScratchFile, broken, join_parts, sound};
 use super::owners::{Owner, Owners};
-use super::scan::look;
+use super::scan::{LiveDocument, look};
 use super::sorter::Sorts;
 use super::summary::{FIRST_GROUP, JoinSummary, count_record};
 use super::{RejectReason, Rejected, Rejects};
@@ -54,56 +54,105 @@ fn gather(
     summary: &mut JoinSummary,
     rejects: &mut dyn Rejects,
 ) -> Result<()> {
-    let mut groups = GroupTable::default();
-    let mut pages = PageCache::new(input.data);
     let mut sorted = sorts.merge(leftovers)?;
-    let mut next = sorted.next()?.map(|entry| entry.address);
-    while let Some(DocumentAddress { page: id, .. }) = next {
+    let mut gather = Gather {
+        sorts,
+        copies,
+        groups: GroupTable::default(),
+        newer_pages: PageCache::new(input.data),
+        summary,
+        rejects,
+    };
+    let mut pages = PageCache::new(input.data);
+    let mut newer = None;
+    let mut next = sorted.next()?.map(|entry| Leftover::decode(&entry));
+    while let Some(DocumentAddress { page: id, .. }) = next.map(|next| next.address) {
         let page = sound(look(id, pages.page(id)?), input.data, id)?;
-        let group = match owners.of(id) {
-            Owner::Collection(_) => None,
-            Owner::Tied(_) | Owner::Unknown => Some(groups.page(&page)?),
+        let number = match owners.of(id) {
+            Owner::Collection(number) => Some(number).filter(|_| input.taken.collection(number)),
+            Owner::Tied(_) | Owner::Unknown => {
+                let group = gather.groups.page(&page)?;
+                Some(FIRST_GROUP | group).filter(|_| input.taken.group(group))
+            }
         };
         let mut documents = page.documents.iter();
-        while let Some(address) = next.filter(|next| next.page == id) {
-            next = sorted.next()?.map(|entry| entry.address);
-            let Some(live) = documents.find(|live| live.slot == address.slot) else {
+        while let Some(left) = next.filter(|next| next.address.page == id) {
+            next = sorted.next()?.map(|entry| Leftover::decode(&entry));
+            if left.newer.is_some() {
+                newer = Some(left);
                 continue;
-            };
-            let id = live.document().get(ID_FIELD);
-            let (None, Some(id)) = (&live.unusable, id) else {
-                if let Some(unusable) = &live.unusable {
-                    rejects.reject(Rejected {
-                        address,
-                        offset: live.offset,
-                        reason: RejectReason::Document(unusable),
-                        bytes: live.bytes,
-                    })?;
-                }
-                continue;
-            };
-            let number = match (group, owners.of(address.page)) {
-                (Some(group), _) => FIRST_GROUP | group,
-                (None, Owner::Collection(number)) => number,
-                (None, _) => continue,
-            };
-            if let Some(group) = group {
-                groups.document(group, live);
             }
-            let mut key = [0; 26];
-            let parts: [&[u8]; 5] = [
-                &number.to_be_bytes(),
-                &hash_id(id, 0).to_be_bytes(),
-                &hash_id(id, 1).to_be_bytes(),
-                &(!address.page.0).to_be_bytes(),
-                &(!address.slot.0).to_be_bytes(),
-            ];
-            join_parts(&parts, &mut key);
-            sorts.push(copies, &key, address, &[])?;
+            let live = documents.find(|live| live.slot == left.address.slot);
+            if let (Some(live), Some(number)) = (live, number) {
+                let newer = newer.filter(|newer| newer.address == left.address);
+                let newer = newer.and_then(|newer| newer.newer);
+                gather.document(left.address, live, number, newer)?;
+            }
         }
     }
-    summary.groups = groups.finish();
+    let groups = gather.groups.finish();
+    summary.groups = groups;
     Ok(())
+}
+
+/// Sorts left documents.
+struct Gather<'g, 'i> {
+    sorts: &'g mut Sorts,
+    copies: SorterId,
+    groups: GroupTable,
+    newer_pages: PageCache<'i>,
+    summary: &'g mut JoinSummary,
+    rejects: &'g mut dyn Rejects,
+}
+
+impl Gather<'_, '_> {
+    /// A document of a collection or group; `newer` may be the copy of it that the snapshot has.
+    fn document(
+        &mut self,
+        address: DocumentAddress,
+        live: &LiveDocument<'_>,
+        number: u32,
+        newer: Option<DocumentAddress>,
+    ) -> Result<()> {
+        if let Some(unusable) = &live.unusable {
+            return self.rejects.reject(Rejected {
+                address,
+                offset: live.offset,
+                reason: RejectReason::Document(unusable),
+                bytes: live.bytes,
+            });
+        }
+        let Some(id) = live.document().get(ID_FIELD) else {
+            return Ok(());
+        };
+        if let Some(kept) = newer {
+            let newer = self.newer_pages.document(kept)?;
+            let newer = newer.document().get(ID_FIELD);
+            if newer.is_some_and(|newer| same_id(newer, id)) {
+                self.summary.tally.dropped += 1;
+                count_record(&mut self.summary.dropped, number, 0);
+                return self.rejects.reject(Rejected {
+                    address,
+                    offset: live.offset,
+                    reason: RejectReason::OlderCopy { kept },
+                    bytes: live.bytes,
+                });
+            }
+        }
+        if let Some(group) = number.checked_sub(FIRST_GROUP) {
+            self.groups.document(group, live);
+        }
+        let mut key = [0; 26];
+        let parts: [&[u8]; 5] = [
+            &number.to_be_bytes(),
+            &hash_id(id, 0).to_be_bytes(),
+            &hash_id(id, 1).to_be_bytes(),
+            &(!address.page.0).to_be_bytes(),
+            &(!address.slot.0).to_be_bytes(),
+        ];
+        join_parts(&parts, &mut key);
+        self.sorts.push(self.copies, &key, address, &[])
+    }
 }
 
 /// Takes the highest copy of each document, and sorts those by collection, page and slot.

@@ -106,6 +106,45 @@ impl<'p> LiveDocument<'p> {
         }
         true
     }
+
+    /// An integer and a double that are equal are one `_id`, and may be printed differently (as
+    /// 1000000 and 1e+06): writes over `out` how the other one is, and tells whether that is another
+    /// way than `printed`.
+    pub fn print_other_id(&self, printed: &[u8], out: &mut Vec<u8>) -> bool {
+        out.clear();
+        let Some(other) = self.document().get(ID_FIELD).and_then(other_number) else {
+            return false;
+        };
+        print_id(other, out);
+        out.as_slice() != printed
+    }
+}
+
+/// The same number as a double, or the same double as an integer, if there is one.
+fn other_number(id: RawValue<'_>) -> Option<RawValue<'static>> {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "it is whole and within the range, or compared with what it came from"
+    )]
+    let whole = |number: f64| number as i64;
+    match id {
+        RawValue::Int32(number) => Some(RawValue::Double(f64::from(number))),
+        RawValue::Int64(number) => {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "what is lost shows on the way back"
+            )]
+            let double = number as f64;
+            let is_same = double < LIMIT && whole(double) == number;
+            is_same.then_some(RawValue::Double(double))
+        }
+        RawValue::Double(number) => {
+            let is_whole = number.fract() == 0.0 && (-LIMIT..LIMIT).contains(&number);
+            is_whole.then(|| RawValue::Int64(whole(number)))
+        }
+        _ => None,
+    }
 }
 
 /// LauraDB stores such documents, format v2 cannot: the page is not damaged.

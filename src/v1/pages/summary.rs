@@ -90,6 +90,12 @@ impl JoinSummary {
         self.group_numbers = numbers;
     }
 
+    /// There are documents, or groups of them, that only pages have and that were asked for.
+    #[must_use]
+    pub fn has_recovered(&self) -> bool {
+        self.tally.recovered > 0 || !self.groups.is_empty()
+    }
+
     /// Older copies of recovered documents of a collection.
     #[must_use]
     pub fn dropped_in(&self, number: u32) -> u64 {
@@ -104,8 +110,8 @@ impl JoinSummary {
 }
 
 fn count_of(ranges: &[RecordRange], number: u32) -> u64 {
-    let range = ranges.iter().find(|range| range.number == number);
-    range.map_or(0, |range| range.count)
+    let ranges = ranges.iter().filter(|range| range.number == number);
+    ranges.map(|range| range.count).sum()
 }
 
 /// Adds one to the last range, which it begins if it is of another collection.
