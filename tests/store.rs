@@ -45,6 +45,7 @@ fn each(test: impl Fn(Box<dyn DocumentStore>, &dyn Fn(Box<dyn DocumentStore>))) 
         test(store, &|store| {
             store.close().unwrap();
             assert_sound(home.path());
+            assert_valid(home.path());
         });
     }
 }

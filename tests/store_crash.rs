@@ -171,7 +171,8 @@ fn run(seed: u64, torn: bool, once: bool) {
                 let _ = store.close();
             }
         }
-        // What only reads sees the same as what recovers.
+        // What only reads sees the same as what recovers, and every rule of the format is kept.
+        assert_valid(home.path());
         let read = read_as_source(home.path(), "c");
         let store = open(home.path(), &config()).unwrap();
         let expected: Vec<&Documents> = states.iter().collect();
@@ -181,11 +182,13 @@ fn run(seed: u64, torn: bool, once: bool) {
         if random.next(4) == 0 {
             store.close().unwrap();
             assert_sound(home.path());
+            assert_valid(home.path());
         }
     }
     let store = open(home.path(), &config()).unwrap();
     store.close().unwrap();
     assert_sound(home.path());
+    assert_valid(home.path());
 }
 
 #[test]

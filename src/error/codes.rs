@@ -228,6 +228,7 @@ codes! {
     1205 StoreLogDamaged Different "the write-ahead log of a store is damaged before its end";
     1206 StoreFailed Failed "a store could not write and has to be opened again";
     1207 StoreInMemory Done "a store keeps its documents in memory only";
+    1208 LogReplayed Done "a write-ahead log was replayed in memory to read a v2 directory";
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod v2;
 pub use backup::BackupSource;
 pub use v1::{ScanProgress, V1Files, V1Options, V1Source, V1Tally};
 pub use v2::V2Source;
-pub(crate) use v2::has_fresh_log;
+pub(crate) use v2::check_log;
 
 use crate::backup::BackupReader;
 use crate::document::bson::RawDocument;

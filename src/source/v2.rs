@@ -14,6 +14,7 @@ use crate::index::definition::ID_INDEX;
 use crate::index::{PortableIndex, infer_types_of};
 use crate::layout;
 use crate::receipt::SnapshotFacts;
+use crate::report::Warning;
 use crate::store::recovery::{self, Overlay};
 use crate::v1::wal::fresh_wal;
 use crate::v2::address::PageId;
@@ -35,6 +36,7 @@ pub struct V2Source {
     collections: Vec<SourceCollection>,
     /// By the position of the collection: its runs of pages, in the order of the file.
     extents: Vec<Vec<Extent>>,
+    warnings: Vec<Warning>,
 }
 
 impl V2Source {
@@ -54,6 +56,7 @@ impl V2Source {
             }
         };
         let (has_fresh_log, overlay) = check_log(dir)?;
+        let replayed = overlay.as_ref().map(|overlay| log_replayed(dir, overlay));
         let as_published = has_fresh_log && dir.entry(layout::RECEIPT_FILE)?.is_some();
         let policy = match as_published {
             true => ChecksumPolicy::Required,
@@ -100,6 +103,7 @@ impl V2Source {
             metadata,
             data,
             extents,
+            warnings: replayed.into_iter().collect(),
         })
     }
 }
@@ -175,26 +179,17 @@ impl DocumentSource for V2Source {
         self.metadata.check_unchanged()?;
         self.data.file().check_unchanged()
     }
-}
 
-/// True if the log is the fresh one of a publish.
-///
-/// # Errors
-/// [`Code::NeedsRecovery`] if it holds what the pages may not have.
-pub(crate) fn has_fresh_log(dir: &Dir) -> Result<bool> {
-    match check_log(dir)? {
-        (is_fresh, None) => Ok(is_fresh),
-        (_, Some(_)) => {
-            let sentence = "the write-ahead log holds operations that the pages may not have";
-            Err(Error::new(Code::NeedsRecovery, sentence)
-                .at(Place::file(dir.join(layout::WAL_FILE)))
-                .hint("start LauraDB on the directory so that it recovers, and stop it cleanly"))
-        }
+    fn warnings(&self) -> Vec<Warning> {
+        self.warnings.clone()
     }
 }
 
-/// Whether the log is the fresh one, and the pages that only it has.
-fn check_log(dir: &Dir) -> Result<(bool, Option<Overlay>)> {
+/// Whether the log is the fresh one of a publish, and the pages that only it has.
+///
+/// # Errors
+/// [`Code::NeedsRecovery`] if it holds operations of LauraDB; [`Code::StoreLogDamaged`].
+pub(crate) fn check_log(dir: &Dir) -> Result<(bool, Option<Overlay>)> {
     let Some(log) = dir.open_file_if_exists(layout::WAL_FILE)? else {
         return Ok((false, None));
     };
@@ -202,15 +197,18 @@ fn check_log(dir: &Dir) -> Result<(bool, Option<Overlay>)> {
     if log.size() == fresh.len() as u64 && log.read_all(log.size())? == fresh {
         return Ok((true, None));
     }
-    let overlay = recovery::overlay(dir)?;
-    if let Some(overlay) = &overlay {
-        tracing::warn!(
-            "{}: {} transactions of the write-ahead log are replayed in memory",
-            dir.path().display(),
-            overlay.transactions()
-        );
-    }
-    Ok((false, overlay))
+    Ok((false, recovery::overlay(dir)?))
+}
+
+/// What is said of a directory whose log has pages that its files do not have.
+fn log_replayed(dir: &Dir, overlay: &Overlay) -> Warning {
+    let sentence = format!(
+        "{} transactions of the write-ahead log are not in the files yet; they were replayed in \
+         memory, and nothing was written",
+        overlay.transactions()
+    );
+    let place = Place::file(dir.join(layout::WAL_FILE));
+    Warning::new(Code::LogReplayed, sentence).at(place)
 }
 
 fn describe(path: &std::path::Path, loaded: &CollectionMetadata) -> Result<SourceCollection> {

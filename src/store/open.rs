@@ -8,7 +8,7 @@ use super::hybrid::HybridStore;
 use super::memory::MemoryStore;
 use crate::files::{Dir, Gate};
 use crate::progress::{ProgressSink, Unwatched};
-use crate::source::{V1Options, V2Source};
+use crate::source::{DocumentSource as _, V1Options, V2Source};
 use crate::version::{self, DirectoryVersion};
 use crate::{Code, Error, Migration, Place, Result};
 use std::path::Path;
@@ -163,7 +163,11 @@ impl Opener<'_> {
         let dir = self.dir()?;
         let store = match version::detect(&dir)? {
             DirectoryVersion::V2(_) | DirectoryVersion::V21(_) => {
-                MemoryStore::of_source(&V2Source::open(&dir)?)?
+                let source = V2Source::open(&dir)?;
+                for warning in source.warnings() {
+                    tracing::warn!(code = warning.code.id(), "{warning}");
+                }
+                MemoryStore::of_source(&source)?
             }
             DirectoryVersion::Publishing(_) => return Err(version::half_published(&dir)),
             DirectoryVersion::V1 { marker: None } if is_vacant(&dir)? => MemoryStore::new(),

@@ -14,7 +14,8 @@ use laura_migrate::document::bson::{OwnedDocument, RawDocument, RawValue};
 use laura_migrate::document::ejson;
 use laura_migrate::files::{Dir, Gate, InputFile};
 use laura_migrate::index::{IndexDefinition, IndexKind};
-use laura_migrate::source::{DocumentSource, V2Source};
+use laura_migrate::problems::Problems;
+use laura_migrate::source::{DocumentSource, V1Options, V2Source};
 use laura_migrate::store::{DocumentStore, StoreConfig};
 use laura_migrate::v2::btree::edit::{TreePages, survey};
 use laura_migrate::v2::btree::{Node, PageSource, TreeIds, TreeReader};
@@ -24,7 +25,8 @@ use laura_migrate::v2::metadata::{ContentDigest, IndexMetadata, MetadataReader};
 use laura_migrate::v2::page_file::PageFileReader;
 use laura_migrate::v2::slotted::{SlotContent, SlottedPage};
 use laura_migrate::v2::{ChecksumPolicy, DocumentAddress, PageId, PageType, SharedPage};
-use laura_migrate::{Result, index::key};
+use laura_migrate::validate::{self, PublishedFiles, Resources, SideInput, TemporaryRuns};
+use laura_migrate::{Result, Verification, index::key};
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
@@ -318,6 +320,25 @@ fn take_tree(data: &PageFileReader, id: PageId, take: &mut dyn FnMut(PageId)) {
     for child in (0..=node.key_count()).filter_map(|at| node.child(at)) {
         take_tree(data, child, take);
     }
+}
+
+/// Validation, the judge of every directory, finds nothing: neither in the files nor, after a crash,
+/// in the files with what the log has.
+pub(crate) fn assert_valid(directory: &Path) {
+    let dir = |path: &Path| Dir::open(path, Gate::open()).unwrap();
+    let temporary = TemporaryRuns::new(dir(&std::env::temp_dir()));
+    let mut advance = |_, _| Ok(());
+    let mut resources = Resources::new(32 << 20, temporary, Verification::All, &mut advance);
+    let input = SideInput {
+        dir: dir(directory),
+        v1: V1Options::default(),
+        published: PublishedFiles::Unknown,
+        problems: Problems::default(),
+    };
+    let side = validate::check(input, &mut resources).unwrap();
+    let problems = side.outcome.problems.iter().flat_map(|kind| &kind.first);
+    let problems: Vec<String> = problems.map(ToString::to_string).collect();
+    assert_eq!(problems, Vec::<String>::new());
 }
 
 /// All documents as other modes read them, through the log if need be.

@@ -103,7 +103,7 @@ impl PageFileReader {
     /// # Errors
     /// [`Code::PageDamaged`], also for a page that the file does not have; the read fails.
     pub fn read(&self, id: PageId, page_type: PageType, page: &mut PageBytes) -> Result<()> {
-        self.read_unchecked(id, page)?;
+        self.read_unverified(id, page)?;
         page::verify(page, id, page_type, self.policy).map_err(|error| self.damaged(id, error))
     }
 
@@ -112,7 +112,7 @@ impl PageFileReader {
     /// # Errors
     /// As [`Self::read`], a type number that is none included.
     pub fn read_any(&self, id: PageId, page: &mut PageBytes) -> Result<PageType> {
-        self.read_unchecked(id, page)?;
+        self.read_unverified(id, page)?;
         self.check_any(id, page)
     }
 
@@ -173,7 +173,17 @@ impl PageFileReader {
             .map_err(|error| self.damaged(id, error))
     }
 
-    fn read_unchecked(&self, id: PageId, page: &mut PageBytes) -> Result<()> {
+    /// True if some pages may come from a log.
+    #[must_use]
+    pub fn has_images(&self) -> bool {
+        self.images.is_some()
+    }
+
+    /// Reads a page as it is.
+    ///
+    /// # Errors
+    /// [`Code::PageDamaged`] for a page that the file does not have; the read fails.
+    pub fn read_unverified(&self, id: PageId, page: &mut PageBytes) -> Result<()> {
         if id.0 >= self.page_count {
             return Err(self.missing(id));
         }

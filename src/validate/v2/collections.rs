@@ -58,7 +58,7 @@ pub(super) fn check(
     described: Option<&Described>,
     resources: &mut Resources<'_>,
 ) -> Result<BTreeMap<String, ContentSums>> {
-    let opened = PageFileReader::open(file.clone(), check.policy);
+    let opened = check.data_pages(file.clone());
     let Some(pages) = check.problems.catch(opened)? else {
         return Ok(BTreeMap::new());
     };
@@ -82,7 +82,7 @@ pub(super) fn check(
         check,
         accounting: Accounting::new(&pages, resources.memory)?,
         owners: Owners::new(check, &pages, known),
-        pages: PageFileReader::open(random, check.policy)?,
+        pages: check.data_pages(random)?,
         collections,
         chunks: HashMap::new(),
         hash: DocumentHash::new(resources.sample),

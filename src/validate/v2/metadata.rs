@@ -38,7 +38,7 @@ pub(super) fn check(
     file: &InputFile,
     resources: &mut Resources<'_>,
 ) -> Result<Option<Described>> {
-    let opened = PageFileReader::open(file.clone(), check.policy);
+    let opened = check.metadata_pages(file.clone());
     let Some(pages) = check.problems.catch(opened)? else {
         return Ok(None);
     };
@@ -50,7 +50,7 @@ pub(super) fn check(
         accounting.expect(id);
         Ok(())
     })?;
-    let reader = match MetadataReader::open(file.clone(), check.policy) {
+    let reader = match MetadataReader::of_pages(pages.clone()) {
         Ok(reader) => reader,
         Err(error) => {
             let page = error.place().page.map(PageId);

@@ -7,6 +7,8 @@
 //! both        ─ what nothing has reached; what the receipt names
 //! ```
 //!
+//! Pages that only the write-ahead log has are judged as if they were in their files.
+//!
 //! Damage is collected, not the end of the check. What depends on something damaged is not judged,
 //! so that one flipped bit is one problem.
 
@@ -26,10 +28,13 @@ use crate::error::Place;
 use crate::files::{Dir, InputFile};
 use crate::layout;
 use crate::problems::{Problem, Problems};
-use crate::source::has_fresh_log;
+use crate::source::check_log;
+use crate::store::recovery::Overlay;
 use crate::v2::page::ChecksumPolicy;
+use crate::v2::page_file::{PageFileReader, PageImages};
 use crate::{Code, Result};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What was found, besides problems.
 pub(super) struct Checked {
@@ -45,6 +50,9 @@ pub(super) struct Check<'c> {
     /// The receipt is there and the log is the fresh one, so everything is as a migration leaves
     /// it.
     fresh: bool,
+    /// Pages that only the log has.
+    metadata_images: Option<Arc<dyn PageImages>>,
+    data_images: Option<Arc<dyn PageImages>>,
 }
 
 pub(super) fn check(
@@ -53,7 +61,8 @@ pub(super) fn check(
     problems: &Problems,
     resources: &mut Resources<'_>,
 ) -> Result<Checked> {
-    let fresh = has_fresh_log(dir)? && dir.entry(layout::RECEIPT_FILE)?.is_some();
+    let (has_fresh_log, overlay) = check_log(dir)?;
+    let fresh = has_fresh_log && dir.entry(layout::RECEIPT_FILE)?.is_some();
     let check = Check {
         problems,
         policy: match fresh {
@@ -61,6 +70,8 @@ pub(super) fn check(
             false => ChecksumPolicy::Optional,
         },
         fresh,
+        metadata_images: overlay.as_ref().map(Overlay::metadata),
+        data_images: overlay.as_ref().map(Overlay::data),
     };
     let metadata = check.open(dir, layout::METADATA_FILE)?;
     let data = check.open(dir, layout::DATA_FILE)?;
@@ -96,6 +107,27 @@ impl Check<'_> {
             self.add(Code::CatalogDamaged, sentence, Place::file(dir.join(name)));
         }
         Ok(file.map(|file| file.hashing()))
+    }
+
+    /// The pages of `data.db`, those of the log included.
+    fn data_pages(&self, file: InputFile) -> Result<PageFileReader> {
+        self.pages(file, self.data_images.as_ref())
+    }
+
+    /// The pages of `metadata.db`, those of the log included.
+    fn metadata_pages(&self, file: InputFile) -> Result<PageFileReader> {
+        self.pages(file, self.metadata_images.as_ref())
+    }
+
+    fn pages(
+        &self,
+        file: InputFile,
+        images: Option<&Arc<dyn PageImages>>,
+    ) -> Result<PageFileReader> {
+        match images {
+            None => PageFileReader::open(file, self.policy),
+            Some(images) => PageFileReader::with_images(file, self.policy, Arc::clone(images)),
+        }
     }
 
     fn add(&self, code: Code, sentence: impl Into<String>, place: Place) {

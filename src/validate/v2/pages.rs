@@ -11,7 +11,7 @@ use crate::validate::Resources;
 /// Pages that are read at once.
 const RUN_PAGES: u32 = 64;
 
-/// Visits every page as it lies in the file; nothing of it is checked. `file` is the one that
+/// Visits every page as it lies in the file, or the log; nothing of it is checked. `file` is the one that
 /// hashes what is read.
 pub(super) fn scan_pages(
     pages: &PageFileReader,
@@ -21,6 +21,15 @@ pub(super) fn scan_pages(
 ) -> Result<()> {
     file.advise_sequential();
     let end = pages.page_count();
+    if pages.has_images() {
+        let mut page = [0; PAGE_SIZE];
+        for id in (0..end).map(PageId) {
+            pages.read_unverified(id, &mut page)?;
+            visit(id, &page)?;
+            (resources.advance)(PAGE_SIZE as u64, 0)?;
+        }
+        return Ok(());
+    }
     let mut run = vec![0; PAGE_SIZE * end.min(RUN_PAGES) as usize];
     let mut next = 0;
     while next < end {

@@ -1,40 +1,42 @@
 //! A v2 directory as a store.
 
-use super::cache::Cache;
-use super::config::StoreConfig;
-use super::documents::{follow_chain, read_document};
-use super::indexes::{IndexKey, Sought, address_of, find_key, no_key};
-use super::log::{PageFile, PageKey};
-use super::pager::{Pager, View};
-use super::recovery::recover;
-use super::state::{CollectionState, State};
-use super::transaction::DiskTransaction;
-use super::{Body, DocumentStore, StoreMode, Visit, check_new, collection_exists, no_collection};
-use crate::document::bson::{OwnedDocument, RawDocument, RawValue};
+mod range;
+mod scan;
+
+use crate::document::bson::{OwnedDocument, RawValue};
 use crate::files::{Dir, Gate};
 use crate::index::IndexDefinition;
 use crate::index::key::{StoredKeyRef, compare_stored};
 use crate::layout;
+use crate::store::cache::Cache;
+use crate::store::config::StoreConfig;
+use crate::store::documents::read_document;
+use crate::store::indexes::{IndexKey, find_key, no_key};
+use crate::store::log::{PageFile, PageKey};
+use crate::store::pager::{Pager, View};
+use crate::store::recovery::recover;
+use crate::store::state::{CollectionState, State};
+use crate::store::transaction::DiskTransaction;
+use crate::store::{
+    Body, DocumentStore, StoreMode, Visit, check_new, collection_exists, no_collection,
+};
+use crate::v2::btree::PageSource;
 use crate::v2::btree::edit::TreePages;
-use crate::v2::btree::{LeafEntry, PageSource, TreeReader};
 use crate::v2::catalog::CatalogEntry;
 use crate::v2::metadata::MetadataReader;
 use crate::v2::page::{ChecksumPolicy, PageBytes, PageError, PageType};
-use crate::v2::slotted::{SlotContent, SlottedPage};
 use crate::v2::{DocumentAddress, PageId, SharedPage};
 use crate::version::{self, DirectoryVersion};
 use crate::{Code, Error, Place, Result};
 use rustix::fs::FlockOperation;
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Collection id and normal form of `_id`.
 type DocumentKey = (u32, Vec<u8>);
-/// Pages that a scan hands to the reader at a time.
-const RUN_PAGES: u32 = 64;
 
 /// A v2 directory, open for reading and writing.
 #[derive(Debug)]
@@ -78,7 +80,7 @@ impl PageSource for DiskStore {
 }
 
 /// Finds a document by its `_id`.
-pub(super) fn find_address<V: View + ?Sized>(
+pub(in crate::store) fn find_address<V: View + ?Sized>(
     view: &V,
     collection: &CollectionState,
     id: RawValue<'_>,
@@ -151,12 +153,12 @@ impl DiskStore {
 
     /// Keeps documents in memory, up to so many bytes.
     #[must_use]
-    pub(super) fn with_documents(mut self, limit: usize) -> Self {
+    pub(in crate::store) fn with_documents(mut self, limit: usize) -> Self {
         self.documents = Cache::new(limit);
         self
     }
 
-    pub(super) fn state(&self) -> &State {
+    pub(in crate::store) fn state(&self) -> &State {
         &self.state
     }
 
@@ -168,7 +170,7 @@ impl DiskStore {
     }
 
     /// True if the document with this `_id` is in the cache of documents.
-    pub(super) fn is_cached(&self, collection: &str, id: RawValue<'_>) -> Result<bool> {
+    pub(in crate::store) fn is_cached(&self, collection: &str, id: RawValue<'_>) -> Result<bool> {
         let (_, state) = self.collection(collection)?;
         let key = (
             state.entry.collection_id,
@@ -178,7 +180,7 @@ impl DiskStore {
     }
 
     /// Bytes of documents in the cache.
-    pub(super) fn cached_bytes(&self) -> usize {
+    pub(in crate::store) fn cached_bytes(&self) -> usize {
         self.documents.bytes()
     }
 
@@ -220,106 +222,10 @@ impl DiskStore {
         }
         Ok(())
     }
-
-    /// A collection's slotted pages, in the order of the file.
-    pub(super) fn slotted_pages(&self, number: usize) -> Result<Arc<BTreeSet<PageId>>> {
-        let lock = || self.slotted.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pages) = lock().get(&number) {
-            return Ok(Arc::clone(pages));
-        }
-        let mut pages = BTreeSet::new();
-        let collection = self.state.collections.get(number);
-        if let Some((collection, index)) =
-            collection.and_then(|collection| Some((collection, collection.indexes.first()?)))
-        {
-            let compare = order;
-            let reader = TreeReader::new(self, index.root(), index.ids(), &compare);
-            let mut read = || -> Result<()> {
-                let mut scan = reader.scan()?;
-                while let Some(entry) = scan.next()? {
-                    pages.insert(address_of(&entry)?.page);
-                }
-                Ok(())
-            };
-            read().map_err(|error| located(error, collection))?;
-        }
-        let pages = Arc::new(pages);
-        lock().insert(number, Arc::clone(&pages));
-        Ok(pages)
-    }
-
-    /// Visits the documents of one page.
-    fn visit_page(
-        &self,
-        page: PageId,
-        bytes: &PageBytes,
-        visit: &mut Visit<'_>,
-    ) -> Result<ControlFlow<()>> {
-        let slotted = SlottedPage::open(bytes).map_err(|error| self.damaged(page, error))?;
-        let mut long = Vec::new();
-        for slot in slotted.slots() {
-            let (_, content) = slot.map_err(|error| self.damaged(page, error))?;
-            let document = match content {
-                SlotContent::Document(bytes) => bytes,
-                SlotContent::Overflow(head) => {
-                    long.clear();
-                    follow_chain(self, head, &mut long)?;
-                    &long
-                }
-            };
-            if visit(RawDocument::trusted(document))?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    /// Reads the runs of pages that lie side by side in the file at once.
-    fn scan_prefetching(&self, pages: &BTreeSet<PageId>, visit: &mut Visit<'_>) -> Result<()> {
-        let mut pages = pages.iter().copied().peekable();
-        while let Some(first) = pages.next() {
-            if self.pager.changed(first).is_some() || first.0 >= self.pager.file_pages() {
-                let page = View::page(self, first, PageType::Data)?;
-                if self.visit_page(first, page.bytes(), visit)?.is_break() {
-                    return Ok(());
-                }
-                continue;
-            }
-            let mut count = 1;
-            while count < RUN_PAGES
-                && let Some(next) = pages.peek()
-                && next.0 == first.0 + count
-                && next.0 < self.pager.file_pages()
-                && self.pager.changed(*next).is_none()
-            {
-                pages.next();
-                count += 1;
-            }
-            let mut flow = ControlFlow::Continue(());
-            self.pager
-                .file()
-                .scan(first, count, |page, page_type, bytes| {
-                    if flow.is_break() {
-                        return Ok(());
-                    }
-                    if page_type != PageType::Data {
-                        let expected = PageType::Data;
-                        let found = page_type as u8;
-                        return Err(self.damaged(page, PageError::PageType { expected, found }));
-                    }
-                    flow = self.visit_page(page, bytes, visit)?;
-                    Ok(())
-                })?;
-            if flow.is_break() {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What a finished transaction leaves besides its pages.
-pub(super) struct Outcome {
+pub(in crate::store) struct Outcome {
     state: State,
     changed_ids: Vec<DocumentKey>,
     slotted: Vec<((usize, PageId), bool)>,
@@ -400,20 +306,7 @@ impl DocumentStore for DiskStore {
     }
 
     fn scan(&self, collection: &str, visit: &mut Visit<'_>) -> Result<()> {
-        let (number, state) = self.collection(collection)?;
-        let pages = self.slotted_pages(number)?;
-        let in_collection = |error| located(error, state);
-        if self.config.enable_prefetching {
-            return self.scan_prefetching(&pages, visit).map_err(in_collection);
-        }
-        for id in pages.iter() {
-            let page = View::page(self, *id, PageType::Data).map_err(in_collection)?;
-            let flow = self.visit_page(*id, page.bytes(), visit);
-            if flow.map_err(in_collection)?.is_break() {
-                break;
-            }
-        }
-        Ok(())
+        self.scan_collection(collection, visit)
     }
 
     fn range(
@@ -423,46 +316,7 @@ impl DocumentStore for DiskStore {
         bounds: (Bound<&[RawValue<'_>]>, Bound<&[RawValue<'_>]>),
         visit: &mut Visit<'_>,
     ) -> Result<()> {
-        let (_, state) = self.collection(collection)?;
-        let found = state
-            .indexes
-            .iter()
-            .find(|found| found.record.name == index);
-        let found = found.and_then(|index| Some((index, index.extractor.as_ref()?)));
-        let Some((index, extractor)) = found else {
-            return Err(super::no_index(collection, index));
-        };
-        let lower = key_bound(bounds.0)?;
-        let upper = key_bound(bounds.1)?;
-        let compare = order;
-        let reader = TreeReader::new(self, index.root(), index.ids(), &compare);
-        let in_collection = |error| located(error, state);
-        let mut scan = reader
-            .range(stored_bound(&lower), stored_bound(&upper))
-            .map_err(in_collection)?;
-        while let Some(entry) = scan.next().map_err(in_collection)? {
-            // Entries that a cut key cannot tell from a bound are given as well.
-            let is_within = |bound: &Bound<IndexKey>, outside: Ordering| -> Result<bool> {
-                let (key, excluded) = match bound {
-                    Bound::Unbounded => return Ok(true),
-                    Bound::Included(key) => (key, false),
-                    Bound::Excluded(key) => (key, true),
-                };
-                let order = Sought::new(self, extractor, key, None).compare_keys(&entry)?;
-                Ok(order != outside && !(excluded && order == Ordering::Equal))
-            };
-            let ambiguous = entry.key.truncated;
-            if ambiguous
-                && !(is_within(&lower, Ordering::Less)? && is_within(&upper, Ordering::Greater)?)
-            {
-                continue;
-            }
-            let document = self.document_of(&entry).map_err(in_collection)?;
-            if visit(RawDocument::trusted(&document))?.is_break() {
-                break;
-            }
-        }
-        Ok(())
+        self.scan_index(collection, index, bounds, visit)
     }
 
     fn create_collection(&mut self, name: &str, indexes: &[IndexDefinition]) -> Result<()> {
@@ -521,10 +375,6 @@ impl DocumentStore for DiskStore {
 }
 
 impl DiskStore {
-    fn document_of(&self, entry: &LeafEntry<'_>) -> Result<Vec<u8>> {
-        read_document(self, address_of(entry)?)
-    }
-
     /// True once a failed fsync keeps the store from writing.
     #[must_use]
     pub fn has_failed(&self) -> bool {
@@ -535,21 +385,5 @@ impl DiskStore {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.pager.dir().path()
-    }
-}
-
-fn key_bound(bound: Bound<&[RawValue<'_>]>) -> Result<Bound<IndexKey>> {
-    Ok(match bound {
-        Bound::Unbounded => Bound::Unbounded,
-        Bound::Included(values) => Bound::Included(IndexKey::of_values(values)?),
-        Bound::Excluded(values) => Bound::Excluded(IndexKey::of_values(values)?),
-    })
-}
-
-fn stored_bound(bound: &Bound<IndexKey>) -> Bound<StoredKeyRef<'_>> {
-    match bound {
-        Bound::Unbounded => Bound::Unbounded,
-        Bound::Included(key) => Bound::Included(key.stored.borrow()),
-        Bound::Excluded(key) => Bound::Excluded(key.stored.borrow()),
     }
 }
