@@ -277,7 +277,8 @@ fn with_every_index(twice: bool) -> Directory {
             let at = if bad { json!("no time") } else { json!(n) };
             documents.push(json!({"_id": id, "fields": {
                 "n": [n], "u": n + 1, "p": 3, "at": at, "flat": point, "globe": point,
-                "text": format!("shared twice{n} gone gone"),
+                // The first that has a term which a later document keeps.
+                "text": format!("shared twice{n} gone gone only{}", n + 1),
             }}));
         }
     }

@@ -11,7 +11,7 @@ use crate::index::extract::Extraction;
 use crate::index::key::KeyBuffer;
 use crate::index::sort::{SortPool, SorterId, SpillFile};
 use crate::options::Options;
-use crate::v2::data_file::{ClosedPage, DocumentReader, scan_documents};
+use crate::v2::data_file::{ClosedPage, DocumentReader, scan_with_deleted};
 use crate::v2::page::{ChecksumPolicy, PAGE_SIZE, PageBytes};
 use crate::v2::page_file::{PageFileReader, PageFileWriter};
 use crate::v2::slotted::{SlotContent, SlottedPage};
@@ -267,7 +267,8 @@ impl SortedKeys {
             }
             let mut extractors = Extractors::new(planned, plan.infer_types)?;
             let pool = &mut keys.pool;
-            scan_documents(file, PageId(start), end - start, |address, bson| {
+            // Keys of documents that are gone wait among the others, and are counted on.
+            scan_with_deleted(file, (PageId(start), end - start), |address, bson| {
                 extractors.extract(RawDocument::trusted(bson), |index, taken| {
                     match sorters.get(index).map(|index| index.sorter) {
                         Some(sorter) if sorter >= first => again(pool, sorter, address, taken),

@@ -74,7 +74,7 @@ pub fn write_chain_over<E>(
         }
         let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
         put_u16(&mut bytes, DATA_LENGTH, length);
-        if let Some(content) = bytes.get_mut(CONTENT..CONTENT + part.len()) {
+        if let Some(content) = bytes.get_mut(CONTENT..CONTENT.saturating_add(part.len())) {
             content.copy_from_slice(part);
         }
         sink(&mut bytes)?;

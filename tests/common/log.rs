@@ -47,6 +47,11 @@ impl Log {
         self
     }
 
+    pub(crate) fn abort(mut self, txn_id: u64) -> Self {
+        self.writer.abort(txn_id).unwrap();
+        self
+    }
+
     pub(crate) fn checkpoint(mut self) -> Self {
         self.writer.checkpoint().unwrap();
         self

@@ -16,6 +16,7 @@ mod reader;
 mod tests;
 
 pub use collection::{ClosedPage, CollectionPages, CollectionWriter};
+pub(crate) use reader::scan_with_deleted;
 pub use reader::{DocumentReader, scan_documents};
 
 use super::page_file::PageFileWriter;

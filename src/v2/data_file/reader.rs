@@ -1,6 +1,6 @@
 //! Reads documents back by address or in the order of a run of pages.
 
-use crate::v2::address::{DocumentAddress, PageId};
+use crate::v2::address::{DocumentAddress, PageId, SlotNumber};
 use crate::v2::overflow::ChainReader;
 use crate::v2::page::{PAGE_SIZE, PageBytes, PageError, PageType};
 use crate::v2::page_file::PageFileReader;
@@ -96,6 +96,28 @@ pub fn scan_documents(
     file: &PageFileReader,
     first_page: PageId,
     page_count: u32,
+    visit: impl FnMut(DocumentAddress, &[u8]) -> Result<()>,
+) -> Result<()> {
+    scan_slots(file, (first_page, page_count), false, visit)
+}
+
+/// [`scan_documents`], and the documents of deleted slots as well: for a file of this tool's own,
+/// which keeps them.
+///
+/// # Errors
+/// As [`scan_documents`].
+pub(crate) fn scan_with_deleted(
+    file: &PageFileReader,
+    pages: (PageId, u32),
+    visit: impl FnMut(DocumentAddress, &[u8]) -> Result<()>,
+) -> Result<()> {
+    scan_slots(file, pages, true, visit)
+}
+
+fn scan_slots(
+    file: &PageFileReader,
+    (first_page, page_count): (PageId, u32),
+    takes_deleted: bool,
     mut visit: impl FnMut(DocumentAddress, &[u8]) -> Result<()>,
 ) -> Result<()> {
     let mut reader = DocumentReader::new(file);
@@ -111,8 +133,14 @@ pub fn scan_documents(
             }
         }
         let slotted = SlottedPage::open(bytes).map_err(|error| file.damaged(page, error))?;
-        for slot in slotted.slots() {
-            let (slot, content) = slot.map_err(|error| file.damaged(page, error))?;
+        for slot in (0..slotted.slot_count()).map(SlotNumber) {
+            let content = match takes_deleted {
+                true => slotted.get_deleted(slot).map(Some),
+                false => slotted.get(slot),
+            };
+            let Some(content) = content.map_err(|error| file.damaged(page, error))? else {
+                continue;
+            };
             let address = DocumentAddress { page, slot };
             visit(address, reader.resolve(address, content)?)?;
         }
