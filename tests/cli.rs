@@ -79,7 +79,7 @@ fn success_says_what_was_done_on_stderr_alone() {
 fn in_place_says_where_the_v1_files_are_and_a_second_run_that_all_is_done() {
     let directory = two_documents();
     program(&directory)
-        .args(["source", "--skip-index", "all"])
+        .arg("source")
         .assert()
         .code(0)
         .stdout(is_empty())
@@ -96,7 +96,7 @@ fn in_place_says_where_the_v1_files_are_and_a_second_run_that_all_is_done() {
 fn quiet_says_nothing_and_verbose_tells_the_phases() {
     let directory = two_documents();
     program(&directory)
-        .args(["-q", "source", "target", "--skip-index=n_text"])
+        .args(["-q", "source", "target"])
         .assert()
         .code(0)
         .stdout(is_empty())
@@ -104,7 +104,7 @@ fn quiet_says_nothing_and_verbose_tells_the_phases() {
     let directory = two_documents();
     let phases = "(?s)check done.*collections done.*indexes done.*verify done.*publish done";
     program(&directory)
-        .args(["-v", "source", "--skip-index=n_text"])
+        .args(["-v", "source"])
         .assert()
         .code(0)
         .stdout(is_empty())
@@ -131,7 +131,7 @@ fn what_was_not_verified_is_the_last_line() {
     ] {
         let directory = two_documents();
         program(&directory)
-            .args(["source", "--skip-index=all"])
+            .arg("source")
             .args(options)
             .assert()
             .code(0)
@@ -239,7 +239,7 @@ fn exit_codes_tell_kinds_of_failure_apart() {
 
     // 3: a v2 directory that is damaged.
     let migrated = two_documents();
-    let options = ["source", "--skip-index=all"];
+    let options = ["source"];
     program(&migrated).args(options).assert().code(0);
     let catalog = migrated.source().join("metadata.db");
     let mut bytes = fs::read(&catalog).unwrap();
@@ -291,7 +291,7 @@ fn progress_without_a_terminal_is_lines_on_stderr() {
         );
     let directory = two_documents();
     program(&directory)
-        .args(["source", "--skip-index=all", "--progress", "-q"])
+        .args(["source", "--progress", "-q"])
         .assert()
         .code(0)
         .stdout(is_empty())
@@ -302,7 +302,7 @@ fn progress_without_a_terminal_is_lines_on_stderr() {
 fn the_instant_comes_from_the_environment() {
     let directory = two_documents();
     program(&directory)
-        .args(["source", "target", "--skip-index=all"])
+        .args(["source", "target"])
         .env("SOURCE_DATE_EPOCH", "86400")
         .assert()
         .code(0)
@@ -320,7 +320,7 @@ fn the_instant_comes_from_the_environment() {
         let directory = two_documents();
         let before = directory.tree();
         program(&directory)
-            .args(["source", "--skip-index=all"])
+            .arg("source")
             .env("SOURCE_DATE_EPOCH", epoch)
             .assert()
             .code(2)
@@ -402,12 +402,10 @@ fn an_import_says_what_it_did_on_stderr_and_refuses_what_means_nothing() {
             .args(arguments);
         command.assert().stdout(is_empty())
     };
-    import(&["v2", "--skip-index", "n_text"])
-        .code(0)
-        .stderr(contains(
-            "imported 2 documents in 1 collections with 2 indexes to v2\n",
-        ));
-    import(&["v2", "--skip-index", "n_text"])
+    import(&["v2"]).code(0).stderr(contains(
+        "imported 2 documents in 1 collections with 3 indexes to v2\n",
+    ));
+    import(&["v2"])
         .code(0)
         .stderr(contains("nothing to do: v2 is in format 2.0\n"));
     import(&["v1", "--to", "1.0"])
@@ -479,7 +477,7 @@ fn rollback_says_what_it_did_and_what_it_refuses() {
     };
     program(&directory)
         .env("SOURCE_DATE_EPOCH", "1736937000")
-        .args(["source", "--skip-index=all", "--backup-dir=kept"])
+        .args(["source", "--backup-dir=kept"])
         .assert()
         .code(0)
         .stdout(is_empty())
@@ -532,7 +530,7 @@ fn options_that_mean_nothing_for_a_mode_are_refused() {
 fn validate_says_what_it_has_found_and_exits_by_it() {
     let directory = two_documents();
     program(&directory)
-        .args(["source", "target", "--skip-index", "n_text"])
+        .args(["source", "target"])
         .assert()
         .code(0);
     program(&directory)
@@ -541,9 +539,9 @@ fn validate_says_what_it_has_found_and_exits_by_it() {
         .code(0)
         .stdout(is_empty())
         .stderr(machine_independent(concat!(
-            "source: v1, 2 documents in 1 collections, 2 indexes\n",
-            "target: v2, 2 documents in 1 collections, 2 indexes, still exactly as published\n",
-            "source and target are equal: 2 documents in 1 collections, 2 indexes\n",
+            "source: v1, 2 documents in 1 collections, 3 indexes\n",
+            "target: v2, 2 documents in 1 collections, 3 indexes, still exactly as published\n",
+            "source and target are equal: 2 documents in 1 collections, 3 indexes\n",
         )));
     let snapshot = directory.source().join("snapshot.json");
     let text = fs::read_to_string(&snapshot).unwrap();

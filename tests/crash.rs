@@ -70,6 +70,11 @@ fn a_resume_that_cannot_begin_keeps_the_work() {
 }
 
 #[test]
+fn a_resume_that_fails_for_good_leaves_no_target_behind() {
+    Case::new(Layout::SideBySide).leaves_nothing_of_a_resume_that_fails_for_good();
+}
+
+#[test]
 fn a_target_that_has_lost_a_file_is_not_taken_for_migrated() {
     Case::new(Layout::SideBySide).misses_published_files();
 }

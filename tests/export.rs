@@ -202,7 +202,6 @@ fn collections_are_chosen_and_renamed() {
 fn a_migration_takes_the_collections_that_are_chosen() {
     let directory = directory();
     let mut options = directory.side_by_side();
-    options.skip_indexes = vec!["all".to_owned()];
     options.excluded = vec![String::new(), "\"n\\u0000l\"".to_owned(), "zz".to_owned()];
     let (_, database) = directory.migrated_with(options.clone());
     assert_eq!(database.names(), ["../etc", "a", "b/c", "logged", "ž %~"]);

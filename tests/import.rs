@@ -198,6 +198,41 @@ fn filters_keep_their_own_types() {
 }
 
 #[test]
+fn text_and_geo_indexes_come_back_to_the_byte() {
+    let documents: Vec<_> = (0..400)
+        .map(|n| {
+            let text = format!("harbour number{n} boats {}", "north ".repeat(n % 4));
+            let at = f64::from(u32::try_from(n).unwrap()) / 8.0;
+            let loc = json!({"type": "Point", "coordinates": [at, -at]});
+            json!({"_id": format!("p{n}"), "fields": {"t": text, "loc": loc, "flat": loc}})
+        })
+        .collect();
+    let home = Home::of(Directory::of_collections(&json!([{
+        "name": "places",
+        "documents": documents,
+        "indexes": [
+            {"name": "flat", "type": "geo", "field_paths": ["flat"], "geo_type": "2d"},
+            {"name": "round", "type": "geo", "field_paths": ["loc"], "geo_type": "2dsphere"},
+            {"name": "words", "type": "text", "field_paths": ["t"]},
+        ],
+    }])));
+    migrated(&home.path("source"), &home.path("v2"));
+    for (of, version) in [("source", "1.0"), ("v2", "2.0")] {
+        let again = home.path(&format!("again of {of}"));
+        let mut options = import(&home.back_up(of), &again);
+        (options.jobs, options.batch_size) = (1, 7);
+        run(options).unwrap();
+        assert_same_files(&home.path("v2"), &again);
+        let database = Database::read_from(&again, version);
+        let places = database.collection("places");
+        assert_eq!(places.index("round").entries.len(), 400);
+        assert!(places.index("words").entries.len() > 400);
+        fs::remove_dir_all(home.path("backups")).unwrap();
+        fs::create_dir(home.path("backups")).unwrap();
+    }
+}
+
+#[test]
 fn names_and_indexes_follow_the_options() {
     let home = Home::rich();
     let backup = home.back_up("source");

@@ -508,6 +508,99 @@ fn damage_of_each_structure_is_located() {
     });
 }
 
+/// Documents with a text and a geo index of several pages each.
+fn places() -> Value {
+    let documents: Vec<Value> = (0..600)
+        .map(|n| {
+            let text = format!("harbour number{n} boats of the north{}", n % 5);
+            let loc = json!({"type": "Point", "coordinates": [f64::from(n) / 10.0, 1.5]});
+            json!({"_id": format!("p{n:03}"), "fields": {"text": text, "loc": loc}})
+        })
+        .collect();
+    json!([{"name": "places", "documents": documents, "indexes": [
+        {"name": "loc", "type": "geo", "field_paths": ["loc"], "geo_type": "2dsphere"},
+        {"name": "words", "type": "text", "field_paths": ["text"]},
+    ]}])
+}
+
+#[test]
+fn text_and_geo_indexes_are_sound_and_equal_to_their_source() {
+    let sides = Sides::new(&places());
+    for left in KINDS {
+        for right in KINDS.into_iter().filter(|right| *right != left) {
+            let both = validate(&sides.path(left), Some(&sides.path(right)));
+            let found = found(&both);
+            assert_eq!(both.verdict(), Verdict::Equal, "{left} {right}: {found:?}");
+            assert_eq!(both.comparison.unwrap().collections[0].equal_indexes, 3);
+        }
+    }
+    // So they are where LauraDB has written the pages, without checksums and receipt.
+    without_checksums(&sides.path("v2"));
+    let validation = validate(&sides.path("v2"), Some(&sides.path("v1")));
+    let found = found(&validation);
+    assert_eq!(validation.verdict(), Verdict::Equal, "{found:?}");
+}
+
+/// As [`assert_located`], in a directory with text and geo indexes.
+#[track_caller]
+fn assert_located_in_places(code: Code, text: &str, damage: impl FnOnce(&Path)) {
+    let directory = Directory::of_collections(&places());
+    run(directory.side_by_side()).unwrap();
+    let target = directory.target();
+    damage(&target.join("data.db"));
+    for receipt in [true, false] {
+        if !receipt {
+            fs::remove_file(target.join(".lauradb-migration.json")).unwrap();
+        }
+        assert_found(&validate(&target, None), code, text);
+    }
+}
+
+#[test]
+fn damage_of_text_and_geo_indexes_is_located() {
+    let directory = Directory::of_collections(&places());
+    let (_, database) = directory.migrated_with(directory.side_by_side());
+    let data = directory.target().join("data.db");
+    let bytes = fs::read(&data).unwrap();
+    let pages = bytes.as_chunks::<PAGE_SIZE>().0;
+    let page = |number: usize| format!("page {number}");
+    // Only pages of posting chunks have a slot directory; nodes have zeros there.
+    let mut of_indexes = pages_of(&data, PageType::Index).into_iter();
+    let posting = of_indexes.find(|number| pages[*number][16..32] != [0; 16]);
+    let posting = posting.unwrap();
+    let record = &database.collection("places").index("loc").record;
+    let root = record.root_page.0 as usize;
+    assert_eq!(pages[root][32..34], [0, 1], "the root has leaves below it");
+    let leaf = u32::from_le_bytes(pages[root][80..84].try_into().unwrap()) as usize;
+    assert_eq!(pages[leaf][32..34], [1, 0]);
+
+    assert_located_in_places(Code::PageDamaged, &page(posting), |file| {
+        change_file(file, |bytes| bytes[posting * PAGE_SIZE + 4000] ^= 1);
+    });
+    // How often the term is in the last document of the page's first chunk.
+    assert_located_in_places(Code::IndexDiffers, "\"words\"", |file| {
+        change_page(file, posting, |page| page[PAGE_SIZE - 4] += 1);
+    });
+    assert_located_in_places(Code::PageDamaged, &page(leaf), |file| {
+        change_file(file, |bytes| bytes[leaf * PAGE_SIZE + 70] ^= 1);
+    });
+    // The upper x of the leaf's own bounds.
+    assert_located_in_places(Code::PageDamaged, &page(leaf), |file| {
+        change_page(file, leaf, |page| page[55] ^= 0x80);
+    });
+    // Two points change their documents.
+    assert_located_in_places(Code::IndexDiffers, "\"loc\"", |file| {
+        change_page(file, leaf, |page| {
+            for at in 80..92 {
+                page.swap(at, at + 32);
+            }
+        });
+    });
+    assert_located_in_places(Code::PageUnaccounted, "reached twice", |file| {
+        change_page(file, root, |page| page.copy_within(64..84, 88));
+    });
+}
+
 #[test]
 fn what_is_recorded_of_an_index_must_be_so() {
     let directory = damaged();

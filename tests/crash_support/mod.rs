@@ -396,6 +396,23 @@ impl Case {
         self.assert_expected(&attempt, "resumed after a failed resume");
     }
 
+    pub(crate) fn leaves_nothing_of_a_resume_that_fails_for_good(&self) {
+        let mut gone = 0;
+        for at in 0..12 {
+            let attempt = self.killed();
+            let gate = breaking(Fault::IoError, at, &Arc::default());
+            let failed = attempt.migrate(gate, false);
+            let target = attempt.options().target.unwrap();
+            if failed.is_err() && target.exists() {
+                let mut left = std::fs::read_dir(target).unwrap();
+                assert!(left.next().is_some(), "at {at}: an empty directory is left");
+            } else if failed.is_err() {
+                gone += 1;
+            }
+        }
+        assert!(gone > 0, "no failure was for good");
+    }
+
     pub(crate) fn misses_published_files(&self) {
         for name in ["data.db", "metadata.db", "wal.log"] {
             let attempt = self.attempt();
