@@ -66,8 +66,13 @@ impl Arguments {
         if arguments.only_asks() {
             return Ok(arguments);
         }
+        let mode = mode(&typed, &arguments, &environment)?;
         let scene = Scene {
-            mode: mode(&typed, &arguments, &environment)?,
+            mode: if arguments.dry_run || is_set(&environment, "dry-run") {
+                dry(mode)
+            } else {
+                mode
+            },
             has_target: arguments.target_dir.is_some(),
         };
         let is_typed = |argument: &Arg| {
@@ -93,13 +98,34 @@ impl Arguments {
             }
         }
         let matches = command.try_get_matches_from(joined(&words, &from_environment))?;
-        Ok(Self::from_arg_matches(&matches)?)
+        let mut arguments = Self::from_arg_matches(&matches)?;
+        if arguments.dry_run {
+            arguments.mode = dry(arguments.mode);
+        }
+        Ok(arguments)
     }
 
     /// True where the arguments ask for a text instead of a run.
     fn only_asks(&self) -> bool {
         self.explain.is_some() || self.completions.is_some() || self.report_schema
     }
+}
+
+/// The mode with --dry-run.
+fn dry(mode: Mode) -> Mode {
+    match mode {
+        Mode::Auto => Mode::DryRun,
+        other => other,
+    }
+}
+
+/// True if the environment sets an option that takes no value.
+fn is_set(environment: impl Fn(&str) -> Option<String>, long: &str) -> bool {
+    let value = environment(&variable(long)).unwrap_or_default();
+    matches!(
+        value.trim().to_ascii_lowercase().as_str(),
+        "1" | "true" | "yes" | "on"
+    )
 }
 
 fn find<'c>(command: &'c Command, long: &str) -> Option<&'c Arg> {

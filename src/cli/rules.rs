@@ -31,6 +31,7 @@ const fn rule(name: &'static str, applies: fn(Scene) -> bool, instead: &'static 
 /// Every option but those that only answer a question. A new option is one new line here.
 pub(super) const RULES: &[Rule] = &[
     rule("mode", always, ""),
+    rule("dry-run", may_quarantine, NO_DRY_RUN),
     rule("snapshot", reads_v1, NO_V1),
     rule("infer-types", reads_v1, NO_V1),
     rule("pages", reads_v1, NO_V1),
@@ -38,8 +39,8 @@ pub(super) const RULES: &[Rule] = &[
     rule("max-bad", may_quarantine, NO_QUARANTINE),
     rule("collection", selects, NO_SELECTION),
     rule("exclude", selects, NO_SELECTION),
-    rule("backup", migrates, NO_BACKUP),
-    rule("backup-dir", migrates, NO_BACKUP),
+    rule("backup", may_quarantine, NO_BACKUP),
+    rule("backup-dir", may_quarantine, NO_BACKUP),
     rule("to", imports, NO_IMPORT),
     rule("skip-index", reads_indexes, NO_INDEXES),
     rule("force", forces, NO_FORCE),
@@ -64,6 +65,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 const ONLY_LOOKS: &str = "leave it out: status only looks at the directory";
+const NO_DRY_RUN: &str = "leave it out: only a migration can be rehearsed";
 const NO_V1: &str = "leave it out: how v1 is read is the business of a migration, dry run, export \
                      or validation";
 const NO_INDEXES: &str = "leave it out: indexes are built by a migration or an import";

@@ -12,8 +12,8 @@ use crate::files::{Access, AppendWriter, InputFile};
 use crate::options::{Options, PagesMode};
 use crate::report::{PagesReport, Warning};
 use crate::v1::pages::{
-    JoinFiles, JoinInput, JoinSummary, RefuseAll, Scratch, ScratchFile, join as join_pages,
-    refuse_unnamed, warnings_of_join,
+    JoinFiles, JoinInput, JoinSummary, RefuseAll, Rejected, Rejects, Scratch, ScratchFile,
+    join as join_pages, refuse_unnamed, warnings_of_join,
 };
 use crate::v1::snapshot::SnapshotLayout;
 use crate::v2::page::PAGE_SIZE;
@@ -42,7 +42,7 @@ impl Scratch for WorkScratch {
 /// Joins `data.db` with the snapshot; gives what was found, and the work directory where it is
 /// written if there is anything. `None` where there are no pages, or none to be read.
 pub(super) fn join(
-    context: &mut Context<'_, '_>,
+    context: &Context<'_, '_>,
     directories: &Directories,
     sources: &Sources,
     layout: Option<&SnapshotLayout>,
@@ -53,8 +53,11 @@ pub(super) fn join(
         return Ok(None);
     };
     let target = directories.target();
-    check_space(directories, data, layout)?;
-    let work = WorkDir::create_anew(target, access)?;
+    context.or_noted(check_space(directories, data, layout))?;
+    let work = match &context.dry {
+        Some(dry) => dry.work.clone(),
+        None => WorkDir::create_anew(target, access)?,
+    };
     let input = JoinInput {
         data,
         snapshot: sources.snapshot.as_ref().zip(layout),
@@ -62,12 +65,29 @@ pub(super) fn join(
         recover: context.options.pages == PagesMode::Recover,
         scratch: Arc::new(WorkScratch(work.clone())),
     };
-    let summary = join_pages(&input, &mut RefuseAll::new(data), &mut |_| {
-        context.interrupt.check()
-    })?;
+    let mut rejects = Refuse {
+        all: RefuseAll::new(data),
+        context,
+    };
+    let summary = join_pages(&input, &mut rejects, &mut |_| context.interrupt.check())?;
     drop(input);
     work.remove_file(PAGES_RUNS)?;
     Ok(Some((summary, Some(work))))
+}
+
+/// Ends the run at the first thing that cannot be taken, but for a dry run, which notes all.
+struct Refuse<'r, 'a, 's> {
+    all: RefuseAll<'r>,
+    context: &'r Context<'a, 's>,
+}
+
+impl Rejects for Refuse<'_, '_, '_> {
+    fn reject(&mut self, rejected: Rejected<'_>) -> Result<()> {
+        let refused = self.all.reject(rejected);
+        self.context
+            .or_noted(refused)
+            .map(Option::unwrap_or_default)
+    }
 }
 
 fn check_space(
@@ -91,8 +111,8 @@ pub(super) fn open(plan: &Plan, work: &WorkDir) -> Result<Option<JoinFiles>> {
     let (Some(summary), Some(data)) = (&plan.pages, &plan.data) else {
         return Ok(None);
     };
-    let candidates = work.dir.open_file(PAGES_COPIES)?;
-    let recovered = work.dir.open_file(PAGES_RECOVERED)?;
+    let candidates = work.open_file(PAGES_COPIES)?;
+    let recovered = work.open_file(PAGES_RECOVERED)?;
     JoinFiles::new(summary, data.clone(), candidates, recovered).map(Some)
 }
 

@@ -12,6 +12,7 @@
 //! like `data.db`, and a checkpoint knows how long it is, so that a resumed run cuts off what it
 //! will find again.
 
+use super::dry_run::DryRun;
 use super::plan::Plan;
 use super::work::WorkDir;
 use crate::files::{AppendWriter, InputFile};
@@ -24,6 +25,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Bytes of the buffer that lines are written from.
 const BUFFER: usize = 64 << 10;
@@ -67,6 +69,8 @@ pub(super) struct Quarantine {
     state: QuarantineState,
     /// Opened when there is something to write.
     file: Option<AppendWriter>,
+    /// Where to note what would go here, if nothing is written.
+    dry: Option<Arc<DryRun>>,
 }
 
 impl Quarantine {
@@ -77,7 +81,13 @@ impl Quarantine {
             max_bad: options.max_bad,
             state,
             file: None,
+            dry: None,
         }
+    }
+
+    /// From here on, only notes what would go here.
+    pub(super) fn only_note(&mut self, dry: Arc<DryRun>) {
+        self.dry = Some(dry);
     }
 
     /// True if anything may go to quarantine.
@@ -111,6 +121,11 @@ impl Quarantine {
         (offset, bytes): (u64, u64),
         bad: Error,
     ) -> Result<()> {
+        if let Some(dry) = &self.dry {
+            dry.findings.note_bad(bad);
+            self.state.records += 1;
+            return Ok(());
+        }
         let head = head(file, offset, &bad)?;
         if !self.has_room(1) {
             return Err(self.too_many(plan, bad));
@@ -163,7 +178,7 @@ impl Quarantine {
             // It will be published, so it is as readable as the source and no more.
             None if self.state.bytes == 0 => {
                 self.work.remove_file(QUARANTINE_FILE)?;
-                let file = self.work.dir.create(QUARANTINE_FILE, self.work.access)?;
+                let file = self.work.create_file(QUARANTINE_FILE, self.work.access)?;
                 AppendWriter::new(file, 0, BUFFER)
             }
             None => self
@@ -181,7 +196,7 @@ impl Quarantine {
         if let Some(file) = &mut self.file {
             file.flush()?;
         }
-        let file = self.work.dir.open_file(QUARANTINE_FILE)?;
+        let file = self.work.open_file(QUARANTINE_FILE)?;
         let length = usize::try_from(file.size().min(LONGEST_HEAD)).unwrap_or_default();
         let mut start = vec![0; length];
         file.read_exact_at(&mut start, 0)?;

@@ -3,7 +3,7 @@
 use super::contents::Contents;
 use super::problem::Problem;
 use super::run::RunReport;
-use super::{Report, Rollback, Verified};
+use super::{Forecast, Report, Rollback, Verified};
 use crate::{Code, Error, Result};
 use serde::Serialize;
 
@@ -29,6 +29,7 @@ struct View<'a> {
     verified: Verification,
     disk_used_bytes: Option<u64>,
     contents: Contents,
+    forecast: Option<&'a Forecast>,
     errors: &'a [Problem],
     rollback: Option<Rollback>,
     run: &'a RunReport,
@@ -83,6 +84,7 @@ impl Report {
             verified: self.verified.into(),
             disk_used_bytes: self.disk_used,
             contents: Contents::of(self),
+            forecast: self.forecast.as_ref(),
             errors: &self.errors,
             rollback: self.rollback(),
             run: &self.run,

@@ -153,6 +153,23 @@ impl Report {
             "Size of the database files in the target.",
             self.disk_used.map(number),
         );
+        if let Some(forecast) = &self.forecast {
+            metrics.one(
+                "forecast_data_bytes",
+                "Size that data.db would have, of a dry run.",
+                forecast.data_bytes.map(number),
+            );
+            metrics.one(
+                "forecast_metadata_bytes",
+                "Size that metadata.db would have, of a dry run.",
+                forecast.metadata_bytes.map(number),
+            );
+            metrics.one(
+                "forecast_seconds",
+                "How long the migration may take, of a dry run.",
+                forecast.seconds,
+            );
+        }
         let Some(wal) = contents.wal else { return };
         let kinds = [
             ("insert", wal.records.insert),

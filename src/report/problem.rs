@@ -61,6 +61,16 @@ impl Problem {
         }
     }
 
+    /// Something that was found among other things.
+    #[must_use]
+    pub fn of_found(found: &crate::problems::Problem) -> Self {
+        Self {
+            hint: found.hint.clone(),
+            causes: found.causes.clone(),
+            ..Self::at(found.code.id(), &found.sentence, &found.place)
+        }
+    }
+
     /// A warning.
     #[must_use]
     pub fn of_warning(warning: &Warning) -> Self {

@@ -16,6 +16,7 @@ use crate::v1::wal::Overlay;
 use crate::v2::data_file;
 use crate::v2::page::ChecksumPolicy;
 use crate::v2::page_file::{PageFileReader, PageFileWriter};
+use std::sync::Arc;
 
 /// Bytes of the buffer that matched log records are written from.
 const MATCHED_BUFFER: usize = 64 << 10;
@@ -57,6 +58,13 @@ pub(super) fn open_data(work: &WorkDir, state: &CollectionsState) -> Result<Page
     }
 }
 
+/// The `data.db` of a dry run: counted, and only the pages written that are read again.
+pub(super) fn discard_data(work: &WorkDir) -> Result<PageFileWriter> {
+    let mut data = data_file::discarding(work.create_file(STAGED_DATA, work.access)?)?;
+    data.flush()?;
+    Ok(data)
+}
+
 /// Marks what documents in closed pages have matched before, and goes on noting it down.
 pub(super) fn restore_matched(
     work: &WorkDir,
@@ -67,7 +75,7 @@ pub(super) fn restore_matched(
         return Ok(None);
     };
     if count > 0 {
-        let file = work.dir.open_file(MATCHED)?;
+        let file = work.open_file(MATCHED)?;
         let bytes = file.read_all(u64::MAX)?;
         let records = bytes
             .as_chunks::<8>()
@@ -92,6 +100,9 @@ pub(super) fn open_quarantine(
         state.quarantine = QuarantineState::default();
     }
     let mut quarantine = Quarantine::resume(work, context.options, state.quarantine());
+    if let Some(dry) = &context.dry {
+        quarantine.only_note(Arc::clone(dry));
+    }
     if is_new {
         quarantine.put_log(plan, context.options)?;
         state.quarantine = quarantine.state();
