@@ -12,16 +12,17 @@
 
 use crate::v2::PageId;
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Pages that are known one by one; with more of them, all pages are kept.
-const MOST_PAGES: usize = 1 << 16;
+/// Documents whose pages are known one by one; with more of them, all pages are kept.
+const MOST_WANTED: u64 = 1 << 16;
 
 /// Which pages are read again.
 #[derive(Debug, Default)]
 pub(in crate::coordinator) struct Again {
     pages: Mutex<HashSet<PageId>>,
+    wanted: AtomicU64,
     /// There are too many to know each.
     all: AtomicBool,
     /// This is the run that keeps them.
@@ -31,12 +32,12 @@ pub(in crate::coordinator) struct Again {
 impl Again {
     /// In a first run: this page should have been kept.
     pub(in crate::coordinator) fn want(&self, page: PageId) {
-        if self.is_second() || self.all.load(Ordering::Relaxed) {
+        if self.is_second() || self.keeps_all() {
             return;
         }
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         pages.insert(page);
-        if pages.len() > MOST_PAGES {
+        if self.wanted.fetch_add(1, Ordering::Relaxed) >= MOST_WANTED {
             *pages = HashSet::new();
             self.all.store(true, Ordering::Relaxed);
         }
@@ -45,7 +46,12 @@ impl Again {
     /// True if the page of some duplicate is wanted.
     fn is_wanted(&self) -> bool {
         let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        self.all.load(Ordering::Relaxed) || !pages.is_empty()
+        self.keeps_all() || !pages.is_empty()
+    }
+
+    /// True if there are too many documents to know the page of each.
+    pub(in crate::coordinator) fn keeps_all(&self) -> bool {
+        self.all.load(Ordering::Relaxed)
     }
 
     /// True if a second run has to follow; it begins with that.
@@ -64,6 +70,24 @@ impl Again {
             return false;
         }
         let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        self.all.load(Ordering::Relaxed) || pages.contains(&page)
+        self.keeps_all() || pages.contains(&page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_keeps_what_the_first_has_wanted_and_all_if_that_is_too_much() {
+        let again = Again::default();
+        assert!(!again.begin_second());
+        again.want(PageId(7));
+        assert!(!again.keeps(PageId(7)));
+        assert!(again.begin_second() && !again.begin_second());
+        assert!(again.keeps(PageId(7)) && !again.keeps(PageId(8)));
+        let again = Again::default();
+        (0..=MOST_WANTED).for_each(|_| again.want(PageId(7)));
+        assert!(again.begin_second() && again.keeps(PageId(8)) && again.keeps_all());
     }
 }

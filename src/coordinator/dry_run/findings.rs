@@ -78,6 +78,12 @@ impl Findings {
         }
     }
 
+    /// True if an error of this kind was noted.
+    pub(super) fn has(&self, code: Code) -> bool {
+        let kinds = self.lock().errors.kinds();
+        kinds.iter().any(|kind| kind.code == code)
+    }
+
     /// What would go to quarantine is going to be read once more.
     pub(super) fn forget_bad(&self) {
         let mut found = self.lock();

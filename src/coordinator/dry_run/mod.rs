@@ -212,9 +212,11 @@ fn rehearse(
         plan.overlay = check::restore_overlay(context.options, plan)?;
     };
     let built = reached.built.insert(built);
-    let written = metadata::write(plan, &dry.work, built);
-    if context.or_noted(written)?.is_some() {
-        reached.metadata_bytes = Some(dry.work.open_file(STAGED_METADATA)?.size());
+    match metadata::write(plan, &dry.work, built) {
+        Ok(()) => reached.metadata_bytes = Some(dry.work.open_file(STAGED_METADATA)?.size()),
+        // The check phase has found the name or the index that does not fit.
+        Err(error) if dry.findings.has(error.code()) => {}
+        Err(error) => dry.findings.note(error)?,
     }
     plan.check_source_unchanged()
 }

@@ -246,10 +246,10 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
         let written = self.written.get(position);
         let has_dropped = written.is_some_and(|written| written.tally.duplicates > 0);
         let is_known = self.dropped.as_ref().is_some_and(|(at, _)| *at == position);
+        let dry = self.context.dry.as_ref();
+        let has_holes = dry.is_some_and(|dry| !dry.again.keeps_all());
         match written {
-            Some(written)
-                if has_dropped && index > 0 && !is_known && self.context.dry.is_some() =>
-            {
+            Some(written) if has_dropped && index > 0 && !is_known && has_holes => {
                 let tree = self.finished.len() - index;
                 let dropped = Dropped::logged(self.work, tree, written.tally.duplicates)?;
                 self.dropped = Some((position, dropped));
