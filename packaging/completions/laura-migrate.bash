@@ -23,7 +23,7 @@ _laura__migrate() {
 
     case "${cmd}" in
         laura__migrate)
-            opts="-v -q -h -V --mode --snapshot --infer-types --rename --skip-index --force --restart --validate --no-validate --sample --batch-size --jobs --memory --max-time --lock-timeout --no-lock --progress --report --metrics-file --log-file --log-format --verbose --quiet --explain --report-schema --completions --help --version"
+            opts="-v -q -h -V --mode --dry-run --snapshot --infer-types --pages --rename --max-bad --collection --exclude --backup --backup-dir --to --skip-index --force --restart --validate --no-validate --sample --batch-size --jobs --memory --temp-dir --max-time --lock-timeout --no-lock --progress --report --metrics-file --log-file --log-format --verbose --quiet --explain --report-schema --completions --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -41,8 +41,32 @@ _laura__migrate() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --pages)
+                    COMPREPLY=($(compgen -W "auto recover ignore" -- "${cur}"))
+                    return 0
+                    ;;
                 --rename)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-bad)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --collection)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backup-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -W "1.0 2.0" -- "${cur}"))
                     return 0
                     ;;
                 --skip-index)
@@ -62,6 +86,10 @@ _laura__migrate() {
                     return 0
                     ;;
                 --memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --temp-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
