@@ -66,6 +66,7 @@ impl Report {
         };
         self.outcome_metrics(&mut metrics);
         self.contents_metrics(&mut metrics);
+        self.forecast_metrics(&mut metrics);
         self.run_metrics(&mut metrics);
         metrics.text
     }
@@ -153,23 +154,6 @@ impl Report {
             "Size of the database files in the target.",
             self.disk_used.map(number),
         );
-        if let Some(forecast) = &self.forecast {
-            metrics.one(
-                "forecast_data_bytes",
-                "Size that data.db would have, of a dry run.",
-                forecast.data_bytes.map(number),
-            );
-            metrics.one(
-                "forecast_metadata_bytes",
-                "Size that metadata.db would have, of a dry run.",
-                forecast.metadata_bytes.map(number),
-            );
-            metrics.one(
-                "forecast_seconds",
-                "How long the migration may take, of a dry run.",
-                forecast.seconds,
-            );
-        }
         let Some(wal) = contents.wal else { return };
         let kinds = [
             ("insert", wal.records.insert),
@@ -193,6 +177,27 @@ impl Report {
             "wal_operations_dropped",
             "Operations of transactions that did not commit.",
             number(wal.dropped),
+        );
+    }
+
+    fn forecast_metrics(&self, metrics: &mut Metrics) {
+        let Some(forecast) = &self.forecast else {
+            return;
+        };
+        metrics.one(
+            "forecast_data_bytes",
+            "Size that data.db would have, of a dry run.",
+            forecast.data_bytes.map(number),
+        );
+        metrics.one(
+            "forecast_metadata_bytes",
+            "Size that metadata.db would have, of a dry run.",
+            forecast.metadata_bytes.map(number),
+        );
+        metrics.one(
+            "forecast_seconds",
+            "How long the migration may take, of a dry run.",
+            forecast.seconds,
         );
     }
 

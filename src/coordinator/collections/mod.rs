@@ -18,7 +18,7 @@ pub(super) use writer::duplicate_id;
 use super::context::Context;
 use super::dispatch::Dispatch;
 use super::feed::{Feed, SourceFeed};
-use super::keys::{KeptPages, KeyStage, SortedKeys};
+use super::keys::{KeyStage, SortedKeys};
 use super::pages;
 use super::parse::Worker;
 use super::plan::Plan;
@@ -29,10 +29,7 @@ use crate::Result;
 use crate::v1::wal::Overlay;
 use crate::v2::page_file::PageFileWriter;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use start::{
-    discard_data, open_data, open_quarantine, refill_keys, restore_matched, start_phase, tasks_from,
-};
-use std::sync::Arc;
+use start::{open_data, open_quarantine, refill_keys, restore_matched, start_phase, tasks_from};
 use writer::Writer;
 
 /// What the phase leaves behind: staged documents, and their keys sorted into runs.
@@ -57,22 +54,12 @@ pub(super) fn run(
     plan.overlay_bytes = overlay.as_ref().map_or(0, Overlay::memory_bytes);
     let plan = &*plan;
     start_phase(context, plan, &state);
-    let data = match &context.dry {
-        Some(_) => discard_data(work)?,
-        None => open_data(work, &state)?,
-    };
+    let (data, kept) = open_data(context, work, &state)?;
     let unlisted = pages::open(plan, work)?;
     let unlisted = unlisted.as_ref();
     let matched = restore_matched(work, overlay.as_ref(), state.matched())?;
     let quarantine = open_quarantine(context, plan, work, &mut state)?;
     let keys = refill_keys(context, plan, work, &data, &mut state)?;
-    let kept = match &context.dry {
-        Some(dry) => Some(KeptPages {
-            file: data.file().try_clone()?,
-            dry: Arc::clone(dry),
-        }),
-        None => None,
-    };
     let (task_sender, tasks) = unbounded();
     let (parsed_sender, parsed) = unbounded();
     // A few buffers come back to be used again; more would all grow to the largest document.

@@ -3,7 +3,7 @@
 use super::WRITE_BUFFER;
 use crate::Result;
 use crate::coordinator::context::Context;
-use crate::coordinator::keys::SortedKeys;
+use crate::coordinator::keys::{KeptPages, SortedKeys};
 use crate::coordinator::parse::Task;
 use crate::coordinator::plan::Plan;
 use crate::coordinator::quarantine::{Quarantine, QuarantineState};
@@ -44,7 +44,24 @@ pub(super) fn start_phase(context: &mut Context<'_, '_>, plan: &Plan, state: &Co
         .start_phase(Phase::Collections, totals, done);
 }
 
-pub(super) fn open_data(work: &WorkDir, state: &CollectionsState) -> Result<PageFileWriter> {
+/// The staged `data.db`; of a dry run, also where pages go that are read again.
+pub(super) fn open_data(
+    context: &Context<'_, '_>,
+    work: &WorkDir,
+    state: &CollectionsState,
+) -> Result<(PageFileWriter, Option<KeptPages>)> {
+    let Some(dry) = &context.dry else {
+        return Ok((stage_data(work, state)?, None));
+    };
+    let mut data = data_file::discarding(work.create_file(STAGED_DATA, work.access)?)?;
+    // The reader that keys are refilled from has to find whole pages.
+    data.flush()?;
+    let file = data.file().try_clone()?;
+    let dry = Arc::clone(dry);
+    Ok((data, Some(KeptPages { file, dry })))
+}
+
+fn stage_data(work: &WorkDir, state: &CollectionsState) -> Result<PageFileWriter> {
     match state.page_count() {
         0 => {
             work.remove_file(STAGED_DATA)?;
@@ -56,13 +73,6 @@ pub(super) fn open_data(work: &WorkDir, state: &CollectionsState) -> Result<Page
         }
         pages => PageFileWriter::resume(work.dir.reopen(STAGED_DATA)?, pages, WRITE_BUFFER),
     }
-}
-
-/// The `data.db` of a dry run: counted, and only the pages written that are read again.
-pub(super) fn discard_data(work: &WorkDir) -> Result<PageFileWriter> {
-    let mut data = data_file::discarding(work.create_file(STAGED_DATA, work.access)?)?;
-    data.flush()?;
-    Ok(data)
 }
 
 /// Marks what documents in closed pages have matched before, and goes on noting it down.
