@@ -92,6 +92,11 @@ fn run(
         let _ = screen.write_all(render_error(&error).as_bytes());
     }
     log_outcome(&report);
+    // The report of a dry run is what was asked for.
+    let is_asked_for = arguments.mode == Mode::DryRun && !outputs.use_stdout();
+    if is_asked_for {
+        on_stdout(&render_report(&report))?;
+    }
     if arguments.log_format == LogFormat::Json {
         return Ok(report.exit_code());
     }
@@ -99,8 +104,10 @@ fn run(
         return Err(error.into());
     }
     if !arguments.quiet {
-        let text = render_warnings(&report) + &render_report(&report);
-        let _ = screen.write_all(text.as_bytes());
+        let _ = screen.write_all(render_warnings(&report).as_bytes());
+    }
+    if !arguments.quiet && !is_asked_for {
+        let _ = screen.write_all(render_report(&report).as_bytes());
     }
     Ok(report.exit_code())
 }

@@ -165,7 +165,7 @@ pub struct Options {
     pub jobs: usize,
     /// Bytes for sorting, the WAL overlay and buffers.
     pub memory: u64,
-    /// Where validate puts sort runs, in unlinked files.
+    /// Where validate and a dry run put sort runs, in unlinked files.
     pub temp_dir: PathBuf,
     /// Discard an interrupted migration instead of going on with it.
     pub restart: bool,

@@ -41,6 +41,10 @@ _laura__migrate() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --pages)
+                    COMPREPLY=($(compgen -W "auto recover ignore" -- "${cur}"))
+                    return 0
+                    ;;
                 --rename)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -7,6 +7,9 @@ rollback\t'Take an in-place migration back to v1'
 status\t'Tell where a migration stands, without taking a lock'"
 complete -c laura-migrate -l snapshot -d 'The snapshot to read, instead of looking for one in SOURCE_DIR' -r -F
 complete -c laura-migrate -l infer-types -d 'Types that strings become: none, or a comma list of objectid, timestamp [default: objectid]' -r
+complete -c laura-migrate -l pages -d 'Documents in SOURCE_DIR\'s data.db, which LauraDB no longer finds [default: auto]' -r -f -a "auto\t'Give the snapshot\'s documents back what its backup lost; leave out others, and say so'
+recover\t'The same, and also take live documents that the snapshot does not have'
+ignore\t'Read the snapshot only'"
 complete -c laura-migrate -l rename -d 'Give a collection another name; may be repeated, all at once (a swap works)' -r
 complete -c laura-migrate -l collection -d 'Take only this collection; may be repeated; with a TARGET_DIR or --mode export' -r
 complete -c laura-migrate -l exclude -d 'Leave this collection out; may be repeated; with a TARGET_DIR or --mode export' -r

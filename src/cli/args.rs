@@ -30,6 +30,10 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Mode::Auto)]
     pub mode: Mode,
 
+    /// Tell what the migration would do, and write nothing: the same as --mode dry-run
+    #[arg(long)]
+    pub dry_run: bool,
+
     /// The snapshot to read, instead of looking for one in SOURCE_DIR
     ///
     /// Looked for are snapshot.json, backup.json, then the newest, by its timestamp, of
@@ -149,7 +153,7 @@ pub struct Arguments {
     )]
     pub memory: String,
 
-    /// Where --mode validate puts what it sorts, in unlinked files [default: $TMPDIR, else /tmp]
+    /// Where validate and dry-run put what they sort, in unlinked files [default: $TMPDIR, else /tmp]
     #[arg(long, value_name = "DIR", help_heading = "Resources")]
     pub temp_dir: Option<PathBuf>,
 

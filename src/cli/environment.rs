@@ -71,6 +71,9 @@ impl Arguments {
             to: ImportFormat::default(),
             mode: value_of("mode", arguments.mode, &typed, &environment)?,
         };
+        if arguments.dry_run || is_set(&environment, "dry-run") {
+            scene.mode = dry(scene.mode);
+        }
         if scene.mode == Mode::Import {
             let to = arguments.to.unwrap_or_default();
             scene.to = value_of("to", to, &typed, &environment)?;
@@ -99,13 +102,34 @@ impl Arguments {
             }
         }
         let matches = command.try_get_matches_from(joined(&words, &from_environment))?;
-        Ok(Self::from_arg_matches(&matches)?)
+        let mut arguments = Self::from_arg_matches(&matches)?;
+        if arguments.dry_run {
+            arguments.mode = dry(arguments.mode);
+        }
+        Ok(arguments)
     }
 
     /// True where the arguments ask for a text instead of a run.
     fn only_asks(&self) -> bool {
         self.explain.is_some() || self.completions.is_some() || self.report_schema
     }
+}
+
+/// The mode with --dry-run.
+fn dry(mode: Mode) -> Mode {
+    match mode {
+        Mode::Auto => Mode::DryRun,
+        other => other,
+    }
+}
+
+/// True if the environment sets an option that takes no value.
+fn is_set(environment: impl Fn(&str) -> Option<String>, long: &str) -> bool {
+    let value = environment(&variable(long)).unwrap_or_default();
+    matches!(
+        value.trim().to_ascii_lowercase().as_str(),
+        "1" | "true" | "yes" | "on"
+    )
 }
 
 fn find<'c>(command: &'c Command, long: &str) -> Option<&'c Arg> {

@@ -8,6 +8,7 @@ mod log;
 mod outputs;
 mod progress_bar;
 mod render;
+mod render_dry_run;
 mod render_validation;
 mod resolve;
 mod rules;

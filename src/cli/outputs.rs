@@ -44,6 +44,12 @@ impl Outputs {
         Ok(Self { report, metrics })
     }
 
+    /// True if the report goes to stdout.
+    #[must_use]
+    pub fn use_stdout(&self) -> bool {
+        matches!(self.report, Some(Sink::Stdout))
+    }
+
     /// Writes both; the second even if the first fails. Gives what failed.
     pub fn write(&self, report: &Report) -> Vec<Error> {
         let json = self.report.as_ref().map(|sink| {

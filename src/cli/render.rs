@@ -1,5 +1,6 @@
 //! What people read: errors and the closing report.
 
+use super::render_dry_run::render_dry_run;
 use super::render_validation::render_validation;
 use crate::Error;
 use crate::options::Mode;
@@ -64,6 +65,7 @@ pub fn render_report(report: &Report) -> String {
             let validation = report.validation.as_ref();
             return validation.map_or_else(String::new, render_validation);
         }
+        Outcome::DryRun => return render_dry_run(report),
         // An error tells of these.
         Outcome::Failed | Outcome::Interrupted => return String::new(),
         Outcome::Migrated => {}

@@ -45,6 +45,7 @@ impl Rule {
 /// Every option but those that only answer a question. A new option is one new line here.
 pub(super) const RULES: &[Rule] = &[
     rule("mode", always, ""),
+    rule("dry-run", may_quarantine, NO_DRY_RUN),
     rule("snapshot", reads_v1, NO_V1).with_import(NAME_THE_FILE),
     rule("infer-types", infers, NO_V1).with_import(HAS_TYPES),
     rule("pages", reads_v1, NO_V1),
@@ -52,8 +53,8 @@ pub(super) const RULES: &[Rule] = &[
     rule("max-bad", may_quarantine, NO_QUARANTINE),
     rule("collection", selects, NO_SELECTION).with_import(TAKES_ALL),
     rule("exclude", selects, NO_SELECTION).with_import(TAKES_ALL),
-    rule("backup", migrates, NO_BACKUP),
-    rule("backup-dir", migrates, NO_BACKUP),
+    rule("backup", may_quarantine, NO_BACKUP),
+    rule("backup-dir", may_quarantine, NO_BACKUP),
     rule("to", imports, NO_IMPORT),
     rule("skip-index", renames, NO_INDEXES),
     rule("force", forces, NO_FORCE).with_import(NO_ROOM),
@@ -78,6 +79,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 const ONLY_LOOKS: &str = "leave it out: status only looks at the directory";
+const NO_DRY_RUN: &str = "leave it out: only a migration can be rehearsed";
 const NO_V1: &str = "leave it out: how v1 is read is the business of a migration, dry run, export \
                      or validation";
 const NO_RENAME: &str = "leave it out: collections get other names in what is written from them";

@@ -14,8 +14,9 @@ use super::state::{CollectionsState, State};
 use super::verify::{self, VerifyProgress};
 use super::work::{self, WorkDir};
 use super::{Migration, backup_phase, check, metadata, publish, rollback, room, summary};
+use crate::files::Dir;
 use crate::layout;
-use crate::options::{Options, Verification};
+use crate::options::{Mode, Options, Verification};
 use crate::progress::{Phase, ProgressSink, Totals, Tracker};
 use crate::report::run::{RunReport, RunStart};
 use crate::report::{Outcome, Report, Verified};
@@ -157,7 +158,7 @@ impl Migration {
     }
 
     /// The ways in which there is nothing to migrate, and those in which nothing may be.
-    fn nothing_to_do(&self, directories: &Directories) -> Result<Option<Report>> {
+    pub(super) fn nothing_to_do(&self, directories: &Directories) -> Result<Option<Report>> {
         let source = &directories.source;
         let path = directories.target().path().to_path_buf();
         if !directories.origin.is_directory() {
@@ -168,7 +169,7 @@ impl Migration {
             DirectoryVersion::V2(_) | DirectoryVersion::V21(_) if directories.in_place() => {
                 metadata::check_parses(source)?;
                 // What a publish that was cut off at its very end has left.
-                WorkDir::remove(source)?;
+                self.tidy(source)?;
                 return Ok(Some(Report::nothing(Outcome::AlreadyMigrated, path)));
             }
             DirectoryVersion::V2(_) | DirectoryVersion::V21(_) => {
@@ -203,12 +204,23 @@ impl Migration {
         self.nothing_to_do_in_target(directories)
     }
 
+    /// Removes what an earlier run has left, unless nothing is to be written.
+    fn tidy(&self, target: &Dir) -> Result<()> {
+        match self.options.mode {
+            Mode::DryRun => Ok(()),
+            _ => WorkDir::remove(target),
+        }
+    }
+
     /// The same for a target that is not the source.
     fn nothing_to_do_in_target(&self, directories: &Directories) -> Result<Option<Report>> {
         let target = directories.target();
+        if directories.target_is_missing {
+            return Ok(None);
+        }
         if let Some(receipt) = self.migrated(directories)? {
             // What a publish that was cut off at its very end has left.
-            WorkDir::remove(target)?;
+            self.tidy(target)?;
             let path = target.path().to_path_buf();
             let mut report = Report::nothing(Outcome::AlreadyMigrated, path);
             report.quarantined = receipt.quarantined_in(target)?;
@@ -220,7 +232,7 @@ impl Migration {
 }
 
 /// What only means something with a `TARGET_DIR`, or without one.
-fn refuse_options(options: &Options) -> Result<()> {
+pub(super) fn refuse_options(options: &Options) -> Result<()> {
     let usage = |sentence: &str, hint: &str| Err(Error::new(Code::Usage, sentence).hint(hint));
     if options.target.is_some() && options.backup && options.backup_dir.is_none() {
         return usage(

@@ -13,7 +13,7 @@ use super::work::WorkDir;
 use super::{backup_place, least_readable, open_files, pages, unlisted};
 use crate::files::{Access, Dir, InputFile};
 use crate::index::filter::Filter;
-use crate::index::{IndexDefinition, ListedText, SkipIndexes, parse_listed};
+use crate::index::{CollectionIndexes, IndexDefinition, ListedText, SkipIndexes, parse_listed};
 use crate::layout;
 use crate::options::{Options, PagesMode};
 use crate::progress::{Phase, Totals};
@@ -141,7 +141,7 @@ pub(super) fn run(
     let options = context.options;
     let source = &directories.source;
     let sources = Sources::of(directories, options)?;
-    let hidden = sources.refuse_writers()?;
+    let hidden = context.or_noted(sources.refuse_writers())?.flatten();
     if let Some(backup) = sources.backup {
         let plan = import::check(context, directories, &backup, hidden)?;
         return Ok((plan, None));
@@ -154,6 +154,9 @@ pub(super) fn run(
     let mut names = NameTable::new(options, sources.snapshot.as_ref().zip(layout.as_ref()))?;
     let log = scan_wal(options, &sources, layout.as_ref(), &mut names)?;
     let (overlay, wal_summary) = log.unzip();
+    if let (Some(dry), Some(summary)) = (&context.dry, &wal_summary) {
+        dry.findings.expect_bad(summary.bad_records);
+    }
     pages::refuse_without_snapshot(options, &sources)?;
     let may_recover = options.pages == PagesMode::Recover && sources.data.is_some();
     refuse_nothing(source, &sources, overlay.as_ref(), may_recover)?;
@@ -174,7 +177,7 @@ pub(super) fn run(
     let (joined, work) = joined.map(|joined| (joined.summary, joined.work)).unzip();
     let recovers = joined.as_ref().is_some_and(JoinSummary::has_recovered);
     refuse_nothing(source, &sources, overlay.as_ref(), recovers)?;
-    let collections = plan_collections(options, &sources, listed, names, &mut warnings)?;
+    let collections = plan_collections(context, &sources, listed, names, &mut warnings)?;
     match (&joined, &sources.data, &sources.pages) {
         (Some(joined), Some(data), _) => {
             warnings.extend(pages::warnings(options, data, joined, &collections));
@@ -183,7 +186,7 @@ pub(super) fn run(
         _ => {}
     }
     check_space(
-        options,
+        context,
         directories,
         &sources,
         &collections,
@@ -276,7 +279,7 @@ fn scan_wal(
 
 /// Fails if the file system of the target has too little room for all that will be staged there.
 fn check_space(
-    options: &Options,
+    context: &Context<'_, '_>,
     directories: &Directories,
     sources: &Sources,
     collections: &[PlannedCollection],
@@ -287,7 +290,7 @@ fn check_space(
         sources.snapshot.as_ref(),
         collections,
         wal,
-        options.infer_types,
+        context.options.infer_types,
     )?;
     if let Some(pages) = pages {
         let text = collections.iter().map(PlannedCollection::text_bytes).sum();
@@ -303,8 +306,11 @@ fn check_space(
         purpose: "the backup",
         bytes: estimate.backup + backup_place::SMALL_FILES,
     }));
-    let found = space::check(&needs)?;
-    for space in found {
+    if let Some(dry) = &context.dry {
+        let backup = directories.backup.as_ref().map(|_| estimate.backup);
+        dry.set_space(space::survey(&needs)?, backup.unwrap_or_default());
+    }
+    for space in context.or_noted(space::check(&needs))?.unwrap_or_default() {
         tracing::debug!(path = %space.path.display(), needed = space.needed, free = ?space.free, "space");
     }
     Ok(())
@@ -387,15 +393,17 @@ pub(super) fn instant(options: &Options) -> jiff::Timestamp {
 }
 
 fn plan_collections(
-    options: &Options,
+    context: &Context<'_, '_>,
     sources: &Sources,
     layout: Option<&SnapshotLayout>,
     names: NameTable,
     warnings: &mut Vec<Warning>,
 ) -> Result<Vec<PlannedCollection>> {
+    let options = context.options;
     let skip = SkipIndexes::parse(&options.skip_indexes)?;
+    let mut note = |error| context.or_noted(Err(error)).map(Option::unwrap_or_default);
     let mut collections = Vec::new();
-    for named in names.finish()? {
+    for named in names.finish(&mut note)? {
         let listed = layout.and_then(|layout| layout.collections.get(named.number as usize));
         let mut collection = PlannedCollection {
             id: 0,
@@ -411,12 +419,13 @@ fn plan_collections(
             infer_types: BTreeMap::new(),
         };
         if let (Some(listed), Some(file)) = (listed, &sources.snapshot) {
-            add_indexes(&mut collection, listed, file, &skip, warnings)?;
+            let found = list_indexes(&collection, listed, file, &skip)?;
+            add_indexes(&mut collection, found, file, warnings, &mut note)?;
         }
-        check_indexes(options, &collection, warnings)?;
+        check_indexes(options, &collection, warnings, &mut note)?;
         collections.push(collection);
     }
-    skip.finish()?;
+    skip.finish().or_else(&mut note)?;
     for (id, collection) in (1..).zip(&mut collections) {
         collection.id = id;
     }
@@ -424,13 +433,12 @@ fn plan_collections(
 }
 
 /// Parses what the snapshot lists.
-fn add_indexes(
-    collection: &mut PlannedCollection,
+fn list_indexes(
+    collection: &PlannedCollection,
     listed: &CollectionLayout,
     file: &InputFile,
     skip: &SkipIndexes,
-    warnings: &mut Vec<Warning>,
-) -> Result<()> {
+) -> Result<CollectionIndexes> {
     let texts = listed.indexes.iter().map(|index| {
         let place = Place::offset(file.path(), index.offset).in_collection(&collection.v1_name);
         Ok(ListedText {
@@ -438,14 +446,19 @@ fn add_indexes(
             place,
         })
     });
-    let found = parse_listed(
-        &collection.v1_name,
-        texts.collect::<Result<Vec<_>>>()?,
-        skip,
-    );
-    if let Some(problem) = found.problems.into_iter().next() {
-        return Err(problem);
-    }
+    let texts = texts.collect::<Result<Vec<_>>>()?;
+    Ok(parse_listed(&collection.v1_name, texts, skip))
+}
+
+/// Plans what can be built of it; `note` ends the run at the first that cannot, or goes on.
+fn add_indexes(
+    collection: &mut PlannedCollection,
+    found: CollectionIndexes,
+    file: &InputFile,
+    warnings: &mut Vec<Warning>,
+    note: &mut dyn FnMut(Error) -> Result<()>,
+) -> Result<()> {
+    found.problems.into_iter().try_for_each(note)?;
     if !found.dropped.is_empty() {
         let sentence = format!(
             "options of indexes that v2 has no place for: {}",
@@ -459,11 +472,12 @@ fn add_indexes(
     Ok(())
 }
 
-/// Indexes must fit their metadata pages.
+/// Indexes must fit their metadata pages; `note` ends the run at one that does not, or goes on.
 pub(super) fn check_indexes(
     options: &Options,
     collection: &PlannedCollection,
     warnings: &mut Vec<Warning>,
+    note: &mut dyn FnMut(Error) -> Result<()>,
 ) -> Result<()> {
     for index in &collection.indexes {
         let place = || {
@@ -472,7 +486,7 @@ pub(super) fn check_indexes(
                 .in_index(&index.name)
         };
         let infer_types = collection.infer_types_of(index, options.infer_types);
-        IndexRecord::check_fits(index, infer_types).map_err(|error| error.at(place()))?;
+        IndexRecord::check_fits(index, infer_types).or_else(|error| note(error.at(place())))?;
         let filter = index
             .filter
             .as_ref()

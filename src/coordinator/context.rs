@@ -1,6 +1,7 @@
 //! What every phase needs: options, progress, and being told to stop.
 
 use super::checkpoint::Checkpointer;
+use super::dry_run::DryRun;
 use super::interrupt::Interrupt;
 use crate::Result;
 use crate::document::ID_FIELD;
@@ -20,6 +21,8 @@ pub(super) struct Context<'a, 's> {
     pub(super) interrupt: Interrupt,
     pub(super) sample: Sample,
     pub(super) checkpointer: Option<Checkpointer>,
+    /// Nothing is written, and what would stop the run is noted there instead.
+    pub(super) dry: Option<Arc<DryRun>>,
 }
 
 impl<'a, 's> Context<'a, 's> {
@@ -30,6 +33,16 @@ impl<'a, 's> Context<'a, 's> {
             interrupt,
             sample: Sample::of(options.verification),
             checkpointer: None,
+            dry: None,
+        }
+    }
+
+    /// In a dry run, notes an error that would stop a migration, and goes on without the value.
+    pub(super) fn or_noted<T>(&self, result: Result<T>) -> Result<Option<T>> {
+        match (&self.dry, result) {
+            (_, Ok(value)) => Ok(Some(value)),
+            (Some(dry), Err(error)) => dry.findings.note(error).map(|()| None),
+            (None, Err(error)) => Err(error),
         }
     }
 

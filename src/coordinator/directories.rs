@@ -23,6 +23,8 @@ pub(super) struct Directories {
     target: Option<Dir>,
     /// The migration made the target directory, and removes it if it fails.
     target_is_new: Cell<bool>,
+    /// A dry run's target is not there; its parent stands for it.
+    pub(super) target_is_missing: bool,
     /// Where the backup goes, if one is taken.
     pub(super) backup: Option<BackupPlace>,
 }
@@ -41,11 +43,18 @@ impl Directories {
                 origin,
                 target: None,
                 target_is_new: Cell::new(false),
+                target_is_missing: false,
                 backup,
             });
         };
+        let is_dry = options.mode == RunMode::DryRun;
+        let mut target_is_missing = false;
         let (target, target_is_new) = match Dir::open(path, gate.clone()) {
             Ok(target) => (target, false),
+            Err(error) if error.code() == Code::PathMissing && !path.exists() && is_dry => {
+                target_is_missing = true;
+                (parent_of(path, gate)?.0.named(path), false)
+            }
             Err(error) if error.code() == Code::PathMissing && !path.exists() => {
                 (make_target(&source, path, gate)?, true)
             }
@@ -56,13 +65,14 @@ impl Directories {
             origin,
             target: Some(target),
             target_is_new: Cell::new(target_is_new),
+            target_is_missing,
             backup: None,
         };
         let found = directories.check_apart().and_then(|()| {
             find_backup(
                 options,
                 &directories.source,
-                Some(directories.target()),
+                Some(directories.target()).filter(|_| !target_is_missing),
                 gate,
             )
         });
@@ -111,7 +121,14 @@ impl Directories {
         let Some(target) = &self.target else {
             return Ok(());
         };
-        let overlap = if same(&self.source.metadata()?, &target.metadata()?) {
+        let is_same = same(&self.source.metadata()?, &target.metadata()?);
+        let overlap = if self.target_is_missing {
+            // Only what lies in the source would, once it was made.
+            if !is_same && !lies_inside(target, &self.source)? {
+                return Ok(());
+            }
+            "the target lies inside the source"
+        } else if is_same {
             "source and target are the same directory"
         } else if !self.origin.is_file() && lies_inside(target, &self.source)? {
             "the target lies inside the source"
@@ -147,6 +164,12 @@ fn find_backup(
 }
 
 fn make_target(source: &Dir, path: &Path, gate: &Gate) -> Result<Dir> {
+    let (parent, name) = parent_of(path, gate)?;
+    Ok(make_in(&parent, name, source)?.named(path))
+}
+
+/// The directory that a missing target will be made in, and its name there.
+fn parent_of<'p>(path: &'p Path, gate: &Gate) -> Result<(Dir, &'p OsStr)> {
     let missing = || {
         Error::new(
             Code::PathMissing,
@@ -157,7 +180,7 @@ fn make_target(source: &Dir, path: &Path, gate: &Gate) -> Result<Dir> {
     };
     let (parent, name) = parent_and_name(path).ok_or_else(missing)?;
     let parent = Dir::open(parent, gate.clone()).map_err(|error| missing().because(error))?;
-    Ok(make_in(&parent, name, source)?.named(path))
+    Ok((parent, name))
 }
 
 /// Makes a directory as readable as `like`, durably.

@@ -34,7 +34,7 @@ use crate::v2::slotted::{SlottedPage, delete_slot, restore_slot};
 use crate::v2::{DocumentAddress, PageId, SlotNumber};
 use crate::{Code, Error, Place, Result};
 use sha2::{Digest as _, Sha256};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// Bytes of an address in the log: page u32, slot u16, 0 u16.
@@ -85,7 +85,7 @@ struct Addresses {
 
 impl Addresses {
     fn open(work: &WorkDir, tree: usize, count: u64) -> Result<Self> {
-        let file = work.dir.open_file(name(tree))?;
+        let file = work.open_file(&name(tree))?;
         let end = count.saturating_mul(ENTRY as u64);
         if end > file.size() {
             return Err(Error::new(
@@ -434,7 +434,15 @@ const FILTER_BITS: u64 = 1 << 23;
 
 /// Tells the addresses of deleted documents, whose keys were sorted before that showed. A filter of
 /// fixed size answers for nearly all others; where it cannot, the page does.
-pub(super) struct Dropped {
+pub(super) enum Dropped {
+    /// What pages say.
+    Marked(Marked),
+    /// What the log says, where the pages are not all there.
+    Logged(HashSet<DocumentAddress>),
+}
+
+/// A filter over the deleted slots of pages.
+pub(super) struct Marked {
     pages: PageFileReader,
     filter: Vec<u64>,
     page: Box<[u8; PAGE_SIZE]>,
@@ -462,16 +470,38 @@ impl Dropped {
             }
             Ok(())
         })?;
-        Ok(Self {
+        Ok(Self::Marked(Marked {
             pages,
             filter,
             page: Box::new([0; PAGE_SIZE]),
             loaded: PageId(0),
-        })
+        }))
+    }
+
+    /// The documents in the log of the tree with this number.
+    pub(super) fn logged(work: &WorkDir, tree: usize, count: u64) -> Result<Self> {
+        let mut addresses = Addresses::open(work, tree, count)?;
+        let mut logged = HashSet::new();
+        loop {
+            let part = addresses.next()?;
+            if part.is_empty() {
+                return Ok(Self::Logged(logged));
+            }
+            logged.extend(part);
+        }
     }
 
     /// True for a deleted document.
     pub(super) fn contains(&mut self, address: DocumentAddress) -> Result<bool> {
+        match self {
+            Self::Marked(marked) => marked.contains(address),
+            Self::Logged(logged) => Ok(logged.contains(&address)),
+        }
+    }
+}
+
+impl Marked {
+    fn contains(&mut self, address: DocumentAddress) -> Result<bool> {
         let is_set = |bit: usize| {
             let word = self.filter.get(bit / 64);
             word.is_some_and(|word| word >> (bit % 64) & 1 == 1)

@@ -1,23 +1,27 @@
 //! The key stage: a thread of its own that takes closed pages and sorts their documents' keys.
 
+use super::dry_run::DryRun;
 use super::extract::{Extractors, Taken};
 use super::plan::{Plan, PlannedCollection};
-use super::state::{IndexCounts, KeyState, WrittenCollection};
+use super::state::{IndexCounts, KeyState, NAMED_UNINDEXABLE, WrittenCollection};
 use super::work::{SORT_RUNS, WorkDir};
 use crate::document::InferTypes;
 use crate::document::bson::RawDocument;
+use crate::files::OutputFile;
 use crate::index::TextTotals;
 use crate::index::extract::Extraction;
 use crate::index::key::KeyBuffer;
 use crate::index::sort::{SortPool, SorterId, SpillFile};
+use crate::index::text::LONGEST_SHORT_TERM;
 use crate::options::Options;
 use crate::v2::data_file::{ClosedPage, DocumentReader, scan_with_deleted};
 use crate::v2::page::{ChecksumPolicy, PAGE_SIZE, PageBytes};
-use crate::v2::page_file::{PageFileReader, PageFileWriter};
+use crate::v2::page_file::{PageFileReader, PageFileWriter, page_offset};
 use crate::v2::slotted::{SlotContent, SlottedPage};
 use crate::v2::{DocumentAddress, PageId, SlotNumber};
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use std::sync::Arc;
 use std::thread::{Scope, ScopedJoinHandle};
 
 /// Pages that go to the stage at once.
@@ -65,6 +69,8 @@ pub(super) struct KeyFeeder {
     /// For overflow documents, whose bytes only the writer has at hand.
     extractors: Extractors,
     infer_types: InferTypes,
+    /// Overflow documents of the collection that an index cannot hold, by index; of a dry run.
+    unindexable: Vec<usize>,
 }
 
 impl KeyFeeder {
@@ -72,7 +78,26 @@ impl KeyFeeder {
     pub(super) fn begin(&mut self, position: usize, collection: &PlannedCollection) -> Result<()> {
         self.extractors = Extractors::new(collection, self.infer_types)?;
         self.pages.collection = position;
+        self.unindexable = vec![0; collection.indexes.len()];
         Ok(())
+    }
+
+    /// True if an overflow document, which comes next, is read again before the run ends.
+    pub(super) fn reads_again(&mut self, document: RawDocument<'_>) -> Result<bool> {
+        let mut reads_again = self.extractors.has_texts();
+        let unindexable = &mut self.unindexable;
+        self.extractors.extract_single(document, |index, taken| {
+            reads_again |= match (taken, unindexable.get_mut(index)) {
+                (Taken::Key(_, key), _) => is_beginning(key),
+                (Taken::End(Extraction::Unindexable, _), Some(count)) => {
+                    *count += 1;
+                    *count <= NAMED_UNINDEXABLE
+                }
+                (Taken::End(..), _) => false,
+            };
+            Ok(())
+        })?;
+        Ok(reads_again)
     }
 
     /// A page was closed; overflow documents since the one before lie in its slots.
@@ -184,6 +209,18 @@ pub(super) struct SortedIndex {
 }
 
 impl SortedIndex {
+    /// True if the document is read again for what this index takes from it.
+    #[inline]
+    fn reads_again(&self, taken: &Taken<'_>) -> bool {
+        match taken {
+            Taken::Key(_, key) => is_beginning(key),
+            Taken::End(Extraction::Unindexable, _) => {
+                self.counts.first_unindexable.len() < NAMED_UNINDEXABLE
+            }
+            Taken::End(..) => false,
+        }
+    }
+
     /// Sorts in what a document has for the index.
     #[inline]
     fn add(
@@ -203,6 +240,12 @@ impl SortedIndex {
             }
         }
     }
+}
+
+/// True if the sort key may be only the beginning of a key or of a term.
+#[inline]
+fn is_beginning(key: &KeyBuffer) -> bool {
+    key.is_cut() || key.normal().len() >= LONGEST_SHORT_TERM
 }
 
 impl SortedKeys {
@@ -315,6 +358,12 @@ fn again(
     }
 }
 
+/// The file of a dry run, for the pages that are read again.
+pub(super) struct KeptPages {
+    pub(super) file: OutputFile,
+    pub(super) dry: Arc<DryRun>,
+}
+
 /// The running stage.
 pub(super) struct KeyStage<'scope> {
     thread: ScopedJoinHandle<'scope, Result<SortedKeys>>,
@@ -325,6 +374,7 @@ impl<'scope> KeyStage<'scope> {
         scope: &'scope Scope<'scope, 'env>,
         plan: &'env Plan,
         keys: SortedKeys,
+        kept: Option<KeptPages>,
     ) -> (KeyFeeder, Self) {
         let (sender, fed) = bounded(4);
         let (recycle, empty) = bounded(4);
@@ -333,6 +383,7 @@ impl<'scope> KeyStage<'scope> {
             keys,
             collection: None,
             extractors: Extractors::none(),
+            kept,
         };
         let thread = scope.spawn(move || {
             for feed in fed {
@@ -356,6 +407,7 @@ impl<'scope> KeyStage<'scope> {
             empty,
             extractors: Extractors::none(),
             infer_types: plan.infer_types,
+            unindexable: Vec::new(),
         };
         (feeder, Self { thread })
     }
@@ -381,6 +433,7 @@ struct Sorter<'p> {
     keys: SortedKeys,
     collection: Option<usize>,
     extractors: Extractors,
+    kept: Option<KeptPages>,
 }
 
 impl Sorter<'_> {
@@ -405,6 +458,7 @@ impl Sorter<'_> {
             sorters,
             pool: &mut self.keys.pool,
             reader: pages.staged.as_ref().map(DocumentReader::new),
+            reads_again: false,
         };
         let mut overflow = pages.overflow.iter().peekable();
         let bytes = pages.bytes.as_chunks::<PAGE_SIZE>().0;
@@ -414,6 +468,12 @@ impl Sorter<'_> {
                 late.push(key);
             }
             page_sorter.page(page, bytes, &late)?;
+            let reads_again = std::mem::take(&mut page_sorter.reads_again);
+            if let Some(kept) = &self.kept
+                && (reads_again || kept.dry.again.keeps(page))
+            {
+                kept.file.write_all_at(bytes, page_offset(page))?;
+            }
         }
         Ok(())
     }
@@ -426,6 +486,8 @@ struct PageSorter<'s> {
     pool: &'s mut SortPool,
     /// For the terms of overflow documents.
     reader: Option<DocumentReader<'s>>,
+    /// A document of the page is read again before the run ends.
+    reads_again: bool,
 }
 
 impl PageSorter<'_> {
@@ -437,9 +499,11 @@ impl PageSorter<'_> {
             match content {
                 SlotContent::Document(bson) => {
                     let (sorters, pool) = (&mut *self.sorters, &mut *self.pool);
+                    let reads_again = &mut self.reads_again;
                     let document = RawDocument::trusted(bson);
                     self.extractors.extract(document, |index, taken| {
-                        add(sorters, pool, (index, address), taken)
+                        *reads_again |= add(sorters, pool, (index, address), taken)?;
+                        Ok(())
                     })?;
                 }
                 SlotContent::Overflow(_) => {
@@ -458,7 +522,8 @@ impl PageSorter<'_> {
                 Ok(key) => Taken::Key(0, key),
                 Err(extraction) => Taken::End(*extraction, TextTotals::default()),
             };
-            add(self.sorters, self.pool, (late.index, address), taken)
+            self.reads_again |= add(self.sorters, self.pool, (late.index, address), taken)?;
+            Ok(())
         })
     }
 
@@ -476,21 +541,26 @@ impl PageSorter<'_> {
         let bson = reader.resolve(address, head)?;
         let (sorters, pool) = (&mut *self.sorters, &mut *self.pool);
         let document = RawDocument::trusted(bson);
+        let reads_again = &mut self.reads_again;
         self.extractors.extract_terms(document, |index, taken| {
-            add(sorters, pool, (index, address), taken)
+            *reads_again |= add(sorters, pool, (index, address), taken)?;
+            Ok(())
         })
     }
 }
 
+/// Sorts in what a document has for an index; true if the document is read again for it.
 #[inline]
 fn add(
     sorters: &mut [SortedIndex],
     pool: &mut SortPool,
     (index, address): (usize, DocumentAddress),
     taken: Taken<'_>,
-) -> Result<()> {
-    match sorters.get_mut(index) {
-        Some(index) => index.add(pool, address, taken),
-        None => Ok(()),
-    }
+) -> Result<bool> {
+    let Some(index) = sorters.get_mut(index) else {
+        return Ok(false);
+    };
+    let reads_again = index.reads_again(&taken);
+    index.add(pool, address, taken)?;
+    Ok(reads_again)
 }

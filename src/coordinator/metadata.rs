@@ -24,17 +24,17 @@ pub(super) fn write(plan: &Plan, work: &WorkDir, built: &Built) -> Result<()> {
     // An interrupted run may have come as far.
     work.remove_file(STAGED_METADATA)?;
     work.remove_file(STAGED_WAL)?;
-    let file = work.dir.create(STAGED_METADATA, work.access)?;
+    let file = work.create_file(STAGED_METADATA, work.access)?;
     let mut writer = MetadataWriter::create(file, &layout, WRITE_BUFFER)?;
     for (planned, built) in plan.collections.iter().zip(&built.collections) {
         let (record, indexes) = records(plan, planned, built);
         writer.write_collection(&record, &indexes)?;
     }
     writer.finish()?;
-    let wal = work.dir.create(STAGED_WAL, work.access)?;
+    let wal = work.create_file(STAGED_WAL, work.access)?;
     wal.write_all_at(&fresh_wal(), 0)?;
     wal.sync()?;
-    work.dir.sync()
+    work.sync()
 }
 
 fn layout_of(plan: &Plan) -> Result<Vec<CollectionPlan>> {

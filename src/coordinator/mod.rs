@@ -12,6 +12,7 @@ mod collections;
 mod context;
 mod directories;
 mod dispatch;
+mod dry_run;
 mod duplicates;
 mod estimate;
 mod export;
@@ -40,6 +41,7 @@ mod space;
 mod state;
 mod status;
 mod summary;
+mod temporary;
 mod unlisted;
 mod validate;
 mod verify;
@@ -130,10 +132,7 @@ impl Migration {
             Mode::Import => self.import(sink),
             Mode::Rollback => self.roll_back(sink),
             Mode::Validate => self.validate(sink),
-            mode @ Mode::DryRun => {
-                let sentence = format!("--mode {} is not there", mode.name());
-                Err(Error::new(Code::Usage, sentence))
-            }
+            Mode::DryRun => self.dry_run(sink),
             Mode::Status => {
                 Err(Error::new(Code::Usage, "status makes no report")
                     .hint("call Migration::status"))

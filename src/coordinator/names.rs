@@ -104,8 +104,11 @@ impl NameTable {
     }
 
     /// All collections that are taken with the names that they will have, in the order of those.
-    pub(super) fn finish(self) -> Result<Vec<Named>> {
-        self.selection.finish()?;
+    ///
+    /// # Errors
+    /// The first one that `note` gives back; with names that were refused, the rest goes on.
+    pub(super) fn finish(self, note: &mut dyn FnMut(Error) -> Result<()>) -> Result<Vec<Named>> {
+        self.selection.finish().or_else(&mut *note)?;
         for (name, _, _) in self.names.iter().filter(|(_, _, is_taken)| !is_taken) {
             // Another name for what is left out does no harm.
             let _ = self.renames.apply(name);
@@ -113,21 +116,25 @@ impl NameTable {
         let taken = self.names.iter().filter(|(_, _, is_taken)| *is_taken);
         let names =
             taken.map(|(name, place, _)| (name.as_str(), place.clone().in_collection(name)));
-        let resolved = self.renames.resolve(names).map_err(|errors| {
-            let first = errors.into_iter().next();
-            first.unwrap_or_else(|| Error::new(Code::Internal, "names were refused for no reason"))
-        })?;
-        self.renames.finish()?;
+        let resolved = match self.renames.resolve(names) {
+            Ok(resolved) => resolved,
+            Err(errors) => {
+                errors.into_iter().try_for_each(&mut *note)?;
+                Default::default()
+            }
+        };
+        self.renames.finish().or_else(&mut *note)?;
         let mut named: Vec<Named> = (0..)
             .zip(&self.names)
             .filter(|(_, (_, _, is_taken))| *is_taken)
-            .filter_map(|(number, (v1_name, _, _))| {
-                let name = resolved.get(v1_name)?.clone();
-                Some(Named {
-                    number,
-                    v1_name: v1_name.clone(),
-                    name,
-                })
+            .map(|(number, (v1_name, _, _))| Named {
+                number,
+                v1_name: v1_name.clone(),
+                // Where names were refused, only the figures count.
+                name: match resolved.get(v1_name) {
+                    Some(name) => name.clone(),
+                    None => self.renames.apply(v1_name).to_owned(),
+                },
             })
             .collect();
         named.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));

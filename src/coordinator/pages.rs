@@ -4,6 +4,7 @@
 use super::check::Sources;
 use super::context::Context;
 use super::directories::Directories;
+use super::dry_run::DryRun;
 use super::names::NameTable;
 use super::plan::{Plan, PlannedCollection};
 use super::quarantine::{Quarantine, QuarantineState};
@@ -60,12 +61,20 @@ struct ToQuarantine<'q> {
     log_records: u64,
     /// What the run fails with if there are too many.
     first: Option<Error>,
+    dry: Option<Arc<DryRun>>,
 }
 
 impl Rejects for ToQuarantine<'_> {
     fn reject(&mut self, rejected: Rejected<'_>) -> Result<()> {
         let error = rejected.error(self.data);
         let is_older_copy = matches!(rejected.reason, RejectReason::OlderCopy { .. });
+        if let Some(dry) = &self.dry {
+            // Older copies do not count.
+            if !is_older_copy {
+                dry.findings.note_bad(with_hint(error, &rejected));
+            }
+            return Ok(());
+        }
         if !is_older_copy && !self.quarantine.has_room(self.log_records.saturating_add(1)) {
             let first = self
                 .first
@@ -120,8 +129,11 @@ pub(super) fn join(
         return Ok(None);
     };
     let target = directories.target();
-    check_space(directories, data, layout)?;
-    let work = WorkDir::create_anew(target, access)?;
+    context.or_noted(check_space(directories, data, layout))?;
+    let work = match &context.dry {
+        Some(dry) => dry.work.clone(),
+        None => WorkDir::create_anew(target, access)?,
+    };
     let input = JoinInput {
         data,
         snapshot: sources.snapshot.as_ref().zip(layout),
@@ -136,6 +148,7 @@ pub(super) fn join(
         max_bad: context.options.max_bad,
         log_records,
         first: None,
+        dry: context.dry.clone(),
     };
     let mut summary = join_pages(&input, &mut rejects, &mut |bytes| context.advance(bytes, 0))?;
     drop(input);
@@ -172,8 +185,8 @@ pub(super) fn open(plan: &Plan, work: &WorkDir) -> Result<Option<JoinFiles>> {
     let (Some(summary), Some(data)) = (&plan.pages, &plan.data) else {
         return Ok(None);
     };
-    let candidates = work.dir.open_file(PAGES_COPIES)?;
-    let recovered = work.dir.open_file(PAGES_RECOVERED)?;
+    let candidates = work.open_file(PAGES_COPIES)?;
+    let recovered = work.open_file(PAGES_RECOVERED)?;
     JoinFiles::new(summary, data.clone(), candidates, recovered).map(Some)
 }
 

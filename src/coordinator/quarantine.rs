@@ -15,6 +15,7 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+use super::dry_run::DryRun;
 use super::plan::Plan;
 use super::work::WorkDir;
 use crate::files::{AppendWriter, InputFile};
@@ -27,6 +28,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Bytes of the buffer that lines are written from.
 const BUFFER: usize = 64 << 10;
@@ -83,6 +85,8 @@ pub(super) struct Quarantine {
     state: QuarantineState,
     /// Opened when there is something to write.
     file: Option<AppendWriter>,
+    /// Where to note what would go here, if nothing is written.
+    dry: Option<Arc<DryRun>>,
 }
 
 impl Quarantine {
@@ -93,7 +97,13 @@ impl Quarantine {
             max_bad: options.max_bad,
             state,
             file: None,
+            dry: None,
         }
+    }
+
+    /// From here on, only notes what would go here.
+    pub(super) fn only_note(&mut self, dry: Arc<DryRun>) {
+        self.dry = Some(dry);
     }
 
     /// True if anything may go to quarantine.
@@ -127,6 +137,11 @@ impl Quarantine {
         (offset, bytes): (u64, u64),
         bad: Error,
     ) -> Result<()> {
+        if let Some(dry) = &self.dry {
+            dry.findings.note_bad(bad);
+            self.state.records = self.state.records.saturating_add(1);
+            return Ok(());
+        }
         if !self.has_room(1) {
             return Err(self.too_many(plan, bad));
         }
@@ -208,7 +223,7 @@ impl Quarantine {
             // It will be published, so it is as readable as the source and no more.
             None if self.state.bytes == 0 => {
                 self.work.remove_file(QUARANTINE_FILE)?;
-                let file = self.work.dir.create(QUARANTINE_FILE, self.work.access)?;
+                let file = self.work.create_file(QUARANTINE_FILE, self.work.access)?;
                 AppendWriter::new(file, 0, BUFFER)
             }
             None => self
@@ -226,7 +241,7 @@ impl Quarantine {
         if let Some(file) = &mut self.file {
             file.flush()?;
         }
-        let file = self.work.dir.open_file(QUARANTINE_FILE)?;
+        let file = self.work.open_file(QUARANTINE_FILE)?;
         let first = self.state.first;
         let length = file.size().saturating_sub(first).min(LONGEST_HEAD);
         let mut start = vec![0; usize::try_from(length).unwrap_or_default()];

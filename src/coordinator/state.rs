@@ -144,7 +144,7 @@ pub(super) struct IndexCounts {
 }
 
 /// Documents that are named where many cannot be indexed.
-const NAMED_UNINDEXABLE: usize = 3;
+pub(super) const NAMED_UNINDEXABLE: usize = 3;
 
 impl IndexCounts {
     /// The value of the document at `address` cannot be indexed. Documents come in their order.

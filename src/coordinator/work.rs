@@ -1,6 +1,7 @@
 //! The work directory: everything that a migration writes before it publishes.
 
-use crate::files::{Access, AppendWriter, Dir, Entry};
+use super::temporary::TemporaryFiles;
+use crate::files::{Access, AppendWriter, Dir, Entry, InputFile, OutputFile};
 use crate::layout::{ROLLBACK_FILE, WORK_DIR};
 use crate::{Code, Error, Place, Result};
 use std::sync::Arc;
@@ -46,9 +47,53 @@ pub(super) struct WorkDir {
     pub(super) dir: Arc<Dir>,
     /// Owner and mode of the files that will be published.
     pub(super) access: Access,
+    /// The files of a run that leaves none: they have no names in the directory.
+    temporary: Option<Arc<TemporaryFiles>>,
 }
 
 impl WorkDir {
+    /// Files without names in a directory for temporary ones.
+    pub(super) fn temporary(dir: Dir) -> Self {
+        let dir = Arc::new(dir);
+        Self {
+            temporary: Some(Arc::new(TemporaryFiles::new(Arc::clone(&dir)))),
+            dir,
+            access: Access::default(),
+        }
+    }
+
+    /// Makes a file; the name must be free.
+    pub(super) fn create_file(&self, name: &str, access: Access) -> Result<OutputFile> {
+        match &self.temporary {
+            Some(files) => files.create(name),
+            None => self.dir.create(name, access),
+        }
+    }
+
+    /// Opens a file of the work directory for reading.
+    pub(super) fn open_file(&self, name: &str) -> Result<InputFile> {
+        match &self.temporary {
+            Some(files) => files.get(name)?.reader(),
+            None => self.dir.open_file(name),
+        }
+    }
+
+    /// Opens a file that was made before, to go on writing.
+    fn reopen_file(&self, name: &str) -> Result<OutputFile> {
+        match &self.temporary {
+            Some(files) => files.get(name),
+            None => self.dir.reopen(name),
+        }
+    }
+
+    /// Makes the names of the files durable, where they have any.
+    pub(super) fn sync(&self) -> Result<()> {
+        match &self.temporary {
+            Some(_) => Ok(()),
+            None => self.dir.sync(),
+        }
+    }
+
     /// Makes it, readable by the owner alone until its files are published.
     pub(super) fn create(target: &Dir, access: Access) -> Result<Self> {
         let private = Access {
@@ -60,6 +105,7 @@ impl WorkDir {
         Ok(Self {
             dir: Arc::new(dir),
             access,
+            temporary: None,
         })
     }
 
@@ -74,6 +120,7 @@ impl WorkDir {
         Self {
             dir: Arc::new(dir),
             access,
+            temporary: None,
         }
     }
 
@@ -81,9 +128,9 @@ impl WorkDir {
     pub(super) fn append_to(&self, name: &str, bytes: u64, buffer: usize) -> Result<AppendWriter> {
         let file = if bytes == 0 {
             self.remove_file(name)?;
-            self.dir.create(name, self.private())?
+            self.create_file(name, self.private())?
         } else {
-            let file = self.dir.reopen(name)?;
+            let file = self.reopen_file(name)?;
             if file.len()? < bytes {
                 return Err(Error::new(
                     Code::CheckpointDamaged,
@@ -152,6 +199,10 @@ impl WorkDir {
 
     /// Removes a file of the work directory if it is there.
     pub(super) fn remove_file(&self, name: &str) -> Result<()> {
+        if let Some(files) = &self.temporary {
+            files.remove(name);
+            return Ok(());
+        }
         match self.dir.entry(name)? {
             None => Ok(()),
             Some(_) => self.dir.remove_file(name),

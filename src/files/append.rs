@@ -12,6 +12,18 @@ pub struct AppendWriter {
     written: u64,
     /// Where the next window of write-behind starts, if there is write-behind.
     window: Option<u64>,
+    discards: Discards,
+}
+
+/// What becomes of appended bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Discards {
+    /// All are written.
+    Nothing,
+    /// None are written, but the file is as long as if they were.
+    Everything,
+    /// These are written, others were not.
+    NotThese,
 }
 
 /// Bytes of a window of write-behind.
@@ -27,7 +39,35 @@ impl AppendWriter {
             capacity,
             written: offset,
             window: None,
+            discards: Discards::Nothing,
         }
+    }
+
+    /// Counts what is appended to `file`, and writes none of it, but for what comes while
+    /// [`Self::keep`] says so. After a flush the file is as long as if all of it were there; what
+    /// was not written reads as zeros, and takes no space where the file system has sparse files.
+    #[must_use]
+    pub fn discarding(file: OutputFile) -> Self {
+        Self {
+            discards: Discards::Everything,
+            ..Self::new(file, 0, 0)
+        }
+    }
+
+    /// True if what is appended is thrown away, or may have been.
+    #[must_use]
+    pub fn is_discarding(&self) -> bool {
+        self.discards != Discards::Nothing
+    }
+
+    /// From here on, writes what is appended after all, or throws it away again. Does nothing to a
+    /// writer that is not [`Self::discarding`].
+    pub fn keep(&mut self, keep: bool) {
+        self.discards = match (self.discards, keep) {
+            (Discards::Nothing, _) => Discards::Nothing,
+            (_, true) => Discards::NotThese,
+            (_, false) => Discards::Everything,
+        };
     }
 
     /// Lets the kernel write each window as soon as it is complete, and forget it two windows
@@ -51,8 +91,12 @@ impl AppendWriter {
     /// # Errors
     /// A write fails.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.discards == Discards::Everything {
+            self.written += bytes.len() as u64;
+            return Ok(());
+        }
         if self.buffer.len() + bytes.len() > self.capacity {
-            self.flush()?;
+            self.write_buffer()?;
         }
         if bytes.len() >= self.capacity {
             self.file.write_all_at(bytes, self.written)?;
@@ -69,6 +113,14 @@ impl AppendWriter {
     /// # Errors
     /// The write fails.
     pub fn flush(&mut self) -> Result<()> {
+        self.write_buffer()?;
+        if self.is_discarding() {
+            self.file.set_len(self.written)?;
+        }
+        Ok(())
+    }
+
+    fn write_buffer(&mut self) -> Result<()> {
         if !self.buffer.is_empty() {
             self.file.write_all_at(&self.buffer, self.written)?;
             self.written += self.buffer.len() as u64;
@@ -90,12 +142,15 @@ impl AppendWriter {
         }
     }
 
-    /// Hands everything to the kernel and makes it durable.
+    /// Hands everything to the kernel and makes it durable, unless it is thrown away.
     ///
     /// # Errors
     /// The write or the fsync fails.
     pub fn sync(&mut self) -> Result<()> {
         self.flush()?;
+        if self.is_discarding() {
+            return Ok(());
+        }
         self.file.sync()
     }
 

@@ -147,6 +147,18 @@ impl OutputFile {
         self.len().map(|len| len == 0)
     }
 
+    /// The same open file once more.
+    ///
+    /// # Errors
+    /// The descriptor cannot be duplicated.
+    pub fn try_clone(&self) -> Result<Self> {
+        let file = self
+            .file
+            .try_clone()
+            .map_err(self.failed("duplicate the descriptor of"))?;
+        Ok(Self::new(file, self.path.clone(), self.gate.clone()))
+    }
+
     /// The same open file, to read back from.
     ///
     /// # Errors

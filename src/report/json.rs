@@ -4,7 +4,7 @@ use super::contents::Contents;
 use super::problem::Problem;
 use super::run::RunReport;
 use super::validation::ValidationReport;
-use super::{Report, Rollback, Verified};
+use super::{Forecast, Report, Rollback, Verified};
 use crate::{Code, Error, Result};
 use serde::Serialize;
 
@@ -32,6 +32,7 @@ struct View<'a> {
     disk_used_bytes: Option<u64>,
     contents: Contents,
     validation: Option<ValidationReport>,
+    forecast: Option<&'a Forecast>,
     errors: &'a [Problem],
     rollback: Option<Rollback>,
     run: &'a RunReport,
@@ -88,6 +89,7 @@ impl Report {
             disk_used_bytes: self.disk_used,
             contents: Contents::of(self),
             validation: self.validation.as_ref().map(ValidationReport::of),
+            forecast: self.forecast.as_ref(),
             errors: &self.errors,
             rollback: self.rollback(),
             run: &self.run,

@@ -68,6 +68,7 @@ impl Report {
         self.outcome_metrics(&mut metrics);
         self.contents_metrics(&mut metrics);
         self.validation_metrics(&mut metrics);
+        self.forecast_metrics(&mut metrics);
         self.run_metrics(&mut metrics);
         metrics.text
     }
@@ -221,6 +222,27 @@ impl Report {
             &sides
                 .map(|(name, side)| (label("directory", name), number(side.documents)))
                 .collect::<Vec<_>>(),
+        );
+    }
+
+    fn forecast_metrics(&self, metrics: &mut Metrics) {
+        let Some(forecast) = &self.forecast else {
+            return;
+        };
+        metrics.one(
+            "forecast_data_bytes",
+            "Size that data.db would have, of a dry run.",
+            forecast.data_bytes.map(number),
+        );
+        metrics.one(
+            "forecast_metadata_bytes",
+            "Size that metadata.db would have, of a dry run.",
+            forecast.metadata_bytes.map(number),
+        );
+        metrics.one(
+            "forecast_seconds",
+            "How long the migration may take, of a dry run.",
+            forecast.seconds,
         );
     }
 

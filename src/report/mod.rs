@@ -4,6 +4,7 @@
 //! part that varies between runs over the same input, [`json`] and [`metrics`] write both down.
 
 pub mod contents;
+pub mod forecast;
 pub mod json;
 pub mod metrics;
 pub mod problem;
@@ -17,6 +18,7 @@ use crate::v1::wal::WalSummary;
 use crate::validate::{Validation, Verdict};
 use crate::version::FormatVersion;
 use crate::{Code, Error, ExitCode, Options, Place};
+pub use forecast::{Forecast, SpaceForecast};
 use problem::Problem;
 use run::RunReport;
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,8 @@ pub enum Outcome {
     NotMigrated,
     /// One directory was checked, or two were compared.
     Validated,
+    /// It was found out what a migration would do.
+    DryRun,
     /// The run was interrupted; the same command goes on.
     Interrupted,
     /// The run failed.
@@ -62,6 +66,7 @@ impl Outcome {
             Self::RolledBack => "rolled-back",
             Self::NotMigrated => "not-migrated",
             Self::Validated => "validated",
+            Self::DryRun => "dry-run",
             Self::Interrupted => "interrupted",
             Self::Failed => "failed",
         }
@@ -223,9 +228,11 @@ pub struct Report {
     pub phases: Vec<(Phase, Duration)>,
     /// What the operator should know.
     pub warnings: Vec<Warning>,
-    /// Why the run failed; empty unless it did.
+    /// What a dry run says of the migration that follows.
+    pub forecast: Option<Forecast>,
+    /// Why the run failed, or of a dry run, what would stop a migration; else empty.
     pub errors: Vec<Problem>,
-    /// The exit code of a run that failed.
+    /// The exit code of a run that failed, or of the migration that a dry run stands for.
     pub(crate) failure: Option<ExitCode>,
     /// Bytes of the database files in the target.
     pub disk_used: Option<u64>,
@@ -255,6 +262,7 @@ impl Report {
             validation: None,
             phases: Vec::new(),
             warnings: Vec::new(),
+            forecast: None,
             errors: Vec::new(),
             failure: None,
             disk_used: None,
@@ -294,8 +302,9 @@ impl Report {
         self.source_version = match (self.mode, self.outcome) {
             (Mode::Rollback, Outcome::RolledBack) => Some("2.0"),
             (Mode::Auto, Outcome::Migrated | Outcome::Finished) => Some("1.0"),
-            (Mode::Auto, Outcome::AlreadyMigrated) if in_place => Some("2.0"),
-            (Mode::Auto, Outcome::AlreadyMigrated) => Some("1.0"),
+            (Mode::DryRun, Outcome::DryRun) => Some("1.0"),
+            (Mode::Auto | Mode::DryRun, Outcome::AlreadyMigrated) if in_place => Some("2.0"),
+            (Mode::Auto | Mode::DryRun, Outcome::AlreadyMigrated) => Some("1.0"),
             // The mode itself says what it has read.
             _ => self.source_version,
         };
@@ -313,6 +322,7 @@ impl Report {
             Outcome::Empty
             | Outcome::Exported
             | Outcome::Validated
+            | Outcome::DryRun
             | Outcome::Interrupted
             | Outcome::Failed => None,
         }

@@ -61,13 +61,7 @@ impl Problem {
         }
     }
 
-    /// A warning.
-    #[must_use]
-    pub fn of_warning(warning: &Warning) -> Self {
-        Self::at(warning.code.id(), &warning.sentence, &warning.place)
-    }
-
-    /// What validate has found.
+    /// Something that was found among other things.
     #[must_use]
     pub fn of_found(found: &crate::problems::Problem) -> Self {
         Self {
@@ -75,6 +69,12 @@ impl Problem {
             causes: found.causes.clone(),
             ..Self::at(found.code.id(), &found.sentence, &found.place)
         }
+    }
+
+    /// A warning.
+    #[must_use]
+    pub fn of_warning(warning: &Warning) -> Self {
+        Self::at(warning.code.id(), &warning.sentence, &warning.place)
     }
 
     /// The same, told alike wherever the directory lies: of the file, its name alone.

@@ -54,7 +54,7 @@ pub(super) fn run(
     plan.overlay_bytes = overlay.as_ref().map_or(0, Overlay::memory_bytes);
     let plan = &*plan;
     start_phase(context, plan, &state);
-    let data = open_data(work, &state)?;
+    let (data, kept) = open_data(context, work, &state)?;
     let unlisted = pages::open(plan, work)?;
     let unlisted = unlisted.as_ref();
     let matched = restore_matched(work, overlay.as_ref(), state.matched())?;
@@ -83,7 +83,7 @@ pub(super) fn run(
             }
         }
         drop((parsed_sender, tasks));
-        let (feeder, stage) = KeyStage::start(scope, plan, keys);
+        let (feeder, stage) = KeyStage::start(scope, plan, keys, kept);
         let dispatch = match &plan.backup {
             Some(backup) => Feed::Source(SourceFeed::start(
                 scope,

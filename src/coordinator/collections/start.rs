@@ -3,7 +3,7 @@
 use super::WRITE_BUFFER;
 use crate::Result;
 use crate::coordinator::context::Context;
-use crate::coordinator::keys::SortedKeys;
+use crate::coordinator::keys::{KeptPages, SortedKeys};
 use crate::coordinator::parse::Task;
 use crate::coordinator::plan::Plan;
 use crate::coordinator::quarantine::Quarantine;
@@ -16,6 +16,7 @@ use crate::v1::wal::Overlay;
 use crate::v2::data_file;
 use crate::v2::page::ChecksumPolicy;
 use crate::v2::page_file::{PageFileReader, PageFileWriter};
+use std::sync::Arc;
 
 /// Bytes of the buffer that matched log records are written from.
 const MATCHED_BUFFER: usize = 64 << 10;
@@ -43,7 +44,24 @@ pub(super) fn start_phase(context: &mut Context<'_, '_>, plan: &Plan, state: &Co
         .start_phase(Phase::Collections, totals, done);
 }
 
-pub(super) fn open_data(work: &WorkDir, state: &CollectionsState) -> Result<PageFileWriter> {
+/// The staged `data.db`; of a dry run, also where pages go that are read again.
+pub(super) fn open_data(
+    context: &Context<'_, '_>,
+    work: &WorkDir,
+    state: &CollectionsState,
+) -> Result<(PageFileWriter, Option<KeptPages>)> {
+    let Some(dry) = &context.dry else {
+        return Ok((stage_data(work, state)?, None));
+    };
+    let mut data = data_file::discarding(work.create_file(STAGED_DATA, work.access)?)?;
+    // The reader that keys are refilled from has to find whole pages.
+    data.flush()?;
+    let file = data.file().try_clone()?;
+    let dry = Arc::clone(dry);
+    Ok((data, Some(KeptPages { file, dry })))
+}
+
+fn stage_data(work: &WorkDir, state: &CollectionsState) -> Result<PageFileWriter> {
     match state.page_count() {
         0 => {
             work.remove_file(STAGED_DATA)?;
@@ -67,7 +85,7 @@ pub(super) fn restore_matched(
         return Ok(None);
     };
     if count > 0 {
-        let file = work.dir.open_file(MATCHED)?;
+        let file = work.open_file(MATCHED)?;
         let bytes = file.read_all(u64::MAX)?;
         let records = bytes
             .as_chunks::<8>()
@@ -93,6 +111,9 @@ pub(super) fn open_quarantine(
         state.quarantine = plan.quarantined_pages;
     }
     let mut quarantine = Quarantine::resume(work, context.options, state.quarantine());
+    if let Some(dry) = &context.dry {
+        quarantine.only_note(Arc::clone(dry));
+    }
     if is_new {
         quarantine.put_log(plan, context.options)?;
         state.quarantine = quarantine.state();

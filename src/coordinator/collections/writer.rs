@@ -370,11 +370,20 @@ impl Writer<'_, '_> {
     ) -> Result<()> {
         let feeder = &mut self.feeder;
         let mut has_closed = false;
+        let is_overflow = bson.len() > MAX_SLOT_CONTENT;
+        if let Some(dry) = context.dry.as_ref().filter(|_| is_overflow) {
+            let reads_again =
+                dry.again.is_second() || feeder.reads_again(RawDocument::trusted(bson))?;
+            self.data.keep(reads_again);
+        }
         let mut on_closed = |closed: ClosedPage<'_>| {
             has_closed = true;
             feeder.page(closed)
         };
         let slot = pages.insert(&mut self.data, bson, &mut on_closed)?;
+        if is_overflow {
+            self.data.keep(false);
+        }
         if has_closed {
             let written = WrittenCollection {
                 pages: pages.pages(),
@@ -385,7 +394,7 @@ impl Writer<'_, '_> {
                 self.feeder.flush(&mut self.data)?;
             }
         }
-        if bson.len() > MAX_SLOT_CONTENT {
+        if is_overflow {
             self.feeder.overflow(slot, RawDocument::trusted(bson))?;
         }
         self.tally.documents += 1;

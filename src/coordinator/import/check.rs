@@ -37,7 +37,7 @@ pub(in crate::coordinator) fn run(
     let mut collections = Vec::new();
     for (id, imported) in (1..).zip(names::resolve(backup, options, false)?) {
         let collection = planned(id, imported)?;
-        check_indexes(options, &collection, &mut warnings)?;
+        check_indexes(options, &collection, &mut warnings, &mut Err)?;
         collections.push(collection);
     }
     context.interrupt.check()?;

@@ -132,6 +132,15 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
                 if number >= self.finished.len() {
                     let built = self.index(position, index)?;
                     self.finished.push(built);
+                    if self
+                        .context
+                        .dry
+                        .as_ref()
+                        .is_some_and(|dry| !dry.again.is_second())
+                    {
+                        // Their pages are not there. The second run will have them.
+                        self.pending = 0;
+                    }
                     if self.pending > 0 {
                         self.data.sync()?;
                         self.save()?;
@@ -201,7 +210,7 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
     /// A checkpoint between two indexes.
     fn save(&mut self) -> Result<()> {
         self.quarantine.sync()?;
-        self.work.dir.sync()?;
+        self.work.sync()?;
         let state = IndexesState {
             written: self.written.clone(),
             finished: self.finished.clone(),
@@ -237,7 +246,14 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
         let written = self.written.get(position);
         let has_dropped = written.is_some_and(|written| written.tally.duplicates > 0);
         let is_known = self.dropped.as_ref().is_some_and(|(at, _)| *at == position);
+        let dry = self.context.dry.as_ref();
+        let has_holes = dry.is_some_and(|dry| !dry.again.keeps_all());
         match written {
+            Some(written) if has_dropped && index > 0 && !is_known && has_holes => {
+                let tree = self.finished.len() - index;
+                let dropped = Dropped::logged(self.work, tree, written.tally.duplicates)?;
+                self.dropped = Some((position, dropped));
+            }
             Some(written) if has_dropped && index > 0 && !is_known => {
                 let file = self.data.file().reader()?;
                 let pages = PageFileReader::open(file, ChecksumPolicy::Required)?;
@@ -333,6 +349,7 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             first_page: self.data.page_count(),
             quarantine: &mut self.quarantine,
             duplicates: duplicates.as_mut(),
+            unique_duplicates: 0,
             dropped: self.dropped.as_mut().map(|(_, dropped)| dropped),
         };
         let tree = build.run(&mut self.data, &mut merge, current)?;

@@ -3,6 +3,7 @@
 use super::{BuiltIndex, BuiltTree, ENTRIES_AT_ONCE, separators};
 use crate::coordinator::collections::duplicate_id;
 use crate::coordinator::context::Context;
+use crate::coordinator::dry_run::DryRun;
 use crate::coordinator::duplicates::{Dropped, DuplicateLog};
 use crate::coordinator::keys::SortedKeys;
 use crate::coordinator::plan::{Plan, PlannedCollection};
@@ -17,6 +18,7 @@ use crate::index::definition::ID_INDEX;
 use crate::index::extract::{Extraction, KeyExtractor};
 use crate::index::key::KeyBuffer;
 use crate::index::sort::{FullKeys, Merge, MergePosition, SortedEntry};
+use crate::problems::NAMED;
 use crate::v2::DocumentAddress;
 use crate::v2::btree::bulk::SPILL_LIMIT;
 use crate::v2::btree::{BulkLoader, TreeIds};
@@ -43,6 +45,8 @@ pub(super) struct TreeBuild<'t, 'a, 's> {
     pub(super) duplicates: Option<&'t mut DuplicateLog>,
     /// Documents that are in the pages no more.
     pub(super) dropped: Option<&'t mut Dropped>,
+    /// Documents with the key of another one that a dry run has passed over.
+    pub(super) unique_duplicates: u64,
 }
 
 /// Where a merge was, and how many entries it had given until then.
@@ -178,7 +182,7 @@ impl TreeBuild<'_, '_, '_> {
             duplicates.sync()?;
         }
         self.quarantine.sync()?;
-        self.work.dir.sync()?;
+        self.work.sync()?;
         let state = IndexesState {
             written: self.written.to_vec(),
             finished: self.finished.to_vec(),
@@ -205,6 +209,9 @@ impl TreeBuild<'_, '_, '_> {
     /// A document with the key of `first` in a unique index: an error, unless it is an `_id` and
     /// there is room in quarantine.
     fn note_duplicate(&mut self, first: DocumentAddress, second: &SortedEntry<'_>) -> Result<()> {
+        if let Some(dry) = self.context.dry.clone() {
+            return self.pass_duplicate(&dry, first, second);
+        }
         let Some(count) = self.duplicates.as_mut().map(|log| log.count()) else {
             return Err(self.duplicate_key(first, second));
         };
@@ -219,6 +226,33 @@ impl TreeBuild<'_, '_, '_> {
             self.context.interrupt.check()?;
         }
         Ok(())
+    }
+
+    /// A dry run goes on after a duplicate. Its first run has no pages to tell of it.
+    fn pass_duplicate(
+        &mut self,
+        dry: &DryRun,
+        first: DocumentAddress,
+        second: &SortedEntry<'_>,
+    ) -> Result<()> {
+        if let Some(log) = &mut self.duplicates {
+            dry.again.want(second.address.page);
+            return log.push(second.address);
+        }
+        let is_named = self.unique_duplicates < NAMED as u64;
+        self.unique_duplicates += 1;
+        if is_named {
+            dry.again.want(first.page);
+            dry.again.want(second.address.page);
+        }
+        match (dry.again.is_second(), is_named) {
+            (false, _) => Ok(()),
+            (true, true) => dry.findings.note(self.duplicate_key(first, second)),
+            (true, false) => {
+                dry.findings.note_unnamed(Code::DuplicateKey);
+                Ok(())
+            }
+        }
     }
 
     /// The error for two documents with one key in a unique index; names the key and both.

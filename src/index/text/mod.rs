@@ -31,5 +31,6 @@ pub use record::TermKey;
 pub use search::TextReader;
 pub use stemmer::stem;
 pub use stored::StoredLongTerms;
+pub(crate) use terms::LONGEST_SHORT_TERM;
 pub use terms::{DocumentTerms, Term};
 pub use whole::{LongTerms, NoLongTerms};

@@ -3,7 +3,7 @@
 use crate::index::TextTotals;
 
 /// Longer terms need more than their sort record to be put in order.
-pub(super) const LONGEST_SHORT_TERM: usize = 990;
+pub(crate) const LONGEST_SHORT_TERM: usize = 990;
 
 /// A term and how often it occurs in a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

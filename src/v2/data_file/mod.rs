@@ -29,7 +29,19 @@ use crate::files::OutputFile;
 /// # Errors
 /// The write fails.
 pub fn create(file: OutputFile, buffer_bytes: usize) -> Result<PageFileWriter> {
-    let mut writer = PageFileWriter::create(file, buffer_bytes);
+    begin(PageFileWriter::create(file, buffer_bytes))
+}
+
+/// Starts a `data.db` of which only the pages are written that
+/// [`keep`](PageFileWriter::keep) is on for.
+///
+/// # Errors
+/// As [`create`].
+pub fn discarding(file: OutputFile) -> Result<PageFileWriter> {
+    begin(PageFileWriter::discarding(file))
+}
+
+fn begin(mut writer: PageFileWriter) -> Result<PageFileWriter> {
     // Page 0 belongs to no collection: their ids begin at 1.
     writer.append_page(SlottedBuilder::new(0).finish())?;
     Ok(writer)

@@ -23,6 +23,20 @@ impl PageFileWriter {
         }
     }
 
+    /// Starts an empty file whose pages are counted, and written only while [`Self::keep`] says so.
+    #[must_use]
+    pub fn discarding(file: OutputFile) -> Self {
+        Self {
+            out: AppendWriter::discarding(file),
+            page_count: 0,
+        }
+    }
+
+    /// Whether a [`Self::discarding`] file keeps the pages that are appended from here on.
+    pub fn keep(&mut self, keep: bool) {
+        self.out.keep(keep);
+    }
+
     /// Goes on with a file that an earlier run wrote: what follows its first `page_count` pages,
     /// durable since a checkpoint, is cut off.
     ///
