@@ -14,7 +14,9 @@ use crate::index::text::{LongTerms, TextExtractor, TextReader, compare_terms, st
 use crate::store::documents::read_document;
 use crate::store::pager::View;
 use crate::store::state::{IndexState, Special};
-use crate::v2::btree::edit::{EntryOrder, TreeEditor, TreePages, locate, neighbours, survey};
+use crate::v2::btree::edit::{
+    EntryOrder, LiveTree, TreeEditor, TreePages, locate, neighbours, survey,
+};
 use crate::v2::btree::{LeafEntry, PageSource, StoredKey, StoredKeyRef};
 use crate::v2::page::PageBytes;
 use crate::v2::postings::{ChunkAddress, Posting, PostingEditor, TermHead};
@@ -221,6 +223,31 @@ impl DiskTransaction<'_> {
         Ok(())
     }
 
+    fn sought_term<'t>(
+        &self,
+        tree: &LiveTree,
+        extractor: &TextExtractor,
+        term: &'t [u8],
+    ) -> Result<SoughtTerm<'t>> {
+        let mut sought = SoughtTerm {
+            term,
+            key: StoredKey::default(),
+            alike: HashMap::new(),
+        };
+        stored_term(term, &mut sought.key);
+        if sought.key.truncated {
+            let long_terms = ViewTerms {
+                view: self,
+                extractor,
+            };
+            let totals = TextTotals::default();
+            let reader = TextReader::new(self, tree.root, tree.ids, totals, &long_terms);
+            let alike = reader.alike(sought.key.borrow())?.into_iter();
+            sought.alike = alike.map(|(head, term)| (head.first, term)).collect();
+        }
+        Ok(sought)
+    }
+
     /// Inserts or removes one posting, and the term with its first or last one.
     fn change_posting(
         &mut self,
@@ -241,25 +268,7 @@ impl DiskTransaction<'_> {
         };
         let tree = tree.as_mut().ok_or_else(missing)?;
         let ids = tree.ids;
-        let mut sought = SoughtTerm {
-            term,
-            key: StoredKey::default(),
-            alike: HashMap::new(),
-        };
-        stored_term(term, &mut sought.key);
-        if sought.key.truncated {
-            let long_terms = ViewTerms {
-                view: &*self,
-                extractor: &**extractor,
-            };
-            let totals = TextTotals::default();
-            let reader = TextReader::new(&*self, tree.root, ids, totals, &long_terms);
-            let alike = reader.alike(sought.key.borrow())?;
-            sought.alike = alike
-                .into_iter()
-                .map(|(head, term)| (head.first, term))
-                .collect();
-        }
+        let mut sought = self.sought_term(tree, extractor, term)?;
         let position = locate(&*self, tree.root, ids, &mut sought)?;
         let at = neighbours(&*self, ids, &position)?.1;
         let mut head = None;
