@@ -70,7 +70,37 @@ fn random_document(random: &mut Random, id: i64) -> OwnedDocument {
         fields.push(("u", unique));
     }
     fields.push(("t", time));
+    let words = random_words(random);
+    if random.next(3) > 0 {
+        fields.push(("w", RawValue::String(&words)));
+    }
+    let coordinate = |random: &mut Random| RawValue::Double(random.next(4000) as f64 / 7.0 - 250.0);
+    let coordinates: OwnedDocument = [("0", coordinate(random)), ("1", coordinate(random))]
+        .into_iter()
+        .collect();
+    let point: OwnedDocument = [("coordinates", RawValue::Array(coordinates.as_raw()))]
+        .into_iter()
+        .collect();
+    if random.next(3) > 0 {
+        fields.push(("at", RawValue::Document(point.as_raw())));
+    }
     document(id, &fields)
+}
+
+/// Some words, few of them rare, now and then one that is not stored whole.
+fn random_words(random: &mut Random) -> String {
+    let mut words = String::new();
+    for _ in 0..random.next(12) {
+        match random.next(30) {
+            0 => {
+                let long = "z".repeat(1100);
+                words.push_str(&format!("{long}{} ", random.next(4)));
+            }
+            1..8 => words.push_str(&format!("rare{} ", random.next(2000))),
+            _ => words.push_str(&format!("common{} ", random.next(6))),
+        }
+    }
+    words
 }
 
 /// Runs one transaction of a few operations; the model as it is after it, or `None` if it was
@@ -137,7 +167,8 @@ fn run(seed: u64, torn: bool, once: bool) {
     };
     let mut random = Random(seed * 2 + 1);
     let mut store = open(home.path(), &config()).unwrap();
-    store.create_collection("c", &all_indexes()).unwrap();
+    let indexes = [all_indexes(), special_indexes()].concat();
+    store.create_collection("c", &indexes).unwrap();
     store.close().unwrap();
     let mut model = Documents::new();
     for _ in 0..12 {

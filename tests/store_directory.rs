@@ -27,7 +27,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use store_support::config;
+use store_support::{assert_sound, assert_valid, config, special_indexes};
 
 fn v1() -> Directory {
     let users: Vec<_> = (0..200)
@@ -172,7 +172,7 @@ fn a_log_that_was_not_replayed_yet_is_read_through_and_named() {
 }
 
 #[test]
-fn damage_is_found_in_pages_that_only_the_files_have_and_in_a_log_that_is_damaged() {
+fn a_log_that_is_damaged_before_its_end_is_named() {
     let directory = migrated();
     let source = directory.source();
     drop(work(&source));
@@ -279,4 +279,99 @@ fn a_store_that_migrates_gives_what_the_command_gives() {
         let read = |directory: &Directory| std::fs::read(directory.source().join(name)).unwrap();
         assert_eq!(read(&by_store), read(&by_command), "{name}");
     }
+}
+
+/// A document with words and a place.
+fn place(n: i64, round: i64) -> OwnedDocument {
+    let number = |value: i64| f64::from(i32::try_from(value).unwrap());
+    let (x, y) = (number(n * 37 % 359 - 179), number(n * 71 % 179 - 89) + 0.1);
+    let coordinates = [("0", RawValue::Double(x)), ("1", RawValue::Double(y))];
+    let coordinates: OwnedDocument = coordinates.into_iter().collect();
+    let point = [("coordinates", RawValue::Array(coordinates.as_raw()))];
+    let point: OwnedDocument = point.into_iter().collect();
+    let long = "z".repeat(1200);
+    // Terms that agree in all that is stored.
+    let words = match n % 50 {
+        0 => format!("everywhere rare{n} {long}a {long}b {long}c round{round}"),
+        1 => format!("everywhere rare{n} {long}b round{round}"),
+        _ => format!("everywhere rare{n} twice twice round{round}"),
+    };
+    let fields = [
+        ("n", RawValue::Int64(n % 100)),
+        ("w", RawValue::String(&words)),
+        ("at", RawValue::Document(point.as_raw())),
+    ];
+    store_support::document(n, &fields)
+}
+
+#[test]
+fn text_and_geo_indexes_follow_every_write() {
+    let home = tempfile::tempdir().unwrap();
+    let mut store = open(home.path(), &config()).unwrap();
+    store.create_collection("c", &special_indexes()).unwrap();
+    let reopen = |store: Box<dyn DocumentStore>| {
+        store.close().unwrap();
+        assert_sound(home.path());
+        assert_valid(home.path());
+        open(home.path(), &config()).unwrap()
+    };
+    // More documents than a posting chunk or a leaf has room for.
+    let ids: Vec<i64> = (0..700).map(|n| n * 389 % 700).collect();
+    for batch in ids.chunks(50) {
+        let batch: Vec<_> = batch.iter().map(|n| place(*n, 0)).collect();
+        let batch: Vec<_> = batch.iter().map(OwnedDocument::as_raw).collect();
+        store.insert_many("c", &batch).unwrap();
+    }
+    store = reopen(store);
+    for n in ids.iter().filter(|n| *n % 3 == 0) {
+        assert!(store.update("c", place(*n, 1).as_raw()).unwrap());
+    }
+    store = reopen(store);
+    for n in ids.iter().filter(|n| *n % 4 != 1) {
+        assert!(store.delete("c", RawValue::Int64(*n)).unwrap());
+    }
+    store = reopen(store);
+    for n in ids.iter().filter(|n| *n % 4 != 1) {
+        store.insert("c", place(*n, 2).as_raw()).unwrap();
+    }
+    store = reopen(store);
+    for n in &ids {
+        assert!(store.delete("c", RawValue::Int64(*n)).unwrap());
+    }
+    reopen(store).close().unwrap();
+}
+
+#[test]
+fn a_migrated_text_and_geo_index_can_be_written_to() {
+    let places: Vec<_> = (0..400)
+        .map(|n| {
+            let at = json!({"type": "Point", "coordinates": [n % 170, n % 80]});
+            json!({"_id": format!("p{n}"), "fields": {"w": format!("all rare{n}"), "at": at}})
+        })
+        .collect();
+    let indexes = json!([
+        {"name":"words","type":"text","field_paths":["w"]},
+        {"name":"earth","type":"geo","geo_type":"2dsphere","field_paths":["at"]},
+    ]);
+    let directory = Directory::of_collections(&json!([
+        {"name":"places","documents":places,"indexes":indexes}
+    ]));
+    run(directory.in_place()).unwrap();
+    let source = directory.source();
+    let mut store = open(&source, &config()).unwrap();
+    for n in 0..300 {
+        store.insert("places", place(n, 0).as_raw()).unwrap();
+    }
+    for n in (0..400).step_by(3) {
+        let id = format!("p{n}");
+        assert!(store.delete("places", RawValue::String(&id)).unwrap());
+    }
+    drop(store);
+    assert_valid(&source);
+    open(&source, &config()).unwrap().close().unwrap();
+    assert_valid(&source);
+    let report = mode(Mode::Validate, &source, None);
+    let validation = report.validation.unwrap();
+    assert_eq!(validation.verdict(), validate::Verdict::Sound);
+    assert_eq!(validation.left.state, Some(DirectoryState::WrittenTo));
 }

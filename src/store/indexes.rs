@@ -2,7 +2,7 @@
 
 use super::documents::read_document;
 use super::pager::View;
-use super::state::IndexState;
+use super::state::{IndexState, Special};
 use crate::document::InferTypes;
 use crate::document::bson::{RawDocument, RawValue};
 use crate::document::time::parse_rfc3339;
@@ -16,11 +16,18 @@ use crate::{Code, Error, Place, Result};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+/// What the filter of a partial index means.
+pub(super) fn filter_of(
+    index: &IndexDefinition,
+    infer: InferTypes,
+) -> Option<Arc<dyn DocumentFilter>> {
+    let filter = index.filter.as_ref();
+    filter.map(|text| Arc::new(Filter::parse(text, infer)) as Arc<dyn DocumentFilter>)
+}
+
 /// Extracts the keys of a B+tree or TTL index.
 pub(super) fn extractor_of(index: &IndexDefinition, infer: InferTypes) -> Result<KeyExtractor> {
-    let filter = index.filter.as_ref();
-    let filter = filter.map(|text| Arc::new(Filter::parse(text, infer)) as Arc<dyn DocumentFilter>);
-    KeyExtractor::new(index, filter, |text| {
+    KeyExtractor::new(index, filter_of(index, infer), |text| {
         parse_rfc3339(text).map(|time| time.seconds)
     })
 }
@@ -228,11 +235,12 @@ fn bound_json<V: View + ?Sized>(
     if let Some(json) = key_json(entry.key).map_err(|error| no_key(&error))? {
         return Ok(json);
     }
+    let Some(extractor) = &index.extractor else {
+        return Ok("null".to_owned());
+    };
     let document = read_document(view, address_of(entry)?)?;
     let mut key = KeyBuffer::new();
-    if let Some(extractor) = &index.extractor {
-        extractor.extract_whole(RawDocument::trusted(&document), &mut key);
-    }
+    extractor.extract_whole(RawDocument::trusted(&document), &mut key);
     let json = key.json().map_err(|error| no_key(&error))?;
     Ok(json.unwrap_or_else(|| "null".to_owned()))
 }
@@ -240,9 +248,21 @@ fn bound_json<V: View + ?Sized>(
 impl IndexState {
     /// The root of the tree as it is now.
     pub(super) fn root(&self) -> PageId {
-        match &self.tree {
-            Some(tree) => tree.root,
-            None => self.record.root_page,
+        match (&self.tree, &self.special) {
+            (Some(tree), _)
+            | (
+                _,
+                Some(Special::Text {
+                    tree: Some(tree), ..
+                }),
+            ) => tree.root,
+            (
+                _,
+                Some(Special::Geo {
+                    tree: Some(tree), ..
+                }),
+            ) => tree.root,
+            _ => self.record.root_page,
         }
     }
 }

@@ -293,11 +293,6 @@ fn check_new(name: &str, indexes: &[IndexDefinition]) -> Result<()> {
             let place = Place::default().in_collection(name);
             return Err(Error::new(Code::StoreIndex, sentence).at(place.in_index(&*index.name)));
         }
-        if !index.kind.is_btree() {
-            let sentence = format!("a store cannot make an index of kind {}", index.kind.name());
-            let place = Place::default().in_collection(name);
-            return Err(Error::new(Code::StoreIndex, sentence).at(place.in_index(&*index.name)));
-        }
     }
     Ok(())
 }

@@ -1,17 +1,21 @@
 //! What a store knows of its collections: the records of `metadata.db`, taken apart to be changed.
 
-use super::indexes::extractor_of;
+use super::indexes::{extractor_of, filter_of};
+use crate::document::InferTypes;
 use crate::index::extract::KeyExtractor;
-use crate::index::{IndexDefinition, infer_types_of};
+use crate::index::geo::PointExtractor;
+use crate::index::text::TextExtractor;
+use crate::index::{IndexDefinition, IndexKind, TextTotals, infer_types_of};
 use crate::v2::PageId;
 use crate::v2::btree::TreeIds;
 use crate::v2::btree::edit::LiveTree;
 use crate::v2::catalog::{Catalog, CatalogEntry, CatalogPlan};
 use crate::v2::metadata::{
-    CollectionMetadata, CollectionOptions, CollectionRecord, Extent, IndexMetadata, IndexRecord,
-    MetadataReader,
+    CollectionMetadata, CollectionOptions, CollectionRecord, Extent, IndexMetadata, IndexOptions,
+    IndexRecord, MetadataReader,
 };
 use crate::v2::page::{PAGE_SIZE, PageBytes};
+use crate::v2::rtree::LiveRTree;
 use crate::v2::statistics::StatisticsRecord;
 use crate::{Code, Error, Place, Result};
 use std::sync::Arc;
@@ -47,10 +51,30 @@ pub(super) struct IndexState {
     pub(super) record: IndexRecord,
     pub(super) statistics: StatisticsRecord,
     pub(super) definition: Option<IndexDefinition>,
-    /// `None` for what the store cannot keep right: text, geo and hash indexes.
+    /// Of an index of keys; `None` for others.
     pub(super) extractor: Option<Arc<KeyExtractor>>,
+    /// Of a text or geo index; `None` for others. One that has neither cannot be kept right.
+    pub(super) special: Option<Special>,
     /// Counted before the first change.
     pub(super) tree: Option<LiveTree>,
+}
+
+/// What a text or geo index needs to be changed.
+#[derive(Clone, Debug)]
+pub(super) enum Special {
+    Text {
+        extractor: Arc<TextExtractor>,
+        totals: TextTotals,
+        /// The tree of terms, counted before the first change.
+        tree: Option<LiveTree>,
+        /// Where the next posting chunk goes if it fits; 0 for none.
+        open_page: PageId,
+    },
+    Geo {
+        extractor: Arc<PointExtractor>,
+        /// Counted before the first change.
+        tree: Option<LiveRTree>,
+    },
 }
 
 /// The pages of a free list with what they list, the head last.
@@ -283,11 +307,16 @@ impl IndexState {
             }
             _ => None,
         };
+        let special = match (&definition, infer) {
+            (Some(definition), Some(infer)) => special_of(definition, infer, &options)?,
+            _ => None,
+        };
         Ok(Self {
             record,
             statistics,
             definition,
             extractor,
+            special,
             tree: None,
         })
     }
@@ -298,6 +327,32 @@ impl IndexState {
             collection_id: self.record.collection_id,
         }
     }
+}
+
+/// `None` for an index of keys, and for a text index without its totals.
+fn special_of(
+    definition: &IndexDefinition,
+    infer: InferTypes,
+    options: &IndexOptions,
+) -> Result<Option<Special>> {
+    let filter = filter_of(definition, infer);
+    Ok(match definition.kind {
+        IndexKind::Btree | IndexKind::Ttl { .. } => None,
+        IndexKind::Text => {
+            let extractor = Arc::new(TextExtractor::new(definition, filter)?);
+            let totals = options.total_docs.zip(options.total_length);
+            totals.map(|(documents, length)| Special::Text {
+                extractor,
+                totals: TextTotals { documents, length },
+                tree: None,
+                open_page: PageId(0),
+            })
+        }
+        IndexKind::Geo2d | IndexKind::Geo2dSphere => Some(Special::Geo {
+            extractor: Arc::new(PointExtractor::new(definition, filter)?),
+            tree: None,
+        }),
+    })
 }
 
 impl FreeList {

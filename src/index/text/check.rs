@@ -178,7 +178,7 @@ pub(super) fn head_of(entry: LeafEntry<'_>) -> Result<TermHead> {
 }
 
 /// How stored terms compare.
-pub(super) fn compare_terms(
+pub(crate) fn compare_terms(
     left: StoredKeyRef<'_>,
     right: StoredKeyRef<'_>,
 ) -> Result<Option<Ordering>> {

@@ -25,9 +25,11 @@ mod words;
 
 pub use analyzer::analyze;
 pub use build::{TextIndexBuilder, TextIndexSummary};
+pub(crate) use check::compare_terms;
 pub use check::{TextIndexChecker, posting_hash, stored_posting_hash};
 pub use extract::TextExtractor;
 pub use record::TermKey;
+pub(crate) use record::stored_term;
 pub use search::TextReader;
 pub use stemmer::stem;
 pub use stored::StoredLongTerms;

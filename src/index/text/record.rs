@@ -69,7 +69,7 @@ fn stored_length(term: &[u8]) -> u16 {
 }
 
 /// The stored form of a term, over `key`.
-pub(super) fn stored_term(term: &[u8], key: &mut StoredKey) {
+pub(crate) fn stored_term(term: &[u8], key: &mut StoredKey) {
     key.key_type = KeyType::String as u8;
     key.bytes.clear();
     key.bytes

@@ -6,7 +6,7 @@ use super::record::stored_term;
 use super::whole::{LastDocument, LongTerms, StoredAlike};
 use crate::Result;
 use crate::index::TextTotals;
-use crate::v2::btree::{PageSource, StoredKey, TreeIds, TreeReader};
+use crate::v2::btree::{PageSource, StoredKey, StoredKeyRef, TreeIds, TreeReader};
 use crate::v2::postings::{Posting, PostingReader, TermHead};
 use crate::v2::{DocumentAddress, PageId};
 use std::collections::HashMap;
@@ -92,6 +92,29 @@ impl<'a, S: PageSource + ?Sized> TextReader<'a, S> {
         }
         let mut entries = self.tree.find(key.borrow())?;
         entries.next()?.map(head_of).transpose()
+    }
+
+    /// The entries that cannot be told from a stored key that was cut, in order, with their whole
+    /// terms.
+    pub(crate) fn alike(&self, key: StoredKeyRef<'_>) -> Result<Vec<(TermHead, Vec<u8>)>> {
+        let mut entries = self.tree.find(key)?;
+        let mut postings = PostingReader::new(self.source, self.ids.collection_id);
+        let mut documents = LastDocument::new(self.long_terms);
+        let mut alike = StoredAlike::default();
+        let mut found = Vec::new();
+        while let Some(entry) = entries.next()? {
+            if compare_terms(entry.key, key)?.is_some() {
+                continue;
+            }
+            let head = head_of(entry)?;
+            let first = postings.first(head)?.address;
+            found.push((head, alike.whole(entry.key, first, &mut documents)?));
+            postings.for_each(head, |posting| {
+                alike.add(entry.key, posting.address);
+                Ok(())
+            })?;
+        }
+        Ok(found)
     }
 
     /// The entries that agree in what is stored, in order, until one is for this very term.

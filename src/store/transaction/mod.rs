@@ -1,12 +1,13 @@
 //! A transaction on a disk store: changed pages and records that nobody else sees until its commit.
 
 use super::Transaction;
+mod finish;
 mod pages;
+mod special;
 
 use super::disk::DiskStore;
 use super::documents::{check_document, duplicate_id, duplicate_key, read_document};
-use super::indexes::{IndexKey, Sought, find_key, key_bounds};
-use super::log::{PageFile, PageKey};
+use super::indexes::{IndexKey, Sought, find_key};
 use super::pager::{View, check_type};
 use super::state::{CollectionState, State};
 use crate::document::bson::{OwnedDocument, RawDocument, RawValue};
@@ -14,8 +15,7 @@ use crate::index::definition::ID_INDEX;
 use crate::v2::btree::edit::{
     LiveTree, TreeEditor, TreePages, TreePagesMut, locate, neighbours, survey,
 };
-use crate::v2::freelist;
-use crate::v2::page::{PAGE_SIZE, PageBytes, PageError, PageType};
+use crate::v2::page::{PageBytes, PageError, PageType};
 use crate::v2::{DocumentAddress, PageId, SharedPage};
 use crate::{Code, Error, Result};
 use std::cmp::Ordering;
@@ -140,7 +140,7 @@ impl<'s> DiskTransaction<'s> {
         let fixed = collection
             .indexes
             .iter()
-            .find(|index| index.extractor.is_none());
+            .find(|index| index.extractor.is_none() && index.special.is_none());
         if let Some(index) = fixed {
             let place = collection.place().in_index(&*index.record.name);
             return Err(Error::new(
@@ -152,22 +152,33 @@ impl<'s> DiskTransaction<'s> {
         }
         let mut trees = Vec::with_capacity(collection.indexes.len());
         for index in &collection.indexes {
-            let tree = survey(self, index.record.root_page, index.ids())?;
-            if tree.entry_count != index.record.entry_count {
+            let (tree, special, entries) = match index.special {
+                None => {
+                    let tree = survey(self, index.record.root_page, index.ids())?;
+                    let entries = tree.entry_count;
+                    (Some(tree), None, entries)
+                }
+                Some(_) => {
+                    let (special, entries) = self.survey_special(index)?;
+                    (None, Some(special), entries)
+                }
+            };
+            if entries != index.record.entry_count {
                 let sentence = format!(
-                    "the index has {} entries, but {} in its metadata",
-                    tree.entry_count, index.record.entry_count
+                    "the index has {entries} entries, but {} in its metadata",
+                    index.record.entry_count
                 );
                 let place = collection.place().in_index(&*index.record.name);
                 return Err(Error::new(Code::CatalogDamaged, sentence).at(place));
             }
-            trees.push(tree);
+            trees.push((tree, special));
         }
         let free = self.load_free_list(collection.options().free_list)?;
         let open_page = self.last_page(number)?;
         let collection = self.collection_mut(number)?;
-        for (index, tree) in collection.indexes.iter_mut().zip(trees) {
-            index.tree = Some(tree);
+        for (index, (tree, special)) in collection.indexes.iter_mut().zip(trees) {
+            index.tree = tree;
+            index.special = special;
         }
         collection.free = Some(free);
         collection.open_page = open_page;
@@ -313,96 +324,6 @@ impl<'s> DiskTransaction<'s> {
         }
         Ok(())
     }
-
-    /// Everything that the commit has to log: pages of both files, by file and number.
-    pub(super) fn finish(&mut self, now_ns: i64) -> Result<Vec<(PageKey, Box<PageBytes>)>> {
-        if self.broken {
-            let sentence = "a change of the transaction failed half way, so it cannot be committed";
-            return Err(Error::new(Code::StoreFailed, sentence));
-        }
-        let mut metadata = Vec::new();
-        for number in std::mem::take(&mut self.touched) {
-            self.write_free_list(number)?;
-            self.count_indexes(number, now_ns)?;
-            metadata.extend(self.collection(number)?.encode()?);
-        }
-        metadata.sort_by_key(|(page, _)| *page);
-        let of = |file, page| PageKey { file, page };
-        let dirty = std::mem::take(&mut self.dirty).into_iter();
-        let data = dirty.map(|(id, page)| (of(PageFile::Data, id), Box::new(*page.bytes())));
-        let metadata = metadata.into_iter();
-        let metadata = metadata.map(|(id, page)| (of(PageFile::Metadata, id), Box::new(page)));
-        Ok(data.chain(metadata).collect())
-    }
-
-    fn write_free_list(&mut self, number: usize) -> Result<()> {
-        let collection = self.collection_mut(number)?;
-        let Some(free) = &mut collection.free else {
-            return Ok(());
-        };
-        let mut next = PageId(0);
-        let mut pages = Vec::new();
-        for trunk in &mut free.trunks {
-            if std::mem::take(&mut trunk.changed) {
-                let mut page = [0; PAGE_SIZE];
-                freelist::encode(&mut page, next, &trunk.entries);
-                pages.push((trunk.page, page));
-            }
-            next = trunk.page;
-        }
-        let head = free.head();
-        if let Some(options) = &mut collection.record.options {
-            options.free_list = head;
-        } else if head.is_some() {
-            let mut options = collection.options();
-            options.free_list = head;
-            collection.record.options = Some(options);
-        }
-        for (id, page) in pages {
-            self.put(id, page);
-        }
-        Ok(())
-    }
-
-    /// Brings the records of a collection's indexes up to their trees.
-    fn count_indexes(&mut self, number: usize, now_ns: i64) -> Result<()> {
-        let collection = self.collection(number)?;
-        let bounds = collection
-            .indexes
-            .iter()
-            .map(|index| key_bounds(self, index));
-        let bounds: Vec<(String, String)> = bounds.collect::<Result<_>>()?;
-        let collection = self.collection_mut(number)?;
-        for (index, (min_key, max_key)) in collection.indexes.iter_mut().zip(bounds) {
-            let Some(tree) = &index.tree else { continue };
-            index.record.root_page = tree.root;
-            index.record.entry_count = tree.entry_count;
-            index.record.order = tree.order();
-            let statistics = &mut index.statistics;
-            let summary = crate::v2::btree::TreeSummary {
-                root: tree.root,
-                entry_count: tree.entry_count,
-                unique_keys: statistics.unique_keys,
-                height: tree.height,
-                leaf_nodes: tree.leaf_nodes,
-                internal_nodes: tree.internal_nodes,
-                key_bytes_total: tree.key_bytes_total,
-                value_bytes_total: tree.entry_count * 12,
-                ..Default::default()
-            };
-            *statistics = crate::v2::statistics::StatisticsRecord {
-                index_id: statistics.index_id,
-                min_key,
-                max_key,
-                last_updated_ns: now_ns,
-                scans: statistics.scans,
-                seeks: statistics.seeks,
-                last_access_ns: statistics.last_access_ns,
-                ..summary.statistics()
-            };
-        }
-        Ok(())
-    }
 }
 
 impl Transaction for DiskTransaction<'_> {
@@ -423,6 +344,7 @@ impl Transaction for DiskTransaction<'_> {
         let number = self.writable(collection)?;
         let keys = self.keys(number, document)?;
         self.check_unique(number, &keys, None, id)?;
+        let special = self.special_entries(number, document)?;
         self.whole(|this| {
             let address = this.place(number, document.as_bytes())?;
             for (index, key) in keys.iter().enumerate() {
@@ -430,6 +352,7 @@ impl Transaction for DiskTransaction<'_> {
                     this.change_entry(number, index, key, address, true)?;
                 }
             }
+            this.change_special(number, &special, &[], address, true)?;
             this.collection_mut(number)?
                 .count(document.as_bytes(), true);
             this.note(number, keys.first())
@@ -446,8 +369,11 @@ impl Transaction for DiskTransaction<'_> {
         let old_keys = self.keys(number, RawDocument::trusted(&old))?;
         let keys = self.keys(number, document)?;
         self.check_unique(number, &keys, Some(address), id)?;
+        let old_special = self.special_entries(number, RawDocument::trusted(&old))?;
+        let special = self.special_entries(number, document)?;
         self.whole(|this| {
             let fits = this.fits_in_place(address, document.as_bytes())?;
+            let same = |other| if fits { other } else { &[][..] };
             let stays = |index: usize| fits && old_keys.get(index) == keys.get(index);
             // Keys that were cut are compared through their documents: the entries go first.
             for (index, key) in old_keys.iter().enumerate() {
@@ -455,12 +381,14 @@ impl Transaction for DiskTransaction<'_> {
                     this.change_entry(number, index, key, address, false)?;
                 }
             }
+            this.change_special(number, &old_special, same(&special), address, false)?;
             let new_address = this.replace(number, address, document.as_bytes(), fits)?;
             for (index, key) in keys.iter().enumerate() {
                 if let (Some(key), false) = (key, stays(index)) {
                     this.change_entry(number, index, key, new_address, true)?;
                 }
             }
+            this.change_special(number, &special, same(&old_special), new_address, true)?;
             let collection = this.collection_mut(number)?;
             collection.count(&old, false);
             collection.count(document.as_bytes(), true);
@@ -476,12 +404,14 @@ impl Transaction for DiskTransaction<'_> {
         };
         let old = read_document(self, address)?;
         let keys = self.keys(number, RawDocument::trusted(&old))?;
+        let special = self.special_entries(number, RawDocument::trusted(&old))?;
         self.whole(|this| {
             for (index, key) in keys.iter().enumerate() {
                 if let Some(key) = key {
                     this.change_entry(number, index, key, address, false)?;
                 }
             }
+            this.change_special(number, &special, &[], address, false)?;
             this.remove_slot(number, address)?;
             this.collection_mut(number)?.count(&old, false);
             this.note(number, keys.first())

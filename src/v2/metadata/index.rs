@@ -17,7 +17,7 @@
 //! A TTL index is a btree whose options hold `expireAfterSeconds`.
 
 use crate::document::InferTypes;
-use crate::index::{IndexDefinition, IndexKind, TextTotals};
+use crate::index::{IndexDefinition, IndexKind, TextTotals, infer_types_of};
 use crate::v2::address::PageId;
 use crate::v2::page::{self, PageBytes, PageError, PageType};
 use crate::v2::record::{RECORD_CAPACITY, RECORD_START, RecordReader, RecordWriter};
@@ -184,6 +184,15 @@ impl IndexRecord {
     #[must_use]
     pub fn parsed_options(&self) -> Option<IndexOptions> {
         serde_json::from_str(self.options.as_deref().unwrap_or("{}")).ok()
+    }
+
+    /// Brings the totals of a text index up to date; nothing for others.
+    pub fn set_text_totals(&mut self, totals: TextTotals) {
+        let (Some(definition), Some(options)) = (self.definition(), self.parsed_options()) else {
+            return;
+        };
+        let infer = options.infer_types.as_deref().and_then(infer_types_of);
+        self.options = definition.options_json(infer.unwrap_or_default(), Some(totals));
     }
 
     /// What the index is, without what was built; `None` for a hash index, or if its options do

@@ -21,6 +21,7 @@
 mod builder;
 mod check;
 mod chunk;
+mod edit;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ mod tests;
 pub use builder::{PostingBuilder, PostingRun};
 pub use check::PostingChecker;
 pub use chunk::{Chunk, ChunkError};
+pub use edit::PostingEditor;
 pub use reader::PostingReader;
 
 use super::address::{ADDRESS_BYTES, DocumentAddress, PageId, SlotNumber};

@@ -22,12 +22,14 @@
 
 mod builder;
 mod check;
+mod edit;
 mod node;
 mod rect;
 mod walk;
 
 pub use builder::{NodeWriter, WrittenNode};
 pub use check::RTreeChecker;
+pub use edit::{LiveRTree, RTreeEditor, survey_rtree};
 pub use node::{Entry, NodeError, RTreeNode, Target};
 pub use rect::Rect;
 pub use walk::walk_rtree;

@@ -127,13 +127,18 @@ impl<'p> SlotList<'p> {
         was_live
     }
 
-    /// Puts the page together, all but its id and checksum.
+    /// Puts the data page together, all but its id and checksum.
+    pub fn build(&self, page: &mut PageBytes) {
+        self.build_as(PageType::Data, page);
+    }
+
+    /// Puts a page of another type together: one of posting chunks.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "slots and contents fit a page, whose offsets fit u16"
     )]
-    pub fn build(&self, page: &mut PageBytes) {
-        page::begin(page, PageType::Data);
+    pub fn build_as(&self, page_type: PageType, page: &mut PageBytes) {
+        page::begin(page, page_type);
         let (_, data) = page.split_at_mut(PAGE_HEADER_SIZE);
         let mut end = PAGE_DATA_SIZE;
         for (number, slot) in self.slots.iter().enumerate() {

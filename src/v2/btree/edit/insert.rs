@@ -5,6 +5,7 @@ use super::locate::{LeafPosition, Step};
 use super::{Entry, TreeEditor, TreePagesMut, bytes_of, entries_of, node_of};
 use crate::Result;
 use crate::v2::PageId;
+use crate::v2::btree::damaged;
 use crate::v2::btree::key::StoredKeyRef;
 use crate::v2::btree::node::{CAPACITY, VALUE_BYTES};
 
@@ -53,6 +54,22 @@ impl<P: TreePagesMut + ?Sized> TreeEditor<'_, P> {
             Some(first) => self.add_child(&position.path, (first.key.to_owned(), new_page)),
             None => Ok(()),
         }
+    }
+
+    /// Replaces the value of the entry at this position; nothing has changed since it was located.
+    ///
+    /// # Errors
+    /// There is no entry; a page cannot be read, is damaged, or cannot be kept.
+    pub fn set_value(&mut self, position: &LeafPosition, value: &[u8; VALUE_BYTES]) -> Result<()> {
+        let id = position.leaf;
+        let page = self.page(id)?;
+        let node = node_of(&page, id, self.tree.ids)?;
+        let mut entries: Vec<Entry<'_>> = entries_of(&node).collect();
+        let entry = entries
+            .get_mut(position.index)
+            .ok_or_else(|| damaged(id, "the entry to be changed is not in its leaf"))?;
+        entry.value = value;
+        self.write_leaf(id, &entries, node.prev(), node.next())
     }
 
     fn first_leaf(&mut self, entry: Entry<'_>) -> Result<()> {
