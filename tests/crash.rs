@@ -203,5 +203,5 @@ fn with_many_ids(directory: &Path) {
 
 #[test]
 fn the_quarantine_survives_kills_in_the_middle_of_a_merge() {
-    Case::allowing(50, &with_many_ids).survives_some_kills(30);
+    Case::allowing(50, &with_many_ids).survives_some_kills(10);
 }

@@ -12,6 +12,7 @@
 mod common;
 
 use common::{Directory, Log, assert_same_tree, run};
+use laura_migrate::options::Mode;
 use laura_migrate::v1::wal::RecordKind;
 use laura_migrate::{Code, Error, ExitCode};
 use std::fs;
@@ -397,6 +398,54 @@ fn fifos_where_files_are_expected_are_refused_without_waiting() {
         let expected: (Code, Option<PathBuf>) = (Code::NotAFile, Some(path));
         let chain = (error.code(), error.place().file.clone());
         assert_eq!(chain, expected, "{name}: {error:?}");
+    }
+}
+
+#[test]
+fn a_backups_files_that_are_fifos_or_devices_are_refused_without_waiting() {
+    for name in ["manifest.json", "c.jsonl"] {
+        for mode in [Mode::Import, Mode::Validate] {
+            let directory = Directory::new().snapshot(with_documents(br#"{"_id":"a"}"#));
+            let mut options = directory.in_place();
+            options.mode = Mode::Export;
+            options.target = Some(directory.home().join("backups"));
+            run(options).unwrap();
+            let backups = fs::read_dir(directory.home().join("backups")).unwrap();
+            let backup = backups.map(|entry| entry.unwrap().path()).next().unwrap();
+            let path = backup.join(name);
+            fs::remove_file(&path).unwrap();
+            fifo(&path);
+            let mut options = directory.in_place();
+            options.source = backup;
+            options.target = (mode == Mode::Import).then(|| directory.target());
+            options.mode = mode;
+            match run(options) {
+                Err(error) => assert_eq!(error.code(), Code::NotAFile, "{name}: {error:?}"),
+                Ok(report) => {
+                    assert_eq!(report.exit_code(), ExitCode::Different, "{name}");
+                    let left = report.validation.unwrap().left;
+                    assert_eq!(left.problems[0].code, Code::NotAFile, "{name}: {left:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn links_to_devices_are_not_followed() {
+    for name in ["snapshot.json", "wal.log", "data.db", ".lauradb-version"] {
+        for device in ["/dev/null", "/dev/zero"] {
+            let directory = Directory::new();
+            if name != "snapshot.json" {
+                fs::write(directory.source().join("snapshot.json"), around(b"[]")).unwrap();
+            }
+            let path = directory.source().join(name);
+            std::os::unix::fs::symlink(device, &path).unwrap();
+            let before = directory.tree();
+            let error = run(directory.in_place()).unwrap_err();
+            assert_same_tree(&before, &directory.tree());
+            assert_eq!(error.code(), Code::NotAFile, "{name}: {error:?}");
+        }
     }
 }
 

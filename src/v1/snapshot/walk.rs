@@ -327,3 +327,77 @@ pub(super) fn skip_separator(text: &[u8], at: usize) -> usize {
         .unwrap_or(rest.len());
     at + skipped
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::InferTypes;
+    use crate::v1::snapshot::{ScanOptions, scan};
+
+    #[derive(Default)]
+    struct Seen {
+        bson: Vec<u8>,
+        good: u64,
+        bad: Vec<BadDocument>,
+    }
+
+    impl ChunkSink for Seen {
+        fn buffer(&mut self) -> &mut Vec<u8> {
+            self.bson.clear();
+            &mut self.bson
+        }
+
+        fn document(&mut self, _: usize, _: Converted, _: u64) -> Result<()> {
+            self.good += 1;
+            Ok(())
+        }
+
+        fn bad_document(&mut self, bad: BadDocument) -> Result<()> {
+            self.bad.push(bad);
+            Ok(())
+        }
+    }
+
+    /// 256 MiB in earnest, 100 bytes here.
+    #[test]
+    fn a_document_of_too_much_text_is_bad_and_its_neighbours_are_not() {
+        let large = format!(
+            r#"{{"_id":"large","fields":{{"t":"{}"}}}}"#,
+            "x".repeat(100)
+        );
+        let text = format!(
+            r#"{{"version":"1.0","database_name":"d","collections":[{{"name":"c","documents":[{{"_id":"a"}},{large},{{"_id":"b"}}]}}]}}"#
+        );
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("snapshot.json");
+        std::fs::write(&path, &text).expect("written");
+        let file = InputFile::open(&path).expect("a file");
+        let options = ScanOptions {
+            max_document_bytes: 100,
+            keep_oversized: true,
+            ..ScanOptions::default()
+        };
+        let layout = scan(&file, &options, &mut |_| Ok(())).expect("scanned");
+        let mut walker = ChunkWalker::new(JsonConverter::new(InferTypes::default()));
+        walker.most_text = 100;
+        let mut seen = Seen::default();
+        for chunk in layout.collections.iter().flat_map(|listed| &listed.chunks) {
+            walker
+                .walk_into(&file, "c", *chunk, &mut seen)
+                .expect("nothing is damaged");
+        }
+        assert_eq!(seen.good, 2);
+        let found: Vec<_> = seen
+            .bad
+            .iter()
+            .map(|bad| (bad.ordinal, bad.bytes, bad.error.code()))
+            .collect();
+        assert_eq!(found, [(1, large.len() as u64, Code::DocumentText)]);
+        assert_eq!(
+            seen.bad.first().map(|bad| bad.offset),
+            text.find(&large).map(|at| at as u64)
+        );
+        // What was read for the others never had its size.
+        assert!(walker.text.capacity() <= KEPT_BUFFER.max(100));
+    }
+}
