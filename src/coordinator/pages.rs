@@ -13,8 +13,8 @@ use crate::files::{Access, AppendWriter, InputFile};
 use crate::options::{Options, PagesMode};
 use crate::report::{PagesReport, Warning};
 use crate::v1::pages::{
-    JoinFiles, JoinInput, JoinSummary, RefuseAll, Scratch, ScratchFile, join as join_pages,
-    refuse_unnamed, warnings_of_join,
+    JoinFiles, JoinInput, JoinSummary, RefuseAll, Scratch, ScratchFile, estimate_documents,
+    join as join_pages, refuse_unnamed, warnings_of_join,
 };
 use crate::v1::snapshot::SnapshotLayout;
 use crate::v2::page::PAGE_SIZE;
@@ -25,6 +25,9 @@ const WRITE_BUFFER: usize = 256 << 10;
 
 /// What a sorted `_id` takes in the runs of the join, bytes.
 const SORTED_BYTES: u64 = 48;
+
+/// What a document on a page takes in the other files of the join, bytes.
+const RECORD_BYTES: u64 = 16;
 
 /// The files of the join lie in the work directory.
 struct WorkScratch(WorkDir);
@@ -65,7 +68,7 @@ pub(super) fn join(
         return Ok(None);
     };
     let target = directories.target();
-    check_space(directories, data, layout)?;
+    check_space(context, directories, data, layout)?;
     let work = WorkDir::create_anew(target, access)?;
     let input = JoinInput {
         data,
@@ -85,17 +88,24 @@ pub(super) fn join(
 }
 
 fn check_space(
+    context: &Context<'_, '_>,
     directories: &Directories,
     data: &InputFile,
     layout: Option<&SnapshotLayout>,
 ) -> Result<()> {
-    // Documents on pages are sorted a few times; most have two hundred bytes or more.
     let documents = layout.map_or(0, |layout| layout.documents);
-    let on_pages = data.size() / 200;
+    let on_pages = estimate_documents(data)?;
+    // Of a document on a page: its `_id`, a vote, and a copy or what is left; if that is recovered,
+    // its `_id` and its place as well.
+    let sorts = match context.options.pages {
+        PagesMode::Recover => 5,
+        PagesMode::Auto | PagesMode::Ignore => 3,
+    };
+    let sorted = documents + sorts * on_pages;
     let needs = [Need {
         directory: directories.target(),
         purpose: "sorting the _ids of data.db",
-        bytes: (documents + 3 * on_pages).saturating_mul(SORTED_BYTES),
+        bytes: sorted.saturating_mul(SORTED_BYTES) + on_pages * RECORD_BYTES,
     }];
     space::check(&needs).map(drop)
 }
