@@ -178,13 +178,12 @@ pub(super) fn run(
     let recovers = joined.as_ref().is_some_and(JoinSummary::has_recovered);
     refuse_nothing(source, &sources, overlay.as_ref(), recovers)?;
     let collections = plan_collections(context, &sources, listed, names, &mut warnings)?;
-    match (&joined, &sources.data, &sources.pages) {
-        (Some(joined), Some(data), _) => {
-            warnings.extend(pages::warnings(options, data, joined, &collections));
-        }
-        (_, None, Some(pages)) => warnings.extend(unlisted::warning(pages)?),
-        _ => {}
-    }
+    warnings.extend(page_warnings(
+        options,
+        &sources,
+        joined.as_ref(),
+        &collections,
+    )?);
     check_space(
         context,
         directories,
@@ -197,10 +196,7 @@ pub(super) fn run(
     let plan = Plan {
         sources: stored,
         v1_files: sources.v1_files,
-        v1_marker: match directories.in_place() {
-            true => v1_marker(source)?,
-            false => None,
-        },
+        v1_marker: v1_marker(directories)?,
         backup: None,
         snapshot: sources.snapshot,
         wal: sources.wal,
@@ -219,6 +215,19 @@ pub(super) fn run(
         warnings,
     };
     Ok((plan, work))
+}
+
+fn page_warnings(
+    options: &Options,
+    sources: &Sources,
+    joined: Option<&JoinSummary>,
+    collections: &[PlannedCollection],
+) -> Result<Vec<Warning>> {
+    Ok(match (joined, &sources.data, &sources.pages) {
+        (Some(joined), Some(data), _) => pages::warnings(options, data, joined, collections),
+        (_, None, Some(pages)) => unlisted::warning(pages)?.into_iter().collect(),
+        _ => Vec::new(),
+    })
 }
 
 fn start_phase(context: &mut Context<'_, '_>, sources: &Sources) {
@@ -368,7 +377,12 @@ fn v1_files(snapshot: Option<&FoundSnapshot>) -> Vec<String> {
     names
 }
 
-fn v1_marker(source: &Dir) -> Result<Option<String>> {
+/// The marker that makes room in place, if there is one.
+fn v1_marker(directories: &Directories) -> Result<Option<String>> {
+    let source = &directories.source;
+    if !directories.in_place() {
+        return Ok(None);
+    }
     match version::detect(source)? {
         DirectoryVersion::V1 { marker: Some(_) } => {
             let text = source.open_file(layout::MARKER_FILE)?.read_all(1 << 20)?;

@@ -15,7 +15,7 @@ use crate::options::{Options, PagesMode};
 use crate::report::{PagesReport, Warning};
 use crate::v1::pages::{
     JoinFiles, JoinInput, JoinSummary, RejectReason, Rejected, Rejects, Scratch, ScratchFile,
-    join as join_pages, refuse_unnamed, warnings_of_join,
+    estimate_documents, join as join_pages, refuse_unnamed, warnings_of_join,
 };
 use crate::v1::snapshot::SnapshotLayout;
 use crate::v2::page::PAGE_SIZE;
@@ -27,6 +27,9 @@ const WRITE_BUFFER: usize = 256 << 10;
 
 /// What a sorted `_id` takes in the runs of the join, bytes.
 const SORTED_BYTES: u64 = 48;
+
+/// What a document on a page takes in the other files of the join, bytes.
+const RECORD_BYTES: u64 = 16;
 
 /// The files of the join lie in the work directory.
 struct WorkScratch(WorkDir);
@@ -129,7 +132,8 @@ pub(super) fn join(
         return Ok(None);
     };
     let target = directories.target();
-    context.or_noted(check_space(directories, data, layout))?;
+    let checked = check_space(context, directories, data, layout);
+    context.or_noted(checked)?;
     let work = match &context.dry {
         Some(dry) => dry.work.clone(),
         None => WorkDir::create_anew(target, access)?,
@@ -165,17 +169,24 @@ pub(super) fn join(
 }
 
 fn check_space(
+    context: &Context<'_, '_>,
     directories: &Directories,
     data: &InputFile,
     layout: Option<&SnapshotLayout>,
 ) -> Result<()> {
-    // Documents on pages are sorted a few times; most have two hundred bytes or more.
     let documents = layout.map_or(0, |layout| layout.documents);
-    let on_pages = data.size() / 200;
+    let on_pages = estimate_documents(data)?;
+    // Of a document on a page: its `_id`, a vote, and a copy or what is left; if that is recovered,
+    // its `_id` and its place as well.
+    let sorts = match context.options.pages {
+        PagesMode::Recover => 5,
+        PagesMode::Auto | PagesMode::Ignore => 3,
+    };
+    let sorted = documents + sorts * on_pages;
     let needs = [Need {
         directory: directories.target(),
         purpose: "sorting the _ids of data.db",
-        bytes: (documents + 3 * on_pages).saturating_mul(SORTED_BYTES),
+        bytes: sorted.saturating_mul(SORTED_BYTES) + on_pages * RECORD_BYTES,
     }];
     space::check(&needs).map(drop)
 }

@@ -20,16 +20,19 @@ use super::dispatch::Dispatch;
 use super::feed::{Feed, SourceFeed};
 use super::keys::{KeyStage, SortedKeys};
 use super::pages;
-use super::parse::Worker;
+use super::parse::{Parsed, Task, Worker};
 use super::plan::Plan;
 use super::quarantine::Quarantine;
 use super::state::{CollectionsState, Tally, WrittenCollection};
 use super::work::WorkDir;
 use crate::Result;
+use crate::options::Options;
+use crate::v1::pages::JoinFiles;
 use crate::v1::wal::Overlay;
 use crate::v2::page_file::PageFileWriter;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use start::{open_data, open_quarantine, refill_keys, restore_matched, start_phase, tasks_from};
+use std::thread::Scope;
 use writer::Writer;
 
 /// What the phase leaves behind: staged documents, and their keys sorted into runs.
@@ -56,53 +59,30 @@ pub(super) fn run(
     start_phase(context, plan, &state);
     let (data, kept) = open_data(context, work, &state)?;
     let unlisted = pages::open(plan, work)?;
-    let unlisted = unlisted.as_ref();
     let matched = restore_matched(work, overlay.as_ref(), state.matched())?;
     let quarantine = open_quarantine(context, plan, work, &mut state)?;
     let keys = refill_keys(context, plan, work, &data, &mut state)?;
-    let (task_sender, tasks) = unbounded();
-    let (parsed_sender, parsed) = unbounded();
+    let ((task_sender, tasks), (results, parsed)) = (unbounded(), unbounded());
     // A few buffers come back to be used again; more would all grow to the largest document.
-    let (buffer_sender, buffers) = bounded(4 * context.options.jobs);
+    let options = context.options;
+    let (emptied, buffers) = bounded(4 * options.jobs);
+    let (overlay, unlisted) = (overlay.as_ref(), unlisted.as_ref());
     std::thread::scope(|scope| {
-        if let Some(file) = &plan.snapshot {
-            let hash_ids = overlay.as_ref().is_some_and(|overlay| !overlay.is_empty());
-            for _ in 0..context.options.jobs {
-                let (tasks, buffers) = (Receiver::clone(&tasks), Receiver::clone(&buffers));
-                let worker = Worker {
-                    file,
-                    plan,
-                    unlisted,
-                    hash_ids,
-                    passes_bad: context.options.max_bad > 0,
-                    batch_size: context.options.batch_size as usize,
-                    buffers,
-                    results: Sender::clone(&parsed_sender),
-                };
-                scope.spawn(move || worker.run(&tasks));
-            }
-        }
-        drop((parsed_sender, tasks));
+        let ends = (tasks, results, buffers);
+        start_workers(scope, options, plan, unlisted, overlay, ends);
         let (feeder, stage) = KeyStage::start(scope, plan, keys, kept);
+        let left = tasks_from(plan, &state);
         let dispatch = match &plan.backup {
-            Some(backup) => Feed::Source(SourceFeed::start(
-                scope,
-                backup.source(),
-                tasks_from(plan, &state).filter_map(|task| plan.source_position(task.collection)),
-                context.options,
-            )),
-            None => Feed::Chunks(Dispatch::new(
-                tasks_from(plan, &state),
-                context.options,
-                task_sender,
-                parsed,
-                buffer_sender,
-            )),
+            Some(backup) => {
+                let left = left.filter_map(|task| plan.source_position(task.collection));
+                Feed::Source(SourceFeed::start(scope, backup.source(), left, options))
+            }
+            None => Feed::Chunks(Dispatch::new(left, options, task_sender, parsed, emptied)),
         };
         let mut writer = Writer {
             plan,
             unlisted,
-            overlay: overlay.as_ref(),
+            overlay,
             matched,
             data,
             feeder,
@@ -124,4 +104,33 @@ pub(super) fn run(
             quarantine: writer.quarantine,
         })
     })
+}
+
+/// Starts the workers that parse the snapshot, if there is one; the last buffers are empty ones.
+fn start_workers<'s>(
+    scope: &'s Scope<'s, '_>,
+    options: &Options,
+    plan: &'s Plan,
+    unlisted: Option<&'s JoinFiles>,
+    overlay: Option<&Overlay>,
+    (tasks, results, buffers): (Receiver<Task>, Sender<Parsed>, Receiver<Vec<u8>>),
+) {
+    let Some(file) = &plan.snapshot else {
+        return;
+    };
+    let hash_ids = overlay.is_some_and(|overlay| !overlay.is_empty());
+    for _ in 0..options.jobs {
+        let worker = Worker {
+            file,
+            plan,
+            unlisted,
+            hash_ids,
+            passes_bad: options.max_bad > 0,
+            batch_size: options.batch_size as usize,
+            buffers: Receiver::clone(&buffers),
+            results: Sender::clone(&results),
+        };
+        let tasks = Receiver::clone(&tasks);
+        scope.spawn(move || worker.run(&tasks));
+    }
 }

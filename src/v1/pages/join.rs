@@ -17,6 +17,7 @@ use super::recover;
 use super::scan::{LivePage, PageLook, scan};
 use super::sorter::{SortedBytes, Sorts};
 use super::summary::{JoinSummary, PagesTally, count_record};
+use super::votes::SETS_SHARE;
 use super::{RejectReason, Rejected, Rejects, Taken};
 use crate::bytes::Cursor;
 use crate::files::{AppendWriter, InputFile};
@@ -84,7 +85,8 @@ pub fn join(
     progress: &mut JoinProgress<'_>,
 ) -> Result<JoinSummary> {
     let table_bytes = check_memory(input)?;
-    let budget = (input.memory / 2).saturating_sub(table_bytes);
+    let apart = table_bytes + input.memory / SETS_SHARE;
+    let budget = (input.memory / 2).saturating_sub(apart);
     let mut sorts = Sorts::new(
         usize::try_from(budget).unwrap_or(usize::MAX),
         &input.scratch,

@@ -42,7 +42,9 @@ pub use join::{JoinInput, JoinProgress, Scratch, ScratchFile, join};
 pub use messages::{
     RefuseAll, is_superseded, refuse_unnamed, warnings_of_collection, warnings_of_join,
 };
-pub use scan::{LiveDocument, LivePage, PageDamage, PageLook, Unusable, look, scan};
+pub use scan::{
+    LiveDocument, LivePage, PageDamage, PageLook, Unusable, estimate_documents, look, scan,
+};
 pub use scratch::TempScratch;
 pub use summary::{CollectionPagesTally, JoinSummary, PagesTally, RecordRange};
 pub use taken::{Taken, recovered_names};

@@ -251,3 +251,32 @@ pub fn scan(
         offset += filled as u64;
     }
 }
+
+/// Pages that [`estimate_documents`] looks at.
+const SAMPLED_PAGES: u64 = 256;
+
+/// About how many live documents a file has, by a sample of its pages.
+///
+/// # Errors
+/// A read fails.
+pub fn estimate_documents(file: &InputFile) -> Result<u64> {
+    let pages = file.size() / PAGE_SIZE as u64;
+    let step = pages.div_ceil(SAMPLED_PAGES).max(1);
+    let mut page = Box::new([0; PAGE_SIZE]);
+    let mut documents = 0;
+    for number in (0..pages).step_by(usize::try_from(step).unwrap_or(usize::MAX)) {
+        let Ok(id) = u32::try_from(number).map(PageId) else {
+            break;
+        };
+        file.read_exact_at(&mut *page, page_offset(id))?;
+        if let PageLook::Slotted(live) = look(id, &page) {
+            documents += live.documents.len() as u64 * step;
+        }
+    }
+    // What was not looked at may hold more.
+    Ok(if step > 1 {
+        documents + documents / 8
+    } else {
+        documents
+    })
+}

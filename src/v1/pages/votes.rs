@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_128;
 const VOTE_COLLECTIONS: usize = 200;
 
 /// Share of the memory that sets may take; what does not fit is listed, in several votes.
-const SETS_SHARE: u64 = 16;
+pub(super) const SETS_SHARE: u64 = 16;
 
 /// In front of a set's number.
 const OF_SET: u8 = 1;
