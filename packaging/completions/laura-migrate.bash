@@ -23,7 +23,7 @@ _laura__migrate() {
 
     case "${cmd}" in
         laura__migrate)
-            opts="-v -q -h -V --mode --snapshot --infer-types --rename --collection --exclude --backup --backup-dir --to --skip-index --force --restart --validate --no-validate --sample --batch-size --jobs --memory --temp-dir --max-time --lock-timeout --no-lock --progress --report --metrics-file --log-file --log-format --verbose --quiet --explain --report-schema --completions --help --version"
+            opts="-v -q -h -V --mode --dry-run --snapshot --infer-types --pages --rename --max-bad --collection --exclude --backup --backup-dir --to --skip-index --force --restart --validate --no-validate --sample --batch-size --jobs --memory --temp-dir --max-time --lock-timeout --no-lock --progress --report --metrics-file --log-file --log-format --verbose --quiet --explain --report-schema --completions --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -46,6 +46,10 @@ _laura__migrate() {
                     return 0
                     ;;
                 --rename)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-bad)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

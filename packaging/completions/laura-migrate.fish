@@ -11,6 +11,7 @@ complete -c laura-migrate -l pages -d 'Documents in SOURCE_DIR\'s data.db, which
 recover\t'The same, and also take live documents that the snapshot does not have'
 ignore\t'Read the snapshot only'"
 complete -c laura-migrate -l rename -d 'Give a collection another name; may be repeated, all at once (a swap works)' -r
+complete -c laura-migrate -l max-bad -d 'Put up to N unusable log records, documents or pages into quarantine instead of failing' -r
 complete -c laura-migrate -l collection -d 'Take only this collection; may be repeated; with a TARGET_DIR or --mode export' -r
 complete -c laura-migrate -l exclude -d 'Leave this collection out; may be repeated; with a TARGET_DIR or --mode export' -r
 complete -c laura-migrate -l backup-dir -d 'Back up to this directory; with a TARGET_DIR it must be named' -r -F
@@ -21,7 +22,7 @@ complete -c laura-migrate -l sample -d 'Verify the content of only this share of
 complete -c laura-migrate -l batch-size -d 'Documents that are handed from stage to stage at once' -r
 complete -c laura-migrate -l jobs -d 'Threads that parse and verify [default: the number of cores]' -r
 complete -c laura-migrate -l memory -d 'Memory for sorting, for the write-ahead log\'s overlay and for buffers; at least 8MiB' -r
-complete -c laura-migrate -l temp-dir -d 'Where --mode validate puts what it sorts, in unlinked files [default: $TMPDIR, else /tmp]' -r -F
+complete -c laura-migrate -l temp-dir -d 'Where validate and dry-run put what they sort, in unlinked files [default: $TMPDIR, else /tmp]' -r -F
 complete -c laura-migrate -l max-time -d 'Stop after this time, with the work kept: 90s, 2h, 1h30m [default: 24h]' -r
 complete -c laura-migrate -l lock-timeout -d 'Wait this long for another run that has a directory locked [default: 10s]' -r
 complete -c laura-migrate -l report -d 'Write a report as JSON, on failure too; - is stdout' -r -F
@@ -33,6 +34,7 @@ complete -c laura-migrate -l explain -d 'Tell what an error id such as LM0301 me
 complete -c laura-migrate -l completions -d 'Print a script that completes options in a shell' -r -f -a "bash\t''
 zsh\t''
 fish\t''"
+complete -c laura-migrate -l dry-run -d 'Tell what the migration would do, and write nothing: the same as --mode dry-run'
 complete -c laura-migrate -l backup -d 'Back up before migrating, to SOURCE_DIR/backups, and read the backup back'
 complete -c laura-migrate -l force -d 'Allow a TARGET_DIR with LauraDB files in it; they move to .lauradb-replaced-<UTC>/'
 complete -c laura-migrate -l restart -d 'Discard an interrupted migration instead of going on with it'
