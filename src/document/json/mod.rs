@@ -17,8 +17,10 @@
 //! time, knowing which objects are Points (by their number in order of opening).
 
 mod error;
+mod numbers;
 mod object;
 mod reader;
+mod shapes;
 mod state;
 mod values;
 
@@ -143,9 +145,7 @@ impl State<'_> {
 
     /// One pass over plain text; gives the bytes that the document takes.
     fn read_plain(&mut self, text: &str) -> Result<usize, NotPlain> {
-        let mut reader = PlainReader::new(text);
-        values::Document(self).deserialize(&mut reader)?;
-        Ok(reader.position())
+        PlainReader::new(text, self).document()
     }
 
     /// One pass over any text; gives the bytes that the document takes.

@@ -8,6 +8,7 @@
 //! once values that were replaced fill half of it: so the output stays within twice what counts
 //! and all the rewriting together costs no more than the writing did.
 
+use super::shapes::ShapeId;
 use super::state::{ClosedObject, State};
 use crate::document::bson::ElementType;
 use hashbrown::HashTable;
@@ -53,6 +54,8 @@ pub(super) struct Frame {
     /// Bytes of elements that were replaced.
     replaced_bytes: usize,
     closed: ClosedObject,
+    /// The list of names so far, if it came before.
+    pub(super) shape: ShapeId,
 }
 
 impl Frame {
@@ -72,7 +75,38 @@ impl Frame {
                 inferred_before: state.inferred,
                 integers_before: state.scratch.integers.len(),
             },
+            shape: ShapeId::NONE,
         }
+    }
+
+    /// Begins a field as [`Self::begin_field`] does, if `text` goes on with a name that is known to
+    /// follow here; gives the bytes of text that this takes.
+    #[inline]
+    pub(super) fn begin_known(&mut self, state: &mut State<'_>, text: &[u8]) -> Option<usize> {
+        let start = state.offset() + 1;
+        let (id, shape) = state.scratch.shapes.next(self.shape, text)?;
+        self.shape = id;
+        self.ascending = shape.ascending;
+        self.is_type = shape.is_type;
+        state.scratch.names.push(Name {
+            start,
+            len: to_u32(shape.name_len()),
+            value: OWN_VALUE,
+        });
+        shape.append(state.out);
+        Some(shape.text_len())
+    }
+
+    /// Remembers the name that a field was just begun with.
+    pub(super) fn learn(&mut self, state: &mut State<'_>, name: &str) {
+        // Once there is a table of names, all have to go there.
+        self.shape = match (&self.duplicate_of, &self.lookup) {
+            (None, None) => {
+                let shapes = &mut state.scratch.shapes;
+                shapes.learn(self.shape, name.as_bytes(), self.ascending)
+            }
+            _ => ShapeId::NONE,
+        };
     }
 
     /// Begins a field: writes its name after a place for its type.
@@ -107,9 +141,21 @@ impl Frame {
             return;
         };
         let name_at = state.start + to_usize(name.start);
-        state.set_type(name_at - 1, kind);
+        let value_at = name_at + to_usize(name.len) + 1;
+        self.end_field_at(state, (name_at - 1, value_at), kind);
+    }
+
+    /// [`Self::end_field`] of the field whose element and value begin there in the output.
+    #[inline]
+    pub(super) fn end_field_at(
+        &mut self,
+        state: &mut State<'_>,
+        (element_at, value_at): (usize, usize),
+        kind: ElementType,
+    ) {
+        state.set_type(element_at, kind);
         if self.is_type {
-            let value = state.out.get(name_at + to_usize(name.len) + 1..);
+            let value = state.out.get(value_at..);
             self.closed.is_point =
                 kind == ElementType::String && value == Some(b"\x06\0\0\0Point\0".as_slice());
         }

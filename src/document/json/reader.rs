@@ -1,20 +1,29 @@
 //! A reader for the JSON that documents are nearly always made of; serde_json reads the rest.
 //!
-//! It drives the same visitors. What it does not know (unknown keys, anything that is no JSON or no
-//! document) it does not judge: it stops, and the document is read once more by serde_json, which
-//! says what is wrong and where. Escaped strings and numbers that are no plain integers are handed
-//! to serde_json one by one.
+//! It appends BSON as the visitors do, without the detour over them. What it does not know (unknown
+//! keys, anything that is no JSON or no document) it does not judge: it stops, and the document is
+//! read once more by serde_json, which says what is wrong and where. Escaped strings and numbers
+//! that are out of the ordinary are handed to serde_json one by one.
 
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde::forward_to_deserialize_any;
+use super::object::Frame;
+use super::shapes::ShapeId;
+use super::state::{ClosedObject, IdState, State};
+use super::values::{self, FieldName, Value, element_name, infer, place_id};
+use crate::bytes::put_u32;
+use crate::document::ID_FIELD;
+use crate::document::bson::{ElementType, MIN_DOCUMENT_BYTES};
+use serde::de::{self, DeserializeSeed};
 use std::fmt;
 
-/// More digits could overflow an i64.
-const MOST_DIGITS: usize = 18;
-/// Where serde_json stops as well. Documents end earlier.
-const MOST_OPEN: usize = 127;
+const ID_KEY: &[u8] = b"\"_id\"";
+const FIELDS_KEY: &[u8] = b"\"fields\"";
 
-/// The text is not plain enough, or a visitor wants no more of it.
+/// Strings are copied in steps of so many bytes while their end is looked for,
+const STEP: usize = 16;
+/// up to so many; what goes on is copied at once.
+const MOST_STEPS: usize = 4;
+
+/// The text is not plain enough, or it is no document within the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotPlain;
 
@@ -33,32 +42,77 @@ impl de::Error for NotPlain {
 }
 
 /// Reads from the start of a text on.
-pub(super) struct PlainReader<'de> {
-    text: &'de str,
-    at: usize,
-    /// Objects and arrays that have begun and not ended.
-    open: usize,
+pub(super) struct PlainReader<'t, 's, 'o> {
+    text: &'t str,
+    pub(super) at: usize,
+    pub(super) state: &'s mut State<'o>,
 }
 
-impl<'de> PlainReader<'de> {
-    pub(super) fn new(text: &'de str) -> Self {
-        Self {
-            text,
-            at: 0,
-            open: 0,
-        }
+impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
+    pub(super) fn new(text: &'t str, state: &'s mut State<'o>) -> Self {
+        Self { text, at: 0, state }
     }
 
-    /// Bytes read so far.
-    pub(super) fn position(&self) -> usize {
-        self.at
+    /// Reads the whole document, `{"_id":…,"fields":{…}}`; gives the bytes that it takes.
+    pub(super) fn document(mut self) -> Result<usize, NotPlain> {
+        let start = self.state.begin();
+        let mut fields_seen = false;
+        self.expect(b'{')?;
+        let mut goes_on = !self.ends(b'}')?;
+        while goes_on {
+            if self.is_key(ID_KEY)? && self.state.id == IdState::Missing {
+                self.id()?;
+            } else if self.is_key(FIELDS_KEY)? && !fields_seen {
+                fields_seen = true;
+                self.fields()?;
+            } else {
+                return Err(NotPlain);
+            }
+            goes_on = self.goes_on(b'}')?;
+        }
+        self.state.end(start);
+        Ok(self.at)
+    }
+
+    /// Passes a key and its colon, if it is next.
+    #[inline]
+    fn is_key(&mut self, key: &[u8]) -> Result<bool, NotPlain> {
+        self.peek()?;
+        let rest = self.bytes().get(self.at..).unwrap_or_default();
+        if !rest.starts_with(key) {
+            return Ok(false);
+        }
+        self.at += key.len();
+        self.expect(b':')?;
+        Ok(true)
+    }
+
+    fn id(&mut self) -> Result<(), NotPlain> {
+        if self.peek()? != b'"' {
+            self.word("null")?;
+            self.state.id = IdState::Empty;
+            return Ok(());
+        }
+        let id = self.plain_string()?;
+        place_id(self.state, id)
+    }
+
+    fn fields(&mut self) -> Result<(), NotPlain> {
+        if self.peek()? != b'{' {
+            return self.word("null");
+        }
+        self.members(1, ShapeId::TOP).map(drop)
+    }
+
+    pub(super) fn bytes(&self) -> &'t [u8] {
+        self.text.as_bytes()
     }
 
     /// The next byte that is no white space.
     #[inline]
     fn peek(&mut self) -> Result<u8, NotPlain> {
         loop {
-            match self.text.as_bytes().get(self.at) {
+            match self.bytes().get(self.at) {
                 Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
                 Some(byte) => return Ok(*byte),
                 None => return Err(NotPlain),
@@ -75,76 +129,226 @@ impl<'de> PlainReader<'de> {
         Ok(())
     }
 
-    /// Begins an object or array and lets `visit` read it to its end.
+    /// Passes the end of an object or array, if it is next.
     #[inline]
-    fn nested<T>(
-        &mut self,
-        visit: impl FnOnce(&mut Self) -> Result<T, NotPlain>,
-    ) -> Result<T, NotPlain> {
-        let outside = self.open;
-        if outside == MOST_OPEN {
-            return Err(NotPlain);
-        }
-        self.at += 1;
-        self.open += 1;
-        let value = visit(self)?;
-        if self.open == outside {
-            Ok(value)
-        } else {
-            Err(NotPlain)
-        }
+    fn ends(&mut self, end: u8) -> Result<bool, NotPlain> {
+        let ends = self.peek()? == end;
+        self.at += usize::from(ends);
+        Ok(ends)
     }
 
-    /// Goes to the next element of the open object or array; false at its end.
+    /// Passes the comma before another element, or the end of the object or array.
     #[inline]
-    fn next_in(&mut self, end: u8, is_first: &mut bool) -> Result<bool, NotPlain> {
+    fn goes_on(&mut self, end: u8) -> Result<bool, NotPlain> {
         let byte = self.peek()?;
-        if byte == end {
-            self.at += 1;
-            self.open -= 1;
-            return Ok(false);
-        }
-        if std::mem::take(is_first) {
-            return Ok(true);
-        }
-        if byte != b',' {
-            return Err(NotPlain);
-        }
         self.at += 1;
-        Ok(true)
+        match byte {
+            b',' => Ok(true),
+            byte if byte == end => Ok(false),
+            _ => Err(NotPlain),
+        }
     }
 
-    /// Reads a string from its quotation mark on.
+    /// Reads an object's members from its bracket on.
+    fn members(&mut self, depth: usize, shape: ShapeId) -> Result<ClosedObject, NotPlain> {
+        let mut frame = Frame::new(self.state);
+        frame.shape = shape;
+        self.at += 1;
+        let mut goes_on = !self.ends(b'}')?;
+        while goes_on {
+            let element_at = self.state.out.len();
+            self.name(&mut frame, depth == 1)?;
+            let value_at = self.state.out.len();
+            let kind = self.value(depth + 1, frame.shape)?;
+            frame.end_field_at(self.state, (element_at, value_at), kind);
+            goes_on = self.goes_on(b'}')?;
+        }
+        Ok(frame.end(self.state))
+    }
+
     #[inline]
-    fn string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, NotPlain> {
+    fn name(&mut self, frame: &mut Frame, is_top: bool) -> Result<(), NotPlain> {
+        self.peek()?;
+        let rest = self.bytes().get(self.at..).unwrap_or_default();
+        if let Some(length) = frame.begin_known(self.state, rest) {
+            self.at += length;
+            return Ok(());
+        }
+        self.new_name(frame, is_top)
+    }
+
+    #[inline(never)]
+    fn new_name(&mut self, frame: &mut Frame, is_top: bool) -> Result<(), NotPlain> {
+        let start = self.at;
+        if let Ok(name) = self.plain_string() {
+            if is_top && name == ID_FIELD {
+                return Err(NotPlain);
+            }
+            self.state.room(name.len())?;
+            frame.begin_field(self.state, name);
+            frame.learn(self.state, name);
+            return self.expect(b':');
+        }
+        self.at = start;
+        frame.shape = ShapeId::NONE;
+        let end = self.escaped_end()?;
+        let text = self.text.get(start..end).ok_or(NotPlain)?;
+        let name = FieldName {
+            state: self.state,
+            frame,
+            is_top,
+        };
+        by_serde(text, name)?;
+        self.at = end;
+        self.expect(b':')
+    }
+
+    /// Reads a value; `shape` is that of the field it lies in, in arrays or not.
+    #[inline]
+    fn value(&mut self, depth: usize, shape: ShapeId) -> Result<ElementType, NotPlain> {
+        match self.peek()? {
+            b'"' => self.string(depth),
+            b'-' | b'0'..=b'9' => self.number(depth),
+            b'{' => self.object(depth, shape),
+            b'[' => self.array(depth, shape),
+            b't' => self.boolean("true"),
+            b'f' => self.boolean("false"),
+            b'n' => self.word("null").map(|()| ElementType::Null),
+            _ => Err(NotPlain),
+        }
+    }
+
+    fn object(&mut self, depth: usize, shape: ShapeId) -> Result<ElementType, NotPlain> {
+        self.state.level(depth)?;
+        let shape = self.state.scratch.shapes.inside(shape);
+        let (number, is_point) = self.state.open_object();
+        let outer_literal = self.state.literal;
+        self.state.literal |= is_point;
+        let start = self.state.begin();
+        let closed = self.members(depth, shape)?;
+        self.state.end(start);
+        self.state.literal = outer_literal;
+        self.state.close_object(number, closed);
+        Ok(ElementType::Document)
+    }
+
+    fn array(&mut self, depth: usize, shape: ShapeId) -> Result<ElementType, NotPlain> {
+        self.state.level(depth)?;
+        let start = self.state.begin();
+        let mut position = 0;
+        self.at += 1;
+        let mut goes_on = !self.ends(b']')?;
+        while goes_on {
+            self.state.room(0)?;
+            let element_at = self.state.out.len();
+            element_name(self.state.out, position);
+            let value_at = self.state.out.len();
+            let kind = self.value(depth + 1, shape)?;
+            self.state.set_type(element_at, kind);
+            if kind == ElementType::Document
+                && self.state.out.len() - value_at == MIN_DOCUMENT_BYTES
+            {
+                self.state.emptied_array_documents += 1;
+            }
+            position += 1;
+            goes_on = self.goes_on(b']')?;
+        }
+        self.state.end(start);
+        Ok(ElementType::Array)
+    }
+
+    fn boolean(&mut self, word: &str) -> Result<ElementType, NotPlain> {
+        self.word(word)?;
+        self.state.out.push(u8::from(word == "true"));
+        Ok(ElementType::Boolean)
+    }
+
+    #[inline]
+    fn word(&mut self, word: &str) -> Result<(), NotPlain> {
+        let end = self.at + word.len();
+        if self.bytes().get(self.at..end) != Some(word.as_bytes()) {
+            return Err(NotPlain);
+        }
+        self.at = end;
+        Ok(())
+    }
+
+    /// Reads a string without escapes from its quotation mark on.
+    fn plain_string(&mut self) -> Result<&'t str, NotPlain> {
+        if self.peek()? != b'"' {
+            return Err(NotPlain);
+        }
         let start = self.at + 1;
         let end = self.find_special(start)?;
-        if self.text.as_bytes().get(end) != Some(&b'"') {
-            return self.escaped(end, visitor);
+        if self.bytes().get(end) != Some(&b'"') {
+            return Err(NotPlain);
         }
         self.at = end + 1;
-        visitor.visit_borrowed_str(self.text.get(start..end).ok_or(NotPlain)?)
+        self.text.get(start..end).ok_or(NotPlain)
+    }
+
+    /// Appends a string value.
+    #[inline]
+    fn string(&mut self, depth: usize) -> Result<ElementType, NotPlain> {
+        let value_at = self.state.out.len();
+        let start = self.at + 1;
+        self.state.out.extend_from_slice(&[0; 4]);
+        let end = self.copy_plain(start)?;
+        if self.bytes().get(end) != Some(&b'"') {
+            self.state.out.truncate(value_at);
+            return self.escaped(depth);
+        }
+        let length = end - start;
+        if length == 24 || self.state.infer.timestamp {
+            let text = self.text.get(start..end).ok_or(NotPlain)?;
+            self.state.out.truncate(value_at);
+            let kind = infer(self.state, text);
+            self.at = end + 1;
+            return Ok(kind.unwrap_or_else(|| values::string(self.state, text)));
+        }
+        // The limit on the output keeps every length far below 2^32.
+        let stored = u32::try_from(length + 1).unwrap_or(u32::MAX);
+        put_u32(self.state.out, value_at, stored);
+        // Steps go past the end; what follows the string is its zero byte.
+        self.state.out.truncate(value_at + 4 + length);
+        self.state.out.push(0);
+        self.at = end + 1;
+        self.state.room(0)?;
+        Ok(ElementType::String)
+    }
+
+    /// Appends the bytes from `at` up to the first special one, and perhaps some more; gives where
+    /// that is.
+    #[inline]
+    fn copy_plain(&mut self, mut at: usize) -> Result<usize, NotPlain> {
+        let bytes = self.bytes();
+        for _ in 0..MOST_STEPS {
+            let Some(step) = bytes.get(at..).and_then(<[u8]>::first_chunk::<STEP>) else {
+                break;
+            };
+            self.state.out.extend_from_slice(step);
+            if let Some(special) = special(step) {
+                return Ok(at + special);
+            }
+            at += STEP;
+        }
+        let end = self.find_special(at)?;
+        self.state.room(end - at)?;
+        let rest = bytes.get(at..end).unwrap_or_default();
+        self.state.out.extend_from_slice(rest);
+        Ok(end)
     }
 
     /// The first byte from `at` on that a string does not just contain: a quotation mark, a
     /// backslash or a control character.
     #[inline]
     fn find_special(&self, mut at: usize) -> Result<usize, NotPlain> {
-        const ONES: u64 = u64::MAX / 0xFF;
-        const HIGH: u64 = ONES << 7;
-        let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
-        let bytes = self.text.as_bytes();
-        while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-            let word = u64::from_le_bytes(*word);
-            let controls = word.wrapping_sub(ONES * 0x20) & !word;
-            let quotes = zeros(word ^ (ONES * u64::from(b'"')));
-            let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
-            let special = (controls | quotes | backslashes) & HIGH;
-            if special != 0 {
-                // Borrows go upwards, so the lowest one is right.
-                return Ok(at + (special.trailing_zeros() >> 3) as usize);
+        let bytes = self.bytes();
+        while let Some(step) = bytes.get(at..).and_then(<[u8]>::first_chunk::<STEP>) {
+            if let Some(special) = special(step) {
+                return Ok(at + special);
             }
-            at += size_of::<u64>();
+            at += STEP;
         }
         let rest = bytes.get(at..).unwrap_or_default();
         rest.iter()
@@ -153,159 +357,61 @@ impl<'de> PlainReader<'de> {
             .ok_or(NotPlain)
     }
 
-    /// Reads a string with the special byte at `special`.
-    #[cold]
-    fn escaped<V: Visitor<'de>>(
-        &mut self,
-        mut special: usize,
-        visitor: V,
-    ) -> Result<V::Value, NotPlain> {
-        while self.text.as_bytes().get(special) == Some(&b'\\') {
+    /// Where the string that begins here ends, escapes or not.
+    fn escaped_end(&self) -> Result<usize, NotPlain> {
+        let mut special = self.find_special(self.at + 1)?;
+        while self.bytes().get(special) == Some(&b'\\') {
             special = self.find_special(special + 2)?;
         }
-        let end = special + 1;
-        self.scalar(end, visitor)
+        Ok(special + 1)
+    }
+
+    #[cold]
+    fn escaped(&mut self, depth: usize) -> Result<ElementType, NotPlain> {
+        let end = self.escaped_end()?;
+        self.scalar(end, depth)
     }
 
     /// Lets serde_json read the string or number that ends at `end`.
-    fn scalar<V: Visitor<'de>>(&mut self, end: usize, visitor: V) -> Result<V::Value, NotPlain> {
-        let token = self.text.get(self.at..end).ok_or(NotPlain)?;
-        let mut reader = serde_json::Deserializer::from_str(token);
-        let value = reader.deserialize_any(visitor).map_err(|_| NotPlain)?;
-        reader.end().map_err(|_| NotPlain)?;
+    pub(super) fn scalar(&mut self, end: usize, depth: usize) -> Result<ElementType, NotPlain> {
+        let text = self.text.get(self.at..end).ok_or(NotPlain)?;
+        let value = Value {
+            state: self.state,
+            depth,
+        };
+        let kind = by_serde(text, value)?;
         self.at = end;
-        Ok(value)
-    }
-
-    #[inline]
-    fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, NotPlain> {
-        let bytes = self.text.as_bytes();
-        let is_negative = bytes.get(self.at) == Some(&b'-');
-        let start = self.at + usize::from(is_negative);
-        let mut end = start;
-        let mut number = 0_i64;
-        while let Some(digit @ b'0'..=b'9') = bytes.get(end) {
-            number = number
-                .wrapping_mul(10)
-                .wrapping_add(i64::from(digit - b'0'));
-            end += 1;
-        }
-        let goes_on = matches!(bytes.get(end), Some(b'.' | b'e' | b'E'));
-        let begins_with_zero = bytes.get(start) == Some(&b'0');
-        if goes_on || begins_with_zero || !(1..=MOST_DIGITS).contains(&(end - start)) {
-            return self.unusual_number(visitor);
-        }
-        self.at = end;
-        if is_negative {
-            visitor.visit_i64(-number)
-        } else {
-            visitor.visit_u64(number.unsigned_abs())
-        }
-    }
-
-    #[inline(never)]
-    fn unusual_number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, NotPlain> {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let len = rest
-            .iter()
-            .position(|byte| !matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
-        self.scalar(self.at + len.unwrap_or(rest.len()), visitor)
-    }
-
-    #[inline]
-    fn word(&mut self, word: &str) -> Result<(), NotPlain> {
-        let end = self.at + word.len();
-        if self.text.as_bytes().get(self.at..end) != Some(word.as_bytes()) {
-            return Err(NotPlain);
-        }
-        self.at = end;
-        Ok(())
+        Ok(kind)
     }
 }
 
-impl<'de> Deserializer<'de> for &mut PlainReader<'de> {
-    type Error = NotPlain;
-
-    #[inline]
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPlain> {
-        match self.peek()? {
-            b'"' => self.string(visitor),
-            b'-' | b'0'..=b'9' => self.number(visitor),
-            b'{' => self.nested(|reader| visitor.visit_map(Inside::new(reader))),
-            b'[' => self.nested(|reader| visitor.visit_seq(Inside::new(reader))),
-            b't' => self.word("true").and_then(|()| visitor.visit_bool(true)),
-            b'f' => self.word("false").and_then(|()| visitor.visit_bool(false)),
-            b'n' => self.word("null").and_then(|()| visitor.visit_unit()),
-            _ => Err(NotPlain),
-        }
-    }
-
-    #[inline]
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPlain> {
-        match self.peek()? {
-            b'"' => self.string(visitor),
-            _ => Err(NotPlain),
-        }
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, NotPlain> {
-        Err(NotPlain)
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char string bytes byte_buf option
-        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
-    }
+/// The first byte that a string does not just contain.
+#[inline(always)]
+fn special(step: &[u8; STEP]) -> Option<usize> {
+    let (words, _) = step.as_chunks::<8>();
+    words.iter().enumerate().find_map(|(number, word)| {
+        let special = special_in(u64::from_le_bytes(*word));
+        // Borrows go upwards, so the lowest one is right.
+        (special != 0).then(|| number * 8 + (special.trailing_zeros() >> 3) as usize)
+    })
 }
 
-/// What visitors see of an object or array.
-struct Inside<'r, 'de> {
-    reader: &'r mut PlainReader<'de>,
-    is_first: bool,
+/// The highest bit of each special byte is set, and perhaps those of some above it.
+#[inline(always)]
+fn special_in(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 0xFF;
+    const HIGH: u64 = ONES << 7;
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
+    let controls = word.wrapping_sub(ONES * 0x20) & !word;
+    let quotes = zeros(word ^ (ONES * u64::from(b'"')));
+    let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
+    (controls | quotes | backslashes) & HIGH
 }
 
-impl<'r, 'de> Inside<'r, 'de> {
-    fn new(reader: &'r mut PlainReader<'de>) -> Self {
-        Self {
-            reader,
-            is_first: true,
-        }
-    }
-}
-
-impl<'de> MapAccess<'de> for Inside<'_, 'de> {
-    type Error = NotPlain;
-
-    #[inline]
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, NotPlain> {
-        if !self.reader.next_in(b'}', &mut self.is_first)? {
-            return Ok(None);
-        }
-        let key = seed.deserialize(&mut *self.reader)?;
-        self.reader.expect(b':')?;
-        Ok(Some(key))
-    }
-
-    #[inline]
-    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, NotPlain> {
-        seed.deserialize(&mut *self.reader)
-    }
-}
-
-impl<'de> SeqAccess<'de> for Inside<'_, 'de> {
-    type Error = NotPlain;
-
-    #[inline]
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, NotPlain> {
-        if !self.reader.next_in(b']', &mut self.is_first)? {
-            return Ok(None);
-        }
-        seed.deserialize(&mut *self.reader).map(Some)
-    }
+/// Lets serde_json read one token.
+fn by_serde<'t, T: DeserializeSeed<'t>>(text: &'t str, seed: T) -> Result<T::Value, NotPlain> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = seed.deserialize(&mut reader).map_err(|_| NotPlain)?;
+    reader.end().map_err(|_| NotPlain)?;
+    Ok(value)
 }

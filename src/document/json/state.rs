@@ -2,6 +2,7 @@
 
 use super::DocumentErrorKind;
 use super::object::Name;
+use super::shapes::Shapes;
 use crate::bytes::{get_i64, put_f64, put_u32};
 use crate::document::bson::ElementType;
 use crate::document::{InferTypes, MAX_DEPTH, MAX_DOCUMENT_BYTES};
@@ -20,6 +21,8 @@ pub(super) struct Scratch {
     pub(super) elements: Vec<u8>,
     /// Its names then.
     pub(super) moved: Vec<Name>,
+    /// Names that came before; they outlive the document.
+    pub(super) shapes: Shapes,
 }
 
 impl Scratch {
@@ -31,6 +34,7 @@ impl Scratch {
         empty(&mut self.points);
         empty(&mut self.elements);
         empty(&mut self.moved);
+        self.shapes.make_room();
     }
 }
 

@@ -134,30 +134,7 @@ impl<'de> Visitor<'de> for Id<'_, '_> {
     }
 
     fn visit_str<E: de::Error>(self, id: &str) -> Result<(), E> {
-        let Self(state) = self;
-        if id.is_empty() {
-            state.id = IdState::Empty;
-            return Ok(());
-        }
-        let fields_end = state.out.len();
-        state.room(id.len())?;
-        state.out.extend_from_slice(b"\0_id\0");
-        let kind = if let Some(id) = object_id(id) {
-            state.out.extend_from_slice(&id.0);
-            ElementType::ObjectId
-        } else {
-            string(state, id)
-        };
-        state.set_type(fields_end, kind);
-        let body = state.start + 4;
-        if fields_end > body
-            && let Some(body) = state.out.get_mut(body..)
-        {
-            let id_bytes = body.len() - (fields_end - state.start - 4);
-            body.rotate_right(id_bytes);
-        }
-        state.id = IdState::Placed;
-        Ok(())
+        place_id(self.0, id)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
@@ -167,6 +144,33 @@ impl<'de> Visitor<'de> for Id<'_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
         Err(self.0.fail(DocumentErrorKind::IdType))
     }
+}
+
+/// Puts the `_id` first, unless it is empty.
+pub(super) fn place_id<E: de::Error>(state: &mut State<'_>, id: &str) -> Result<(), E> {
+    if id.is_empty() {
+        state.id = IdState::Empty;
+        return Ok(());
+    }
+    let fields_end = state.out.len();
+    state.room(id.len())?;
+    state.out.extend_from_slice(b"\0_id\0");
+    let kind = if let Some(id) = object_id(id) {
+        state.out.extend_from_slice(&id.0);
+        ElementType::ObjectId
+    } else {
+        string(state, id)
+    };
+    state.set_type(fields_end, kind);
+    let body = state.start + 4;
+    if fields_end > body
+        && let Some(body) = state.out.get_mut(body..)
+    {
+        let id_bytes = body.len() - (fields_end - state.start - 4);
+        body.rotate_right(id_bytes);
+    }
+    state.id = IdState::Placed;
+    Ok(())
 }
 
 /// The value of `fields`: the document's own elements.
@@ -231,10 +235,11 @@ fn fields<'de, A: MapAccess<'de>>(
     }
 }
 
-struct FieldName<'s, 'o> {
-    state: &'s mut State<'o>,
-    frame: &'s mut Frame,
-    is_top: bool,
+pub(super) struct FieldName<'s, 'o> {
+    pub(super) state: &'s mut State<'o>,
+    pub(super) frame: &'s mut Frame,
+    /// A field of the document itself.
+    pub(super) is_top: bool,
 }
 
 impl<'de> DeserializeSeed<'de> for FieldName<'_, '_> {
@@ -275,10 +280,10 @@ impl<'de> Visitor<'de> for FieldName<'_, '_> {
 }
 
 /// A value; appends it and gives its type.
-struct Value<'s, 'o> {
-    state: &'s mut State<'o>,
+pub(super) struct Value<'s, 'o> {
+    pub(super) state: &'s mut State<'o>,
     /// The level that the value is on, should it be an object or array.
-    depth: usize,
+    pub(super) depth: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
@@ -338,22 +343,8 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
     fn visit_str<E: de::Error>(self, text: &str) -> Result<ElementType, E> {
         let Self { state, .. } = self;
         state.room(text.len())?;
-        if !state.literal {
-            if state.infer.object_id
-                && let Some(id) = object_id(text)
-            {
-                state.inferred += 1;
-                state.out.extend_from_slice(&id.0);
-                return Ok(ElementType::ObjectId);
-            }
-            if state.infer.timestamp
-                && let Some(time) = parse_rfc3339(text)
-                && time.is_whole_second()
-            {
-                state.inferred += 1;
-                state.out.extend_from_slice(&time.seconds.to_le_bytes());
-                return Ok(ElementType::Timestamp);
-            }
+        if let Some(kind) = infer(state, text) {
+            return Ok(kind);
         }
         Ok(string(state, text))
     }
@@ -403,6 +394,30 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
     }
 }
 
+/// Appends the value of another type that a string stands for, if it does.
+#[inline]
+pub(super) fn infer(state: &mut State<'_>, text: &str) -> Option<ElementType> {
+    if state.literal {
+        return None;
+    }
+    if state.infer.object_id
+        && let Some(id) = object_id(text)
+    {
+        state.inferred += 1;
+        state.out.extend_from_slice(&id.0);
+        return Some(ElementType::ObjectId);
+    }
+    if state.infer.timestamp
+        && let Some(time) = parse_rfc3339(text)
+        && time.is_whole_second()
+    {
+        state.inferred += 1;
+        state.out.extend_from_slice(&time.seconds.to_le_bytes());
+        return Some(ElementType::Timestamp);
+    }
+    None
+}
+
 #[inline]
 fn object_id(text: &str) -> Option<ObjectId> {
     // The length rules out nearly every string; inlined, it costs nothing.
@@ -414,7 +429,7 @@ fn object_id(text: &str) -> Option<ObjectId> {
 }
 
 #[inline]
-fn string(state: &mut State<'_>, text: &str) -> ElementType {
+pub(super) fn string(state: &mut State<'_>, text: &str) -> ElementType {
     // The limit on the output keeps every length far below 2^32.
     let len = u32::try_from(text.len() + 1).unwrap_or(u32::MAX);
     state.out.extend_from_slice(&len.to_le_bytes());
@@ -425,7 +440,7 @@ fn string(state: &mut State<'_>, text: &str) -> ElementType {
 
 /// Appends a place for a type and the decimal name of an array element.
 #[inline]
-fn element_name(out: &mut Vec<u8>, position: u32) {
+pub(super) fn element_name(out: &mut Vec<u8>, position: u32) {
     if position < 10 {
         let digit = b'0' + u8::try_from(position).unwrap_or(0);
         out.extend_from_slice(&[0, digit, 0]);

@@ -1,7 +1,8 @@
 //! Walking over a document's elements by their lengths alone: no name or string is decoded that is
 //! not asked for.
 
-use crate::bytes::{get_f64, get_i32, get_i64, get_u32};
+use super::layout::value_len;
+use crate::bytes::{get_f64, get_i32, get_i64};
 use crate::document::bson::{ElementType, ObjectId, RawDocument};
 use crate::index::key::KeyValue;
 
@@ -70,20 +71,8 @@ impl<'d> ElementWalk<'d> {
         let (&kind, rest) = self.bytes.get(self.at..)?.split_first()?;
         let kind = ElementType::from_byte(kind)?;
         let (name, word) = name_of(rest)?;
-        let value = rest.get(name.len() + 1..)?;
-        let length_field = || get_u32(value, 0).and_then(|len| usize::try_from(len).ok());
-        let len = match kind {
-            ElementType::String => length_field()?.checked_add(4)?,
-            ElementType::Double | ElementType::Timestamp | ElementType::Int64 => 8,
-            ElementType::Int32 => 4,
-            ElementType::ObjectId => 12,
-            ElementType::Boolean => 1,
-            ElementType::Null => 0,
-            ElementType::Document | ElementType::Array => length_field()?,
-            ElementType::Binary => length_field()?.checked_add(5)?,
-        };
         let start = self.at + 1 + name.len() + 1;
-        let end = start.checked_add(len)?;
+        let end = start.checked_add(value_len(kind, self.bytes, start)?)?;
         self.at = end;
         Some(Element {
             name,

@@ -5,6 +5,7 @@
 //! does an array or a document as value, which is counted.
 
 mod elements;
+mod layout;
 mod set;
 #[cfg(test)]
 mod tests;
@@ -120,7 +121,7 @@ impl Values<'_, '_> {
     #[inline]
     fn make(self, key: &mut KeyBuffer) {
         match self {
-            Self::One(value) => key.set(once(value)),
+            Self::One(value) => key.set_one(value),
             Self::Several(values) => key.set(values.iter().copied()),
         }
     }

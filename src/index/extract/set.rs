@@ -1,9 +1,10 @@
 //! The keys of all indexes of a collection, from one walk over each document.
 
 use super::elements::{Element, ElementWalk, Found, first_word};
+use super::layout::{Layout, Place};
 use super::{Extraction, KeyExtractor, TopLevel};
 use crate::Result;
-use crate::document::bson::{ElementType, RawDocument};
+use crate::document::bson::RawDocument;
 use crate::index::key::{KeyBuffer, StoredKeyRef};
 
 /// Where the two candidates of a path stand in the table of names.
@@ -14,7 +15,7 @@ struct Wanted {
 }
 
 /// A value by its place in the document, so that the table outlives the document.
-type Slot = Option<(ElementType, usize, usize)>;
+type Slot = Option<Place>;
 
 /// Extracts the keys of several indexes. One per thread; it carries scratch space.
 #[derive(Clone, Debug)]
@@ -23,6 +24,7 @@ pub struct ExtractorSet {
     /// Top-level names that some path needs, each once.
     names: Vec<Name>,
     slots: Vec<Slot>,
+    layout: Layout,
     key: KeyBuffer,
     stored: Vec<u8>,
 }
@@ -78,6 +80,7 @@ impl ExtractorSet {
             extractors,
             slots: vec![None; names.len()],
             names,
+            layout: Layout::default(),
             key: KeyBuffer::new(),
             stored: Vec::new(),
         }
@@ -131,27 +134,38 @@ impl ExtractorSet {
         }
     }
 
-    /// One pass over the elements, which ends when nothing is left to find.
     #[inline]
     fn find_fields(&mut self, document: RawDocument<'_>) {
-        self.slots.fill(None);
-        let mut left = self.names.len();
-        if left == 0 {
-            return;
+        if !self.names.is_empty() && !self.layout.find(document, &mut self.slots) {
+            self.search_fields(document);
         }
+    }
+
+    /// One pass over the elements, which ends when nothing is left to find.
+    fn search_fields(&mut self, document: RawDocument<'_>) {
+        self.slots.fill(None);
+        let mut learns = self.layout.is_outdated();
+        if learns {
+            self.layout.clear();
+        }
+        let mut left = self.names.len();
         for element in ElementWalk::new(document) {
-            for (name, slot) in self.names.iter().zip(&mut self.slots) {
-                if !name.is(&element) {
-                    continue;
-                }
-                if slot.is_none() {
-                    *slot = Some((element.kind, element.start, element.end));
-                    left -= 1;
-                    if left == 0 {
-                        return;
+            let wanted = self.names.iter().position(|name| name.is(&element));
+            let slot = wanted.and_then(|wanted| self.slots.get_mut(wanted));
+            let fresh = slot.filter(|slot| slot.is_none());
+            if learns {
+                let wanted = wanted.filter(|_| fresh.is_some());
+                learns = self.layout.learn(&element, wanted);
+            }
+            if let Some(slot) = fresh {
+                *slot = Some((element.kind, element.start, element.end));
+                left -= 1;
+                if left == 0 {
+                    if learns {
+                        self.layout.complete();
                     }
+                    return;
                 }
-                break;
             }
         }
     }

@@ -52,6 +52,28 @@ impl KeyBuffer {
         }
     }
 
+    /// [`Self::set`] for the only value of a key.
+    #[inline]
+    pub fn set_one(&mut self, value: KeyValue<'_>) {
+        // No key of these is cut, and the first kind loses nothing.
+        match value {
+            KeyValue::String(bytes) if bytes.len() < NORMAL_KEPT_BYTES - 1 => {
+                self.record.truncate(RECORD_HEADER_BYTES);
+                normal::encode_last_string(bytes, &mut self.record);
+                self.normal_end = self.record.len();
+                self.flags = Flags::default();
+            }
+            KeyValue::Int64(number) if normal::is_exact(number) => {
+                self.record.truncate(RECORD_HEADER_BYTES);
+                let bytes = normal::encode_exact(number);
+                self.record.extend_from_slice(&bytes);
+                self.normal_end = self.record.len() - 1;
+                self.flags = Flags::default();
+            }
+            value => self.set(std::iter::once(value)),
+        }
+    }
+
     /// Makes the key of these values with the whole of its normal form, however long.
     ///
     /// Such a key answers comparisons; it is not for [`crate::index::sort::SortPool::push`].

@@ -24,7 +24,7 @@ pub use crate::v2::btree::{MAX_STORED_KEY, StoredKeyRef};
 
 pub(super) use stored::stored_of_values;
 
-pub(super) use record::{MAX_RECORD_BYTES, RECORD_HEADER_BYTES, Record, record_length};
+pub(super) use record::{MAX_RECORD_BYTES, RECORD_HEADER_BYTES, Record, is_cut, record_length};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -111,6 +111,28 @@ pub(super) fn encode(
     }
 }
 
+/// Appends the normal form of a whole string that is a key's last value.
+#[inline]
+pub(super) fn encode_last_string(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(STRING);
+    out.extend_from_slice(bytes);
+}
+
+/// True for integers that are doubles, for which [`encode_exact`] is made.
+#[inline]
+pub(super) fn is_exact(number: i64) -> bool {
+    number::is_exact(number)
+}
+
+/// Normal form and trailer, its last byte, of an integer that is a double.
+#[inline]
+pub(super) fn encode_exact(number: i64) -> [u8; 10] {
+    let mut bytes = [NUMBER; 10];
+    let [_, image @ .., lost] = &mut bytes;
+    (*image, *lost) = number::encode_exact(number);
+    bytes
+}
+
 /// The part that is known of a string whose end was cut off.
 pub(super) fn encode_partial_string(bytes: &[u8], is_last: bool, out: &mut Vec<u8>) {
     out.push(STRING);

@@ -68,6 +68,19 @@ pub(super) fn encode_int32(number: i32, out: &mut Vec<u8>, trailer: &mut Vec<u8>
     trailer.push(INT32);
 }
 
+/// True for integers that are doubles and have no residual.
+#[inline]
+pub(super) fn is_exact(number: i64) -> bool {
+    number.unsigned_abs() < EXACT
+}
+
+/// Image and trailer of an integer that [`is_exact`].
+#[inline]
+#[expect(clippy::cast_precision_loss, reason = "the integer is a double")]
+pub(super) fn encode_exact(number: i64) -> ([u8; 8], u8) {
+    (image(number as f64).to_be_bytes(), INT64)
+}
+
 pub(super) fn encode_int64(number: i64, out: &mut Vec<u8>, trailer: &mut Vec<u8>) {
     let (double, residual) = floor(number);
     out.extend_from_slice(&image(double).to_be_bytes());

@@ -13,9 +13,8 @@
 use super::json::values_json;
 use super::normal::{self, KeyError, NORMAL_KEPT_BYTES, NormalReader};
 use super::stored::{StoredWriter, stored_of_values};
-use super::value::KeyValue;
+use super::value::{KeyType, KeyValue};
 use super::{MAX_STORED_KEY, StoredKeyRef};
-use crate::bytes::Cursor;
 use crate::v2::{DocumentAddress, PageId, SlotNumber};
 
 /// Bytes of a record's header.
@@ -66,22 +65,29 @@ pub(crate) fn record_length(header: &[u8]) -> Option<usize> {
     Some(RECORD_HEADER_BYTES + usize::from(normal) + usize::from(trailer))
 }
 
+/// True if the record that begins with this header is of a cut key.
+#[inline]
+pub(crate) fn is_cut(header: &[u8]) -> bool {
+    let flags = header.first_chunk().map(|[_, _, low, high]| [*low, *high]);
+    flags.is_some_and(|flags| Flags(u16::from_le_bytes(flags)).has(Flags::CUT))
+}
+
 impl<'a> Record<'a> {
     /// Reads the record at the start of `bytes`, or `None` if it does not end in them.
     #[inline]
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let mut cursor = Cursor::new(bytes);
-        let normal_len = cursor.u16()?;
-        let trailer_word = cursor.u16()?;
-        let address = DocumentAddress {
-            page: PageId(cursor.u32()?),
-            slot: SlotNumber(cursor.u16()?),
-        };
+        let (header, rest) = bytes.split_first_chunk::<RECORD_HEADER_BYTES>()?;
+        let [n0, n1, t0, t1, p0, p1, p2, p3, s0, s1] = *header;
+        let trailer_word = u16::from_le_bytes([t0, t1]);
+        let (normal, rest) = rest.split_at_checked(u16::from_le_bytes([n0, n1]).into())?;
         Some(Self {
-            address,
-            normal: cursor.take(usize::from(normal_len))?,
-            trailer: cursor.take(usize::from(trailer_word & !Flags::ALL))?,
+            normal,
+            trailer: rest.get(..usize::from(trailer_word & !Flags::ALL))?,
             flags: Flags(trailer_word & Flags::ALL),
+            address: DocumentAddress {
+                page: PageId(u32::from_le_bytes([p0, p1, p2, p3])),
+                slot: SlotNumber(u16::from_le_bytes([s0, s1])),
+            },
         })
     }
 
@@ -131,6 +137,18 @@ impl<'a> Record<'a> {
     #[inline]
     pub(crate) fn stored<'o>(&self, out: &'o mut Vec<u8>) -> Result<StoredKeyRef<'o>, KeyError> {
         match self.single() {
+            Some(KeyValue::String(bytes)) if bytes.len() <= MAX_STORED_KEY - 2 => {
+                // As the general way would, without its detours.
+                out.clear();
+                let len = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+                out.extend_from_slice(&len.to_le_bytes());
+                out.extend_from_slice(bytes);
+                Ok(StoredKeyRef {
+                    key_type: KeyType::String as u8,
+                    bytes: out,
+                    truncated: false,
+                })
+            }
             Some(value) => Ok(stored_of_values(std::iter::once(value), out)),
             None => self.stored_of_fields(out),
         }

@@ -3,10 +3,10 @@
 use super::arena::Arena;
 use super::groups::sort_by_full_key;
 use super::loser::LoserTree;
-use super::order::{TOUCH_RECORDS, location};
+use super::order::{TOUCH_RECORDS, location, same_key};
 use super::pool::Lease;
 use super::{FullKeys, damaged_record};
-use crate::index::key::{KeyBuffer, Record, StoredKeyRef};
+use crate::index::key::{KeyBuffer, Record, StoredKeyRef, is_cut};
 use crate::v2::DocumentAddress;
 use crate::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,44 @@ impl Source {
         match self {
             Self::Memory { arena, index, at } => arena.record(location(*index.get(*at)?)),
             Self::Runs(tree) => tree.head(),
+        }
+    }
+
+    #[inline]
+    fn head_is_cut(&self) -> bool {
+        let bytes = match self {
+            Self::Memory { arena, index, at } => match index.get(*at) {
+                Some(word) => arena.bytes_at(location(*word)),
+                None => &[],
+            },
+            Self::Runs(tree) => tree.head_bytes(),
+        };
+        is_cut(bytes)
+    }
+
+    /// The record before the head; `None` where it is gone.
+    #[inline]
+    fn before_head(&self) -> Option<Record<'_>> {
+        match self {
+            Self::Memory { arena, index, at } => {
+                let word = index.get(at.checked_sub(1)?)?;
+                arena.record(location(*word))
+            }
+            Self::Runs(_) => None,
+        }
+    }
+
+    /// Whether the head, which is `record`, has the key of the one before; `None` where that is gone.
+    #[inline]
+    fn repeats(&self, record: &Record<'_>) -> Option<bool> {
+        match self {
+            Self::Memory { index, at, .. } => {
+                let before = *index.get(at.checked_sub(1)?)?;
+                // What words have of equal keys is equal.
+                let may_repeat = index.get(*at).is_some_and(|word| same_key(before, *word));
+                Some(may_repeat && self.before_head()?.normal == record.normal)
+            }
+            Self::Runs(_) => None,
         }
     }
 
@@ -106,7 +144,8 @@ pub struct Merge<'f> {
     full: &'f dyn FullKeys,
     /// The head was given out and is to be passed.
     taken: bool,
-    /// Outside of groups, the last entry's key; in one, that of the entry before it.
+    /// Outside of groups, the last entry's key, unless it is still in memory; in one, that of the
+    /// entry before it.
     previous_key: KeyBuffer,
     has_previous: bool,
     group: Option<Group>,
@@ -203,19 +242,21 @@ impl<'f> Merge<'f> {
             self.source.advance()?;
             self.taken = false;
         }
-        match self.source.head() {
-            None => return Ok(None),
-            Some(record) if record.is_cut() => {
-                self.gather_group()?;
-                return self.next_of_group();
-            }
-            Some(_) => {}
+        if self.source.head_is_cut() {
+            self.gather_group()?;
+            return self.next_of_group();
         }
         let Some(record) = self.source.head() else {
             return Ok(None);
         };
-        let same = self.has_previous && self.previous_key.normal() == record.normal;
-        self.previous_key.set_record(&record);
+        let same = match self.source.repeats(&record) {
+            Some(repeats) => self.has_previous && repeats,
+            None => {
+                let same = self.has_previous && self.previous_key.normal() == record.normal;
+                self.previous_key.set_record(&record);
+                same
+            }
+        };
         self.has_previous = true;
         self.taken = true;
         self.last = Some(Last {
@@ -299,6 +340,15 @@ impl<'f> Merge<'f> {
         let Some(last) = self.last else {
             return Ok(None);
         };
+        let before = match self.taken {
+            true => self.source.head(),
+            false => self.source.before_head(),
+        };
+        if let (false, Some(record)) = (last.in_group, before)
+            && let Some(json) = record.json().map_err(damaged_record)?
+        {
+            return Ok(Some(json));
+        }
         let key = if last.in_group {
             &self.group_key
         } else {

@@ -30,6 +30,12 @@ pub(super) fn location(word: u128) -> Location {
     location
 }
 
+/// True if two words next to each other may stand for equal keys; false if they do not.
+#[inline]
+pub(super) fn same_key(left: u128, right: u128) -> bool {
+    left >> 32 == right >> 32
+}
+
 /// Key bytes `skip..skip + 15` and how many of them there are, as a number that orders like the
 /// key does among keys that agree up to `skip`.
 #[inline]
@@ -97,7 +103,7 @@ pub(super) fn sort(arena: &Arena, index: &mut Vec<u128>) {
 ///
 /// Each level of the recursion looks at least 11 bytes further, and a key has at most 1024.
 fn settle_groups(arena: &Arena, words: &mut [u128], skip: usize) {
-    for group in words.chunk_by_mut(|left, right| left >> 32 == right >> 32) {
+    for group in words.chunk_by_mut(|left, right| same_key(*left, *right)) {
         let Some(first) = group.first() else { continue };
         let count = usize::try_from((first >> 32) & 0xFF).unwrap_or_default();
         if group.len() == 1 {

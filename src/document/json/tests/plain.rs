@@ -5,8 +5,14 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 fn read(text: &str, plain: bool) -> Option<(Vec<u8>, usize)> {
-    let (mut scratch, mut out) = (Scratch::default(), Vec::new());
-    let mut state = State::new(InferTypes::default(), &mut scratch, &mut out);
+    read_after(&mut Scratch::default(), text, plain)
+}
+
+/// With what documents before have left.
+fn read_after(scratch: &mut Scratch, text: &str, plain: bool) -> Option<(Vec<u8>, usize)> {
+    scratch.clear();
+    let mut out = Vec::new();
+    let mut state = State::new(InferTypes::default(), scratch, &mut out);
     let text_bytes = if plain {
         state.read_passes(|state| state.read_plain(text)).ok()
     } else {
@@ -24,7 +30,7 @@ fn agree(text: &str) -> bool {
     plain.is_some()
 }
 
-const SCALARS: [&str; 32] = [
+const SCALARS: [&str; 44] = [
     "null",
     "true",
     "false",
@@ -37,6 +43,19 @@ const SCALARS: [&str; 32] = [
     "1.5",
     "-2.5e-3",
     "1e400",
+    "0.1",
+    "-0.0",
+    "00.5",
+    ".5",
+    "123456789.012345",
+    "9007199254740993.5",
+    "0.000000000000001",
+    "0.0000000000000000000000123",
+    "72057594037927945.25",
+    r#""fifteen bytes 15""#,
+    r#""a string that is far longer than what is copied step by step, which is 64 bytes: 
+""#,
+    r#""a string that is far longer than what is copied step by step, which is 64 bytes""#,
     "1.",
     "999999999999999999",
     "-999999999999999999",
@@ -59,7 +78,7 @@ const SCALARS: [&str; 32] = [
     "nul",
 ];
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 11] = [
     r#""a""#,
     r#""b""#,
     r#""type""#,
@@ -67,6 +86,9 @@ const NAMES: [&str; 8] = [
     r#""a\u0062c""#,
     r#""z\u0000""#,
     r#""coordinates""#,
+    r#""thirteen name""#,
+    r#""a name of twenty-nine letters""#,
+    r#""a name of thirty letters, more""#,
     "x",
 ];
 
@@ -101,6 +123,51 @@ proptest! {
         agree(&text);
         let cut = (0..=cut.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
         agree(&text[..cut.unwrap_or(0)]);
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_came_before_does_not_show(
+        documents in prop::collection::vec(json(), 1..6),
+        order in prop::collection::vec(0..6_usize, 12),
+    ) {
+        let mut scratch = Scratch::default();
+        for number in order {
+            let fields = &documents[number % documents.len()];
+            let text = format!(r#"{{"_id":"x","fields":{fields}}}            "#);
+            if let Some(plain) = read_after(&mut scratch, &text, true) {
+                prop_assert_eq!(Some(plain), read(&text, false), "{}", text);
+            }
+        }
+    }
+}
+
+#[test]
+fn names_repeat_only_where_the_same_ones_came_before() {
+    let mut scratch = Scratch::default();
+    for fields in [
+        r#"{"a":{"b":1},"b":2}"#,
+        r#"{"a":1,"b":2,"b":3}"#,
+        r#"{"b":2,"a":{"b":1,"a":1,"b":7}}"#,
+        r#"{"a":[{"b":1,"c":2},{"b":1,"b":2}],"c":1,"b":2,"a":3}"#,
+        r#"{"a":[{"b":1,"c":2},{"c":1,"b":2,"c":3}],"a":[],"b":2}"#,
+    ] {
+        let text = format!(r#"{{"_id":"x","fields":{fields}}} and something behind it"#);
+        for _ in 0..3 {
+            let plain = read_after(&mut scratch, &text, true);
+            assert_eq!(plain, read(&text, false), "{text}");
+        }
+    }
+    // More names than are remembered, and more than are compared one by one.
+    for number in 0..3_000 {
+        let name = |at: u64| (at * at * 7919 + number * 31) % 97;
+        let fields: Vec<String> = (0..30)
+            .map(|at| format!(r#""{}":{at}"#, name(at)))
+            .collect();
+        let text = format!(r#"{{"_id":"x","fields":{{{}}}}}"#, fields.join(","));
+        let plain = read_after(&mut scratch, &text, true);
+        assert_eq!(plain, read(&text, false), "{text}");
     }
 }
 
