@@ -33,6 +33,7 @@ pub fn render_warnings(report: &Report) -> String {
 
 /// The report of a run as shown on stderr.
 #[must_use]
+#[expect(clippy::too_many_lines, reason = "one arm for each outcome")]
 pub fn render_report(report: &Report) -> String {
     let (target, format) = (report.target.display(), report.format.as_str());
     let (noun, verb) = match report.mode {

@@ -134,6 +134,7 @@ pub(super) fn restore_overlay(options: &Options, plan: &Plan) -> Result<Option<O
 ///
 /// The work directory is made as early as here if LauraDB's unlisted pages are to be joined with the
 /// snapshot.
+#[expect(clippy::too_many_lines, reason = "the steps of the phase, in order")]
 pub(super) fn run(
     context: &mut Context<'_, '_>,
     directories: &Directories,

@@ -169,6 +169,7 @@ impl TreePages for Pages {
 /// Checks what a v2 directory that a store has closed says of itself: every page belongs to
 /// something, exactly once; counts, digests and statistics are those of what is there. Text and
 /// geo indexes are left to [`assert_valid`].
+#[expect(clippy::too_many_lines, reason = "every index is compared with a scan")]
 pub(crate) fn assert_sound(directory: &Path) {
     let open = |name: &str| InputFile::open(&directory.join(name)).unwrap();
     let metadata = MetadataReader::open(open("metadata.db"), ChecksumPolicy::Required).unwrap();

@@ -61,6 +61,7 @@ struct Mark {
 type Loader<'l> = BulkLoader<'l, &'l mut PageFileWriter>;
 
 impl TreeBuild<'_, '_, '_> {
+    #[expect(clippy::too_many_lines, reason = "one loop over the entries")]
     pub(super) fn run(
         mut self,
         data: &mut PageFileWriter,

@@ -63,6 +63,61 @@ pub(super) const NOTES: &[Story] = &[
         "Nothing, unless a program of yours reads them.",
     ),
     story_of(
+        Code::Quarantined,
+        "With --max-bad, records of the log or documents that cannot be carried over were put into .lauradb-quarantine.jsonl, byte for byte, each with its reason.",
+        "Read the file, and put what matters back by hand as the migration guide says.",
+    ),
+    story_of(
+        Code::LeftOlder,
+        "A record of the log is in quarantine, so the document that it would have changed stays as it was before.",
+        "Look at the record in the quarantine, and make its change in LauraDB if it matters.",
+    ),
+    story_of(
+        Code::LongTornTail,
+        "The end of the log cannot be read, and it is longer than one record that a crash has cut usually is. Operations in it are lost, or the length of a record before it is damaged.",
+        "Compare with what the application has written last. Keep the v1 files until you are sure.",
+    ),
+    story_of(
+        Code::SnapshotOlder,
+        "The log begins behind the snapshot, and has a checkpoint since: operations between the two may be missing in both.",
+        "Look for a newer snapshot, and name it with --snapshot.",
+    ),
+    story_of(
+        Code::PagesUnread,
+        "The v1 data.db holds no slotted pages: it is empty, encrypted or compressed. Only the snapshot was read.",
+        "Nothing, if the snapshot is complete.",
+    ),
+    story_of(
+        Code::PagesTaken,
+        "Documents of the snapshot were found in pages of data.db, which hold what LauraDB's backup loses: types, order, binary values, documents inside arrays. The pages' copies were taken.",
+        "Nothing. --pages ignore would read the snapshot alone.",
+    ),
+    story_of(
+        Code::PagesDifferent,
+        "Pages of data.db have other contents for some documents of the snapshot. The snapshot counts, since it is the newer one as a rule.",
+        "Look at some of the documents, if you know that the snapshot is old.",
+    ),
+    story_of(
+        Code::PagesRecovered,
+        "With --pages recover, documents that the snapshot does not have were taken from pages of data.db.",
+        "Look at them: some may have been deleted on purpose before the snapshot was taken.",
+    ),
+    story_of(
+        Code::PagesNoIndexes,
+        "Recovered documents belong to no collection of the snapshot, so which indexes they had is not known.",
+        "Make the indexes in LauraDB. The warning names fields that look unique.",
+    ),
+    story_of(
+        Code::PagesOlderCopies,
+        "Several pages hold a document with the same _id. The one in the highest page was taken, and older ones were put into quarantine.",
+        "Nothing. The quarantine has the older copies, if they matter.",
+    ),
+    story_of(
+        Code::PagesTied,
+        "The _ids of some pages belong to several collections alike, so whose documents they hold is not known.",
+        "With --pages recover such pages become collections recovered_N; --rename names them.",
+    ),
+    story_of(
         Code::BackupMissing,
         "The directory is no backup and holds none, or holds several, of which one has to be chosen.",
         "Name the backup directory itself.",
@@ -173,5 +228,50 @@ pub(super) const NOTES: &[Story] = &[
          that, so the index may hold other documents there. The backup has them unchanged.",
         "Drop the index in LauraDB 0.9 and make it anew, or leave it out with --skip-index
          COLLECTION/NAME.",
+    ),
+    story_of(
+        Code::StoreConfig,
+        "The settings that a program has opened a store with contradict each other or the directory.",
+        "Correct the configuration; docs/configuration.md tells what each setting means.",
+    ),
+    story_of(
+        Code::StoreCollection,
+        "A program asked a store for a collection that is not there, or made one that is there already.",
+        "Look up the names with collections().",
+    ),
+    story_of(
+        Code::StoreIndex,
+        "A program asked for an index that the collection does not have, or used one in a way that it does not allow.",
+        "Look up the indexes of the collection with indexes().",
+    ),
+    story_of(
+        Code::StoreDocument,
+        "A document has no _id, is larger than 16 MiB, or holds a value that an index cannot keep right.",
+        "Correct the document.",
+    ),
+    story_of(
+        Code::StoreIndexReadOnly,
+        "The collection has an index that a store cannot keep right, such as a hash index. Reading works, writing is refused.",
+        "Drop the index in LauraDB, or write through LauraDB.",
+    ),
+    story_of(
+        Code::StoreLogDamaged,
+        "A record of the store's log is damaged, and whole records follow it. It is no torn tail of a crash: something has changed the file.",
+        "Restore the directory from a copy, or export what can be read and import it anew.",
+    ),
+    story_of(
+        Code::StoreFailed,
+        "A write or an fsync of the store's log has failed before. What is in memory and on disk may differ since, so further writes are refused.",
+        "Close the store, mend the disk, and open the store again: it recovers what was committed.",
+    ),
+    story_of(
+        Code::StoreInMemory,
+        "The directory is in format 1.0, or could not be opened, and the configuration says to go on in memory. Nothing that is written will be on disk.",
+        "Migrate the directory, or allow the store to do so with auto_migrate.",
+    ),
+    story_of(
+        Code::LogReplayed,
+        "The write-ahead log of a v2 directory holds transactions that are not in its files yet. They were replayed in memory to read the directory; nothing was written.",
+        "Nothing. Opening the directory in LauraDB or a store recovers it for good.",
     ),
 ];

@@ -121,6 +121,51 @@ pub(super) const SOURCE: &[Story] = &[
         "Look for a newer laura-migrate, or take a backup with the LauraDB that wrote the directory.",
     ),
     story_of(
+        Code::SnapshotTrailing,
+        "Bytes other than white space follow the object of the snapshot. Perhaps two backups were written into one file.",
+        "Take a new backup, or cut the file behind the object if you know what follows it.",
+    ),
+    story_of(
+        Code::SnapshotByteOrderMark,
+        "The snapshot begins with the three bytes of a byte order mark, which LauraDB never writes. An editor has saved the file.",
+        "Remove the first three bytes, such as with tail -c +4, or use the file as LauraDB wrote it.",
+    ),
+    story_of(
+        Code::SnapshotCompressed,
+        "The file begins as gzip, zstd or another compressed format does.",
+        "Decompress the file and name the result with --snapshot.",
+    ),
+    story_of(
+        Code::SnapshotUnicode,
+        "A name at the levels above the documents is not valid UTF-8, or holds half of a surrogate pair. LauraDB writes neither.",
+        "Take a new backup; the file was damaged or changed.",
+    ),
+    story_of(
+        Code::SnapshotKeyTwice,
+        "A key that must stand once, such as \"collections\" or a collection's \"name\", stands twice. Which of the two counts cannot be known.",
+        "Take a new backup, or remove one of the two keys if you know which is right.",
+    ),
+    story_of(
+        Code::SnapshotNesting,
+        "A value outside of the documents, such as a filter or metadata, nests deeper than 100 levels.",
+        "Take a new backup; LauraDB does not write such values by itself.",
+    ),
+    story_of(
+        Code::UnlistedPagesMemory,
+        "Joining data.db with the snapshot needs a table with a few bytes for each page, and it is larger than a quarter of --memory.",
+        "Give the value of --memory that the message names, or read the snapshot alone with --pages ignore.",
+    ),
+    story_of(
+        Code::PagesDamaged,
+        "A page of the v1 data.db has a wrong number, or slots that do not fit it. Its documents may be missing from the snapshot.",
+        "Read the snapshot alone with --pages ignore, or put damaged pages into quarantine with --max-bad N.",
+    ),
+    story_of(
+        Code::PagesDocument,
+        "A document that only data.db has cannot be carried over: its BSON is damaged, or its _id is an array or a document.",
+        "Leave such documents out with --pages auto, or put them into quarantine with --max-bad N.",
+    ),
+    story_of(
         Code::WalCorrupt,
         "A record in the middle of the write-ahead log does not parse: its LSN does not grow, its type
          is unknown, or its checksum is wrong. A torn record at the very end is another thing: it is
@@ -155,6 +200,11 @@ pub(super) const SOURCE: &[Story] = &[
         "Restore the wal.log that goes with the snapshot.",
     ),
     story_of(
+        Code::WalNextUnknown,
+        "With --max-bad a damaged record is passed if it is known where the next one begins. Here the length is damaged as well, so what follows cannot be told apart.",
+        "Restore the log from a copy. Without one, migrate from the snapshot alone in a copy of the directory; operations in the log are then lost.",
+    ),
+    story_of(
         Code::BadDocument,
         "A document holds what format v2 cannot: bytes that are no UTF-8, a number beyond all types, a
          name twice, or more than 16 MiB. It would have to be changed to be carried over.",
@@ -166,6 +216,56 @@ pub(super) const SOURCE: &[Story] = &[
          loads, so one of them was lost at every restart.",
         "Compare the two documents that are named, delete one in LauraDB or in a copy of the snapshot,
          and run again.",
+    ),
+    story_of(
+        Code::DocumentId,
+        "The _id of a document is a number, an array or another value that LauraDB's backup never writes, or there is a field _id inside of fields.",
+        "Correct the document, or put it into quarantine with --max-bad N.",
+    ),
+    story_of(
+        Code::DocumentUtf8,
+        "The text of a document is not valid UTF-8, so what it says cannot be known.",
+        "Correct the bytes, or put the document into quarantine with --max-bad N.",
+    ),
+    story_of(
+        Code::DocumentSurrogate,
+        "A string has an escape such as \\ud800 without its other half, which stands for no character.",
+        "Correct the string, or put the document into quarantine with --max-bad N.",
+    ),
+    story_of(
+        Code::DocumentNumber,
+        "A number is larger than any double, such as 1e400. It would become infinite.",
+        "Correct the number, or put the document into quarantine with --max-bad N.",
+    ),
+    story_of(
+        Code::DocumentNesting,
+        "A document nests deeper than 100 levels, counting itself.",
+        "Flatten the document, or put it into quarantine with --max-bad N.",
+    ),
+    story_of(
+        Code::DocumentTooLarge,
+        "The document would have more than 16,777,216 bytes as BSON, which no version of LauraDB takes.",
+        "Divide the document, or put it into quarantine with --max-bad N.",
+    ),
+    story_of(
+        Code::DocumentText,
+        "The JSON text of one document is longer than 256 MiB. It is not even read.",
+        "Divide the document, or put it into quarantine with --max-bad N.",
+    ),
+    story_of(
+        Code::DocumentNul,
+        "A field name holds the character NUL, which ends names in BSON.",
+        "Rename the field, or put the document into quarantine with --max-bad N.",
+    ),
+    story_of(
+        Code::DocumentSyntax,
+        "The JSON of a document is broken, so that nothing behind it can be told apart. --max-bad does not help here.",
+        "Take a new backup; the file was damaged or changed.",
+    ),
+    story_of(
+        Code::DocumentKeyTwice,
+        "A document has two _id or two fields objects. Which of the two counts cannot be known.",
+        "Remove one of the two if you know which is right, or take a new backup.",
     ),
     story_of(
         Code::IndexDefinition,

@@ -70,7 +70,7 @@ pub(super) fn cast_votes(
     let mut entries = 0_u64;
     while let Some(entry) = sorted.next()? {
         entries += 1;
-        if entries % 65_536 == 0 {
+        if entries.is_multiple_of(65_536) {
             progress(0)?;
         }
         let (found, entry) = decode_id(&entry).ok_or_else(broken)?;
