@@ -1,6 +1,13 @@
 //! `data.db` as LauraDB writes it, and the snapshot that its backup makes of the same documents.
 
-#![allow(dead_code, reason = "each file uses its own part")]
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking, and each file uses its own part"
+)]
 
 use laura_migrate::document::bson::RawDocument;
 use laura_migrate::v1::snapshot::backup_text;
