@@ -327,7 +327,7 @@ fn of_several_matches_the_highest_is_taken_and_stale_ones_are_passed_over() {
         let (report, database) = directory.migrated();
         assert_eq!(
             database.collection("c").documents,
-            std::slice::from_ref(&expected)
+            std::slice::from_ref(expected)
         );
         assert_eq!(pages_of(&report, "c").several, several);
     }
