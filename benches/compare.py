@@ -25,6 +25,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -122,10 +123,17 @@ def main():
         steps = {"lines": json_lines, "duckdb": duck, "sqlite": lite}
         steps.get(name, lambda s, o, n: floor(s, o, int(n)))(*rest)
         return
+    arguments.dir.mkdir(parents=True, exist_ok=True)
+    # What lies in the directory already is somebody's.
+    work = pathlib.Path(tempfile.mkdtemp(prefix="compare-", dir=arguments.dir))
+    try:
+        compare(work, arguments)
+    finally:
+        shutil.rmtree(work)
+
+
+def compare(work, arguments):
     release = ROOT / "target" / "release"
-    work = arguments.dir
-    clear(work)
-    work.mkdir(parents=True)
     source, lines, out = work / "source", work / "docs.jsonl", work / "out"
     generate = [release / "examples" / "generate", source, "--docs", str(arguments.docs)]
     subprocess.run(generate, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -149,7 +157,6 @@ def main():
             clear(out)
             os.sync()
             figures[name].append(measured(command))
-    clear(work)
     print(f"{arguments.docs:,} documents, {arguments.runs} rounds, medians")
     print(f"{'':16} {'CPU s':>8} {'wall s':>8} {'peak RSS':>10} {'CPU ratio':>10}")
     own_cpu = statistics.median(cpu for cpu, _, _ in figures["laura-migrate"])
