@@ -3,7 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use super::ElementType;
-use crate::bytes::Cursor;
+use crate::bytes::{Cursor, get_u32};
 use std::fmt;
 
 /// A 12-byte object id.
@@ -181,4 +181,21 @@ impl<'a> Iterator for Elements<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         self.step()
     }
+}
+
+/// Bytes of the value of that type that begins at `at`, by its own account.
+#[inline]
+#[must_use]
+pub fn value_len(kind: ElementType, bytes: &[u8], at: usize) -> Option<usize> {
+    let length_field = || get_u32(bytes, at).and_then(|len| usize::try_from(len).ok());
+    Some(match kind {
+        ElementType::String => length_field()?.checked_add(4)?,
+        ElementType::Double | ElementType::Timestamp | ElementType::Int64 => 8,
+        ElementType::Int32 => 4,
+        ElementType::ObjectId => 12,
+        ElementType::Boolean => 1,
+        ElementType::Null => 0,
+        ElementType::Document | ElementType::Array => length_field()?,
+        ElementType::Binary => length_field()?.checked_add(5)?,
+    })
 }

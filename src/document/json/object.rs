@@ -10,7 +10,7 @@
 
 use super::shapes::ShapeId;
 use super::state::{ClosedObject, State};
-use crate::document::bson::ElementType;
+use crate::document::bson::{ElementType, value_len};
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
 
@@ -46,6 +46,8 @@ pub(super) struct Frame {
     /// Where its names begin in `Scratch::names`.
     first: usize,
     ascending: bool,
+    /// The names are in `Scratch::names`. They are not while all of them are known to differ.
+    is_listed: bool,
     /// Only for many names in no order; boxed, since most objects never have it.
     lookup: Option<Box<Lookup>>,
     /// The field being read: whether it is "type", and which one has the same name.
@@ -66,6 +68,7 @@ impl Frame {
             body: state.out.len(),
             first: state.scratch.names.len(),
             ascending: true,
+            is_listed: false,
             lookup: None,
             is_type: false,
             duplicate_of: None,
@@ -88,13 +91,35 @@ impl Frame {
         self.shape = id;
         self.ascending = shape.ascending;
         self.is_type = shape.is_type;
-        state.scratch.names.push(Name {
-            start,
-            len: to_u32(shape.name_len()),
-            value: OWN_VALUE,
-        });
+        if self.is_listed {
+            state.scratch.names.push(Name {
+                start,
+                len: to_u32(shape.name_len()),
+                value: OWN_VALUE,
+            });
+        }
         shape.append(state.out);
         Some(shape.text_len())
+    }
+
+    /// Lists the names of the fields that were begun as known ones.
+    #[cold]
+    fn list(&mut self, state: &mut State<'_>) {
+        self.is_listed = true;
+        let mut at = self.body;
+        while let Some((kind, rest)) = state.out.get(at..).and_then(<[u8]>::split_first)
+            && let Some(len) = memchr::memchr(0, rest)
+            && let Some(kind) = ElementType::from_byte(*kind)
+        {
+            state.scratch.names.push(Name {
+                start: to_u32(at + 1 - state.start),
+                len: to_u32(len),
+                value: OWN_VALUE,
+            });
+            let value_at = at + 1 + len + 1;
+            // An element that this program has just written has its length.
+            at = value_at + value_len(kind, state.out, value_at).unwrap_or_default();
+        }
     }
 
     /// Remembers the name that a field was just begun with.
@@ -112,6 +137,9 @@ impl Frame {
     /// Begins a field: writes its name after a place for its type.
     #[inline]
     pub(super) fn begin_field(&mut self, state: &mut State<'_>, name: &str) {
+        if !self.is_listed {
+            self.list(state);
+        }
         let before = state
             .scratch
             .names

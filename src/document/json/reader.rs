@@ -15,8 +15,9 @@ use crate::document::bson::{ElementType, MIN_DOCUMENT_BYTES};
 use serde::de::{self, DeserializeSeed};
 use std::fmt;
 
-const ID_KEY: &[u8] = b"\"_id\"";
-const FIELDS_KEY: &[u8] = b"\"fields\"";
+/// Keys with their colon.
+const ID_KEY: &[u8] = b"\"_id\":";
+const FIELDS_KEY: &[u8] = b"\"fields\":";
 
 /// Strings are copied in steps of so many bytes while their end is looked for,
 const STEP: usize = 16;
@@ -77,7 +78,19 @@ impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
     /// Passes a key and its colon, if it is next.
     #[inline]
     fn is_key(&mut self, key: &[u8]) -> Result<bool, NotPlain> {
+        let rest = self.bytes().get(self.at..).unwrap_or_default();
+        if rest.starts_with(key) {
+            self.at += key.len();
+            return Ok(true);
+        }
+        self.is_spaced_key(key)
+    }
+
+    /// [`Self::is_key`] where white space may stand.
+    #[inline(never)]
+    fn is_spaced_key(&mut self, key: &[u8]) -> Result<bool, NotPlain> {
         self.peek()?;
+        let key = key.strip_suffix(b":").unwrap_or(key);
         let rest = self.bytes().get(self.at..).unwrap_or_default();
         if !rest.starts_with(key) {
             return Ok(false);
@@ -111,6 +124,14 @@ impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
     /// The next byte that is no white space.
     #[inline]
     fn peek(&mut self) -> Result<u8, NotPlain> {
+        match self.bytes().get(self.at) {
+            Some(byte) if *byte > b' ' => Ok(*byte),
+            _ => self.peek_behind_space(),
+        }
+    }
+
+    #[inline(never)]
+    fn peek_behind_space(&mut self) -> Result<u8, NotPlain> {
         loop {
             match self.bytes().get(self.at) {
                 Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
@@ -290,6 +311,25 @@ impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
     /// Appends a string value.
     #[inline]
     fn string(&mut self, depth: usize) -> Result<ElementType, NotPlain> {
+        let start = self.at + 1;
+        let step = self.bytes().get(start..).and_then(<[u8]>::first_chunk);
+        // So short a one can only be a string, unless times are to be told from others.
+        if let Some(step) = step
+            && let Some(length) = special(step)
+            && step.get(length) == Some(&b'"')
+            && !self.state.infer.timestamp
+        {
+            self.at = start + length + 1;
+            append_short(self.state.out, step, length);
+            self.state.room(0)?;
+            return Ok(ElementType::String);
+        }
+        self.long_string(depth)
+    }
+
+    /// [`Self::string`] of any length and kind.
+    #[inline(never)]
+    fn long_string(&mut self, depth: usize) -> Result<ElementType, NotPlain> {
         let value_at = self.state.out.len();
         let start = self.at + 1;
         self.state.out.extend_from_slice(&[0; 4]);
@@ -383,6 +423,35 @@ impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
         self.at = end;
         Ok(kind)
     }
+}
+
+/// The bits of so many bytes.
+const KEPT: [u128; STEP] = {
+    let mut kept = [0; STEP];
+    let mut bytes = 1;
+    while bytes < STEP {
+        kept[bytes] = kept[bytes - 1] << 8 | 0xFF;
+        bytes += 1;
+    }
+    kept
+};
+
+/// Appends a string that ends in the step that it begins with.
+#[inline(always)]
+fn append_short(out: &mut Vec<u8>, step: &[u8; STEP], length: usize) {
+    let end = out.len() + 4 + length + 1;
+    // Zeros from the string's end on: its terminator is among them.
+    let kept = KEPT.get(length).copied().unwrap_or_default();
+    let bytes = u128::from_le_bytes(*step) & kept;
+    // The limit on the output keeps every length far below 2^32.
+    let stored = u32::try_from(length + 1).unwrap_or(u32::MAX);
+    let mut value = [0; 4 + STEP];
+    if let Some((place, rest)) = value.split_first_chunk_mut() {
+        *place = stored.to_le_bytes();
+        rest.copy_from_slice(&bytes.to_le_bytes());
+    }
+    out.extend_from_slice(&value);
+    out.truncate(end);
 }
 
 /// The first byte that a string does not just contain.

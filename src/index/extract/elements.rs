@@ -1,9 +1,8 @@
 //! Walking over a document's elements by their lengths alone: no name or string is decoded that is
 //! not asked for.
 
-use super::layout::value_len;
 use crate::bytes::{get_f64, get_i32, get_i64};
-use crate::document::bson::{ElementType, ObjectId, RawDocument};
+use crate::document::bson::{ElementType, ObjectId, RawDocument, value_len};
 use crate::index::key::KeyValue;
 
 /// A value, by its type and its bytes as they stand in the document.

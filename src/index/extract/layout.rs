@@ -2,8 +2,7 @@
 //! same order, and then a comparison and an addition for each element find them again.
 
 use super::elements::Element;
-use crate::bytes::get_u32;
-use crate::document::bson::{ElementType, RawDocument};
+use crate::document::bson::{ElementType, RawDocument, value_len};
 
 /// A value by its type and its place in the document.
 pub(super) type Place = (ElementType, usize, usize);
@@ -122,20 +121,4 @@ impl Layout {
     pub(super) fn complete(&mut self) {
         self.is_complete = true;
     }
-}
-
-/// Bytes of the value that begins at `at`.
-#[inline]
-pub(super) fn value_len(kind: ElementType, bytes: &[u8], at: usize) -> Option<usize> {
-    let length_field = || get_u32(bytes, at).and_then(|len| usize::try_from(len).ok());
-    Some(match kind {
-        ElementType::String => length_field()?.checked_add(4)?,
-        ElementType::Double | ElementType::Timestamp | ElementType::Int64 => 8,
-        ElementType::Int32 => 4,
-        ElementType::ObjectId => 12,
-        ElementType::Boolean => 1,
-        ElementType::Null => 0,
-        ElementType::Document | ElementType::Array => length_field()?,
-        ElementType::Binary => length_field()?.checked_add(5)?,
-    })
 }
