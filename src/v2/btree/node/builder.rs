@@ -2,8 +2,8 @@
 
 use super::{
     CAPACITY, CHILD_BYTES, CHILD_COUNT, COLLECTION_ID, DIRECTORY, FLAG_TRUNCATED,
-    FREE_SPACE_OFFSET, INDEX_ID, KEY_COUNT, LEAF, LEVEL, NEXT_PAGE, NODE_TYPE, Node, NodeHeader,
-    PREV_PAGE, TreeIds, VALUE_BYTES, inner_entry, leaf_entry, takes,
+    FREE_SPACE_OFFSET, INDEX_ID, KEY_COUNT, LEAF, LEVEL, LeafSlot, NEXT_PAGE, NODE_TYPE, Node,
+    NodeHeader, PREV_PAGE, TreeIds, VALUE_BYTES, inner_entry, leaf_entry, takes,
 };
 use crate::bytes::{put_u16, put_u32};
 use crate::v2::PageId;
@@ -72,16 +72,18 @@ impl LeafBuilder {
         debug_assert!(self.used() + size <= CAPACITY, "the entry does not fit");
         let value_at = self.low - VALUE_BYTES;
         let key_at = value_at - key.bytes.len();
-        put_bytes(&mut self.page, value_at, value);
+        put_array(&mut self.page, value_at, *value);
         put_bytes(&mut self.page, key_at, key.bytes);
-        let entry = DIRECTORY + usize::from(self.key_count) * leaf_entry::SIZE;
-        put_offset(&mut self.page, entry + leaf_entry::KEY_OFFSET, key_at);
-        put_length(&mut self.page, entry + leaf_entry::KEY_LENGTH, key.bytes);
-        put_u8(&mut self.page, entry + leaf_entry::KEY_TYPE, key.key_type);
-        put_offset(&mut self.page, entry + leaf_entry::VALUE_OFFSET, value_at);
-        put_length(&mut self.page, entry + leaf_entry::VALUE_LENGTH, value);
-        let flags = if key.truncated { FLAG_TRUNCATED } else { 0 };
-        put_u8(&mut self.page, entry + leaf_entry::FLAGS, flags);
+        let slot = LeafSlot {
+            key_offset: stored_place(key_at),
+            key_length: stored_size(key.bytes.len()),
+            key_type: key.key_type,
+            value_offset: stored_place(value_at),
+            value_length: stored_size(VALUE_BYTES),
+            flags: if key.truncated { FLAG_TRUNCATED } else { 0 },
+        };
+        let at = DIRECTORY + usize::from(self.key_count) * leaf_entry::SIZE;
+        put_array(&mut self.page, at, slot.encode());
         self.low = key_at;
         self.key_count += 1;
     }
@@ -246,19 +248,27 @@ fn put_header(page: &mut PageBytes, header: &NodeHeader, directory_end: usize) {
     put_offset(page, FREE_SPACE_OFFSET, directory_end);
 }
 
-/// Stores a place in the page, which nodes count from the end of the page header.
+/// Stores a place in the page.
 fn put_offset(page: &mut PageBytes, at: usize, place: usize) {
-    put_size(page, at, place - PAGE_HEADER_SIZE);
+    put_u16(page, at, stored_place(place));
 }
 
-fn put_length(page: &mut PageBytes, at: usize, bytes: &[u8]) {
-    put_size(page, at, bytes.len());
-}
-
-/// Stores an offset or a length inside a page.
+/// Stores a length inside a page.
 fn put_size(page: &mut PageBytes, at: usize, size: usize) {
+    put_u16(page, at, stored_size(size));
+}
+
+/// A place in the page, which nodes count from the end of the page header.
+#[inline]
+fn stored_place(place: usize) -> u16 {
+    stored_size(place - PAGE_HEADER_SIZE)
+}
+
+/// An offset or a length inside a page.
+#[inline]
+fn stored_size(size: usize) -> u16 {
     debug_assert!(size <= PAGE_DATA_SIZE, "{size} is no place in a page");
-    put_u16(page, at, u16::try_from(size).unwrap_or(u16::MAX));
+    u16::try_from(size).unwrap_or(u16::MAX)
 }
 
 fn put_u8(page: &mut PageBytes, at: usize, value: u8) {
@@ -272,5 +282,14 @@ fn put_bytes(page: &mut PageBytes, at: usize, bytes: &[u8]) {
     debug_assert!(area.is_some(), "the entry does not fit");
     if let Some(area) = area {
         area.copy_from_slice(bytes);
+    }
+}
+
+#[inline]
+fn put_array<const N: usize>(page: &mut PageBytes, at: usize, bytes: [u8; N]) {
+    let area = page.get_mut(at..).and_then(<[u8]>::first_chunk_mut);
+    debug_assert!(area.is_some(), "the entry does not fit");
+    if let Some(area) = area {
+        *area = bytes;
     }
 }

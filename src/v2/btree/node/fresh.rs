@@ -13,9 +13,8 @@ use crate::v2::page::{PAGE_HEADER_SIZE, PAGE_SIZE, PageError, PageHeader};
 const PAGE_FLAGS: usize = 5;
 const PAGE_LSN: usize = PAGE_FLAGS + 1;
 
-// Offset and length of a key stand alike in both kinds of directory.
+// A key's offset stands alike in both kinds of directory.
 const _: () = assert!(leaf_entry::KEY_OFFSET == inner_entry::KEY_OFFSET);
-const _: () = assert!(leaf_entry::KEY_LENGTH == inner_entry::KEY_LENGTH);
 
 /// Checks what [`Node::parse`] leaves open for the sake of LauraDB and of later changes.
 ///
@@ -69,27 +68,36 @@ pub(in crate::v2) fn check_fresh(node: &Node<'_>) -> Result<(), PageError> {
 /// Checks lengths and flags; gives the bytes of all keys and values.
 fn check_keys(node: &Node<'_>) -> Result<usize, PageError> {
     let mut total = 0;
-    for index in 0..node.key_count() {
+    for (index, slot) in node.leaf_slots().enumerate() {
         let at = node.directory_entry(index);
-        let length = usize::from(get_u16(node.page(), at + leaf_entry::KEY_LENGTH).unwrap_or(0));
-        if length > MAX_STORED_KEY {
-            let offset = at + leaf_entry::KEY_LENGTH;
-            let found = length as u64;
-            return Err(PageError::field(
-                offset,
-                "key_length",
-                found,
-                "1024 or less",
-            ));
+        check_length(at + leaf_entry::KEY_LENGTH, slot.key_length)?;
+        if slot.flags & !FLAG_TRUNCATED != 0 {
+            let offset = at + leaf_entry::FLAGS;
+            return Err(PageError::field(offset, "flags", slot.flags, "0 or 4"));
         }
-        total += length;
-        if let Some(entry) = node.entry(index) {
-            if entry.flags & !FLAG_TRUNCATED != 0 {
-                let offset = at + leaf_entry::FLAGS;
-                return Err(PageError::field(offset, "flags", entry.flags, "0 or 4"));
-            }
-            total += VALUE_BYTES;
+        total += usize::from(slot.key_length) + VALUE_BYTES;
+    }
+    if !node.is_leaf() {
+        for index in 0..node.key_count() {
+            let at = node.directory_entry(index) + inner_entry::KEY_LENGTH;
+            let length = get_u16(node.page(), at).unwrap_or_default();
+            check_length(at, length)?;
+            total += usize::from(length);
         }
     }
     Ok(total)
+}
+
+#[inline]
+fn check_length(at: usize, length: u16) -> Result<(), PageError> {
+    if usize::from(length) > MAX_STORED_KEY {
+        let expected = "1024 or less";
+        return Err(PageError::field(
+            at,
+            "key_length",
+            u64::from(length),
+            expected,
+        ));
+    }
+    Ok(())
 }

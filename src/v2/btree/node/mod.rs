@@ -87,6 +87,41 @@ mod leaf_entry {
     const _: () = assert!(SIZE == 10);
 }
 
+/// A leaf's directory entry. Offsets count from the end of the page header.
+#[derive(Clone, Copy)]
+struct LeafSlot {
+    key_offset: u16,
+    key_length: u16,
+    key_type: u8,
+    value_offset: u16,
+    value_length: u16,
+    flags: u8,
+}
+
+impl LeafSlot {
+    #[inline]
+    fn encode(self) -> [u8; leaf_entry::SIZE] {
+        let [k0, k1] = self.key_offset.to_le_bytes();
+        let [l0, l1] = self.key_length.to_le_bytes();
+        let [v0, v1] = self.value_offset.to_le_bytes();
+        let [w0, w1] = self.value_length.to_le_bytes();
+        [k0, k1, l0, l1, self.key_type, v0, v1, w0, w1, self.flags]
+    }
+
+    #[inline]
+    fn decode(bytes: &[u8; leaf_entry::SIZE]) -> Self {
+        let [k0, k1, l0, l1, key_type, v0, v1, w0, w1, flags] = *bytes;
+        Self {
+            key_offset: u16::from_le_bytes([k0, k1]),
+            key_length: u16::from_le_bytes([l0, l1]),
+            key_type,
+            value_offset: u16::from_le_bytes([v0, v1]),
+            value_length: u16::from_le_bytes([w0, w1]),
+            flags,
+        }
+    }
+}
+
 /// Offsets inside a key entry of an internal node.
 mod inner_entry {
     pub(super) const KEY_OFFSET: usize = 0;

@@ -2,8 +2,8 @@
 
 use super::{
     CHILD_BYTES, CHILD_COUNT, COLLECTION_ID, DIRECTORY, FLAG_DELETED, FLAG_TRUNCATED,
-    FLAG_VERSIONED, GAP, INDEX_ID, INTERNAL, KEY_COUNT, LEAF, LEVEL, NEXT_PAGE, NODE_TYPE,
-    PREV_PAGE, RESERVED, TreeIds, VALUE_BYTES, inner_entry, leaf_entry,
+    FLAG_VERSIONED, GAP, INDEX_ID, INTERNAL, KEY_COUNT, LEAF, LEVEL, LeafSlot, NEXT_PAGE,
+    NODE_TYPE, PREV_PAGE, RESERVED, TreeIds, VALUE_BYTES, inner_entry, leaf_entry,
 };
 use crate::bytes::{get_u16, get_u32};
 use crate::v2::PageId;
@@ -168,29 +168,43 @@ impl<'a> Node<'a> {
         if !self.header.is_leaf || index >= self.key_count() {
             return None;
         }
-        let at = self.directory_entry(index);
-        let flags = self.u8(at + leaf_entry::FLAGS);
-        let value = self.bytes(
-            self.u16(at + leaf_entry::VALUE_OFFSET),
-            self.u16(at + leaf_entry::VALUE_LENGTH),
-        );
+        let slot = self
+            .page
+            .get(self.directory_entry(index)..)?
+            .first_chunk()?;
+        self.entry_at(LeafSlot::decode(slot))
+    }
+
+    #[inline]
+    fn entry_at(&self, slot: LeafSlot) -> Option<LeafEntry<'a>> {
+        let value = self.bytes(slot.value_offset, slot.value_length);
         Some(LeafEntry {
             key: StoredKeyRef {
-                key_type: self.u8(at + leaf_entry::KEY_TYPE),
-                bytes: self.bytes(
-                    self.u16(at + leaf_entry::KEY_OFFSET),
-                    self.u16(at + leaf_entry::KEY_LENGTH),
-                ),
-                truncated: flags & FLAG_TRUNCATED != 0,
+                key_type: slot.key_type,
+                bytes: self.bytes(slot.key_offset, slot.key_length),
+                truncated: slot.flags & FLAG_TRUNCATED != 0,
             },
-            flags,
+            flags: slot.flags,
             value: value.first_chunk()?,
         })
     }
 
     /// The entries of a leaf, in order; none for an internal node.
+    #[inline]
     pub fn entries(self) -> impl Iterator<Item = LeafEntry<'a>> {
-        (0..self.key_count()).map_while(move |index| self.entry(index))
+        self.leaf_slots().map_while(move |slot| self.entry_at(slot))
+    }
+
+    /// The directory of a leaf; nothing for an internal node.
+    #[inline]
+    pub(super) fn leaf_slots(&self) -> impl Iterator<Item = LeafSlot> + use<'a> {
+        let (_, directory) = self.page.split_at(DIRECTORY);
+        let count = match self.header.is_leaf {
+            true => self.key_count(),
+            false => 0,
+        };
+        let slots = directory.as_chunks().0.iter().take(count);
+        slots.map(LeafSlot::decode)
     }
 
     /// The `index`-th key of an internal node: the smallest one below child `index + 1`. One of
@@ -238,23 +252,43 @@ impl<'a> Node<'a> {
     }
 
     fn check_leaf_entries(&self) -> Result<(), PageError> {
+        let lowest = self.directory_end() - PAGE_HEADER_SIZE;
         let mut end = PAGE_DATA_SIZE;
-        for index in 0..self.key_count() {
-            let at = self.directory_entry(index);
-            let length = self.u16(at + leaf_entry::VALUE_LENGTH);
-            if usize::from(length) != VALUE_BYTES {
-                let offset = at + leaf_entry::VALUE_LENGTH;
-                return Err(PageError::field(offset, "value_length", length, "12"));
-            }
-            let value_at = at + leaf_entry::VALUE_OFFSET;
-            end = self.check_area(value_at, length, end, "value_offset")?;
-            let key_length = self.u16(at + leaf_entry::KEY_LENGTH);
-            let key_at = at + leaf_entry::KEY_OFFSET;
-            end = self.check_area(key_at, key_length, end, "key_offset")?;
-            self.check_key_type(at + leaf_entry::KEY_TYPE)?;
-            self.check_flags(at + leaf_entry::FLAGS, key_length)?;
+        for (index, slot) in self.leaf_slots().enumerate() {
+            let value_at = usize::from(slot.value_offset);
+            let key_at = usize::from(slot.key_offset);
+            let key_length = usize::from(slot.key_length);
+            let is_sound = key_at >= lowest
+                && key_at + key_length <= value_at
+                && value_at + VALUE_BYTES <= end
+                && usize::from(slot.value_length) == VALUE_BYTES
+                && slot.key_type <= LAST_KEY_TYPE
+                && slot.flags == 0;
+            end = match is_sound {
+                true => key_at,
+                false => self.check_leaf_entry(index, end)?,
+            };
         }
         Ok(())
+    }
+
+    /// Checks an entry field by field. Gives where it begins.
+    #[inline(never)]
+    fn check_leaf_entry(&self, index: usize, end: usize) -> Result<usize, PageError> {
+        let at = self.directory_entry(index);
+        let length = self.u16(at + leaf_entry::VALUE_LENGTH);
+        if usize::from(length) != VALUE_BYTES {
+            let offset = at + leaf_entry::VALUE_LENGTH;
+            return Err(PageError::field(offset, "value_length", length, "12"));
+        }
+        let value_at = at + leaf_entry::VALUE_OFFSET;
+        let end = self.check_area(value_at, length, end, "value_offset")?;
+        let key_length = self.u16(at + leaf_entry::KEY_LENGTH);
+        let key_at = at + leaf_entry::KEY_OFFSET;
+        let end = self.check_area(key_at, key_length, end, "key_offset")?;
+        self.check_key_type(at + leaf_entry::KEY_TYPE)?;
+        self.check_flags(at + leaf_entry::FLAGS, key_length)?;
+        Ok(end)
     }
 
     fn check_keys(&self) -> Result<(), PageError> {
