@@ -15,7 +15,7 @@ use laura_migrate::document::bson::RawDocument;
 use laura_migrate::document::json::{DocumentContext, JsonConverter};
 use laura_migrate::files::{Access, AppendWriter, Dir, Gate, InputFile};
 use laura_migrate::index::extract::{Extraction, ExtractorSet, KeyExtractor};
-use laura_migrate::index::key::{KeyBuffer, StoredOrder};
+use laura_migrate::index::key::{KeyBuffer, SortKey, StoredOrder};
 use laura_migrate::index::sort::{FullKeys, SortPool, SpillFile};
 use laura_migrate::index::{EntrySum, IndexDefinition, IndexKind, key_hash};
 use laura_migrate::v1::snapshot::{ScanOptions, scan};
@@ -124,8 +124,8 @@ fn filled(documents: &[Vec<u8>]) -> SortPool {
             slot: SlotNumber(0),
         };
         let document = RawDocument::trusted(document);
-        let push = |number, _: Extraction, key: &KeyBuffer| match number {
-            2 => pool.push(id, key, address),
+        let push = |number, key: std::result::Result<SortKey<'_>, Extraction>| match (number, key) {
+            (2, Ok(key)) => pool.push_key(id, key, address),
             _ => Ok(()),
         };
         extractors.extract(document, push).unwrap();
@@ -240,8 +240,8 @@ fn writing(c: &mut Criterion) {
         b.iter(|| {
             let mut keys = 0;
             for document in &documents {
-                let count = |_, _: Extraction, key: &KeyBuffer| {
-                    keys += black_box(key).normal().len();
+                let count = |_, key: std::result::Result<SortKey<'_>, Extraction>| {
+                    keys += black_box(key).map_or(0, |key| key.normal_len());
                     Ok(())
                 };
                 let document = RawDocument::trusted(document);

@@ -8,7 +8,7 @@ use crate::document::time::parse_rfc3339;
 use crate::index::extract::{DocumentFilter, Extraction, ExtractorSet, KeyExtractor};
 use crate::index::filter::Filter;
 use crate::index::geo::{PointExtractor, PointKey, point_hash};
-use crate::index::key::KeyBuffer;
+use crate::index::key::SortKey;
 use crate::index::text::{TermKey, TextExtractor, posting_hash};
 use crate::index::{EntrySum, IndexDefinition, IndexKind, TextTotals, key_hash};
 use crate::v2::DocumentAddress;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub(super) enum Taken<'k> {
     /// A sort key, and how many of the document's came before it: text indexes take one for each
     /// term, always in the same order.
-    Key(u32, &'k KeyBuffer),
+    Key(u32, SortKey<'k>),
     /// The document is done. Always comes for a text index, for others where they took no key.
     End(Extraction, TextTotals),
 }
@@ -100,16 +100,18 @@ impl Extractors {
         mut each: impl FnMut(usize, Taken<'_>) -> Result<()>,
     ) -> Result<()> {
         let numbers = &self.key_numbers;
-        self.keys.extract(document, |at, extraction, key| {
+        self.keys.extract(document, |at, key| {
             let number = numbers.get(at).copied().unwrap_or(usize::MAX);
-            match extraction {
-                Extraction::Key => each(number, Taken::Key(0, key)),
-                nothing => each(number, Taken::End(nothing, TextTotals::default())),
+            match key {
+                Ok(key) => each(number, Taken::Key(0, key)),
+                Err(nothing) => each(number, Taken::End(nothing, TextTotals::default())),
             }
         })?;
         for (number, extractor) in &self.points {
             let taken = match extractor.extract(document) {
-                (Extraction::Key, Some(point)) => Taken::Key(0, self.point_key.set(point)),
+                (Extraction::Key, Some(point)) => {
+                    Taken::Key(0, SortKey::Built(self.point_key.set(point)))
+                }
                 (nothing, _) => Taken::End(nothing, TextTotals::default()),
             };
             each(*number, taken)?;
@@ -128,7 +130,7 @@ impl Extractors {
             let terms = extractor.terms();
             for (before, term) in (0..).zip(terms.iter()) {
                 let key = self.term_key.set(term, terms.field_length());
-                each(*number, Taken::Key(before, key))?;
+                each(*number, Taken::Key(before, SortKey::Built(key)))?;
             }
             each(
                 *number,

@@ -10,7 +10,7 @@ use crate::document::bson::RawDocument;
 use crate::files::OutputFile;
 use crate::index::TextTotals;
 use crate::index::extract::Extraction;
-use crate::index::key::KeyBuffer;
+use crate::index::key::{KeyBuffer, SortKey};
 use crate::index::sort::{SortPool, SorterId, SpillFile};
 use crate::index::text::LONGEST_SHORT_TERM;
 use crate::options::Options;
@@ -88,7 +88,7 @@ impl KeyFeeder {
         let unindexable = &mut self.unindexable;
         self.extractors.extract_single(document, |index, taken| {
             reads_again |= match (taken, unindexable.get_mut(index)) {
-                (Taken::Key(_, key), _) => is_beginning(key),
+                (Taken::Key(_, key), _) => is_beginning(&key),
                 (Taken::End(Extraction::Unindexable, _), Some(count)) => {
                     *count += 1;
                     *count <= NAMED_UNINDEXABLE
@@ -138,7 +138,7 @@ impl KeyFeeder {
         let overflow = &mut self.pages.overflow;
         self.extractors.extract_single(document, |index, taken| {
             let key = match taken {
-                Taken::Key(_, key) => Ok(key.clone()),
+                Taken::Key(_, key) => Ok(key.to_buffer()),
                 Taken::End(extraction, _) => Err(extraction),
             };
             overflow.push(OverflowKey {
@@ -230,7 +230,7 @@ impl SortedIndex {
         taken: Taken<'_>,
     ) -> Result<()> {
         match taken {
-            Taken::Key(_, key) => pool.push(self.sorter, key, address),
+            Taken::Key(_, key) => pool.push_key(self.sorter, key, address),
             Taken::End(extraction, totals) => {
                 self.counts.totals += totals;
                 if extraction == Extraction::Unindexable {
@@ -244,8 +244,8 @@ impl SortedIndex {
 
 /// True if the sort key may be only the beginning of a key or of a term.
 #[inline]
-fn is_beginning(key: &KeyBuffer) -> bool {
-    key.is_cut() || key.normal().len() >= LONGEST_SHORT_TERM
+fn is_beginning(key: &SortKey<'_>) -> bool {
+    key.is_cut() || key.normal_len() >= LONGEST_SHORT_TERM
 }
 
 impl SortedKeys {
@@ -349,7 +349,7 @@ fn again(
     match taken {
         Taken::Key(before, key) => match covered {
             Some(covered) if covered.has(address, before) => Ok(()),
-            _ => pool.push(sorter, key, address),
+            _ => pool.push_key(sorter, key, address),
         },
         Taken::End(..) => match covered {
             Some(covered) if address <= covered.address => Ok(()),
@@ -519,7 +519,7 @@ impl PageSorter<'_> {
         let mut keys = keys.iter().filter(|late| late.slot == address.slot);
         keys.try_for_each(|late| {
             let taken = match &late.key {
-                Ok(key) => Taken::Key(0, key),
+                Ok(key) => Taken::Key(0, SortKey::Built(key)),
                 Err(extraction) => Taken::End(*extraction, TextTotals::default()),
             };
             self.reads_again |= add(self.sorters, self.pool, (late.index, address), taken)?;

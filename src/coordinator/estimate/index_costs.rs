@@ -195,7 +195,7 @@ impl IndexSampler {
 
     pub(super) fn add(&mut self, number: usize, taken: Taken<'_>) -> Result<()> {
         if let Taken::Key(_, key) = taken {
-            self.key(number, key)?;
+            self.key(number, &key.to_buffer())?;
         }
         Ok(())
     }

@@ -121,7 +121,7 @@ impl Values<'_, '_> {
     #[inline]
     fn make(self, key: &mut KeyBuffer) {
         match self {
-            Self::One(value) => key.set_one(value),
+            Self::One(value) => key.set(once(value)),
             Self::Several(values) => key.set(values.iter().copied()),
         }
     }
@@ -209,8 +209,36 @@ impl KeyExtractor {
         })
     }
 
+    /// The path of a key with one field.
+    #[inline]
+    fn only_path(&self) -> Option<&FieldPath> {
+        match self.paths.as_slice() {
+            [path] => Some(path),
+            _ => None,
+        }
+    }
+
+    /// The only value of a key, or why there is none.
+    ///
     /// The filter runs only for documents that have the fields, and before their values are
     /// judged, so that what is left out is never counted as unindexable.
+    #[inline]
+    fn one<'d>(
+        &self,
+        path: &FieldPath,
+        document: RawDocument<'d>,
+        top: impl Fn(TopLevel<'_>) -> Option<Found<'d>>,
+    ) -> std::result::Result<KeyValue<'d>, Extraction> {
+        let Some(found) = path.resolve(top) else {
+            return Err(Extraction::Missing);
+        };
+        if self.leaves_out(document) {
+            return Err(Extraction::FilteredOut);
+        }
+        self.value(found).ok_or(Extraction::Unindexable)
+    }
+
+    /// As [`Self::one`], of a key of any number of fields.
     #[inline]
     fn build<'d>(
         &self,
@@ -218,18 +246,14 @@ impl KeyExtractor {
         top: impl Fn(usize, TopLevel<'_>) -> Option<Found<'d>>,
         mut set: impl FnMut(Values<'_, 'd>),
     ) -> Extraction {
-        if let [path] = self.paths.as_slice() {
-            let Some(found) = path.resolve(|wanted| top(0, wanted)) else {
-                return Extraction::Missing;
+        if let Some(path) = self.only_path() {
+            return match self.one(path, document, |wanted| top(0, wanted)) {
+                Ok(value) => {
+                    set(Values::One(value));
+                    Extraction::Key
+                }
+                Err(nothing) => nothing,
             };
-            if self.leaves_out(document) {
-                return Extraction::FilteredOut;
-            }
-            let Some(value) = self.value(found) else {
-                return Extraction::Unindexable;
-            };
-            set(Values::One(value));
-            return Extraction::Key;
         }
         match self.paths.len() {
             count @ ..=FEW_FIELDS => {

@@ -2,10 +2,10 @@
 
 use super::elements::{Element, ElementWalk, Found, first_word};
 use super::layout::{Layout, Place};
-use super::{Extraction, KeyExtractor, TopLevel};
+use super::{Extraction, KeyExtractor, TopLevel, Values};
 use crate::Result;
 use crate::document::bson::RawDocument;
-use crate::index::key::{KeyBuffer, StoredKeyRef};
+use crate::index::key::{KeyBuffer, SortKey, StoredKeyRef};
 
 /// Where the two candidates of a path stand in the table of names.
 #[derive(Clone, Copy, Debug)]
@@ -98,21 +98,30 @@ impl ExtractorSet {
         self.extractors.is_empty()
     }
 
-    /// Calls `each` for every extractor, in order: its number, what came of it, and the key, which
-    /// means something only with [`Extraction::Key`].
+    /// Calls `each` for every extractor, in order: its number, and the key or why there is none.
     ///
     /// # Errors
     /// The first error that `each` gives.
     pub fn extract(
         &mut self,
         document: RawDocument<'_>,
-        mut each: impl FnMut(usize, Extraction, &KeyBuffer) -> Result<()>,
+        mut each: impl FnMut(usize, std::result::Result<SortKey<'_>, Extraction>) -> Result<()>,
     ) -> Result<()> {
         self.find_fields(document);
         for (number, (extractor, wanted)) in self.extractors.iter().enumerate() {
             let top = top_level(document, &self.slots, wanted);
-            let extraction = extractor.build(document, top, |values| values.make(&mut self.key));
-            each(number, extraction, &self.key)?;
+            let key = &mut self.key;
+            let made = match extractor.only_path() {
+                Some(path) => match extractor.one(path, document, |wanted| top(0, wanted)) {
+                    Ok(value) => Ok(SortKey::of(value, key)),
+                    Err(nothing) => Err(nothing),
+                },
+                None => match extractor.build(document, top, |values| values.make(key)) {
+                    Extraction::Key => Ok(SortKey::Built(key)),
+                    nothing => Err(nothing),
+                },
+            };
+            each(number, made)?;
         }
         Ok(())
     }
@@ -128,6 +137,12 @@ impl ExtractorSet {
         let stored = &mut self.stored;
         for (number, (extractor, wanted)) in self.extractors.iter().enumerate() {
             let top = top_level(document, &self.slots, wanted);
+            if let Some(path) = extractor.only_path() {
+                if let Ok(value) = extractor.one(path, document, |wanted| top(0, wanted)) {
+                    each(number, Values::One(value).stored(stored));
+                }
+                continue;
+            }
             extractor.build(document, top, |values| {
                 each(number, values.stored(stored));
             });

@@ -2,7 +2,7 @@
 
 use super::StoredKeyRef;
 use super::normal::{self, KeyError, NORMAL_KEPT_BYTES};
-use super::record::{Flags, RECORD_HEADER_BYTES, Record};
+use super::record::{Flags, RECORD_HEADER_BYTES, Record, RecordHeader};
 use super::stored::append_stored;
 use super::value::KeyValue;
 use crate::v2::DocumentAddress;
@@ -49,28 +49,6 @@ impl KeyBuffer {
         self.fill(values.clone(), NORMAL_KEPT_BYTES);
         if self.normal_end - RECORD_HEADER_BYTES >= NORMAL_KEPT_BYTES {
             self.cut(values);
-        }
-    }
-
-    /// [`Self::set`] for the only value of a key.
-    #[inline]
-    pub fn set_one(&mut self, value: KeyValue<'_>) {
-        // No key of these is cut, and the first kind loses nothing.
-        match value {
-            KeyValue::String(bytes) if bytes.len() < NORMAL_KEPT_BYTES - 1 => {
-                self.record.truncate(RECORD_HEADER_BYTES);
-                normal::encode_last_string(bytes, &mut self.record);
-                self.normal_end = self.record.len();
-                self.flags = Flags::default();
-            }
-            KeyValue::Int64(number) if normal::is_exact(number) => {
-                self.record.truncate(RECORD_HEADER_BYTES);
-                let bytes = normal::encode_exact(number);
-                self.record.extend_from_slice(&bytes);
-                self.normal_end = self.record.len() - 1;
-                self.flags = Flags::default();
-            }
-            value => self.set(std::iter::once(value)),
         }
     }
 
@@ -200,11 +178,12 @@ impl KeyBuffer {
         if normal_len >= NORMAL_KEPT_BYTES && !self.is_cut() {
             return None;
         }
-        let [n0, n1] = u16::try_from(normal_len).ok()?.to_le_bytes();
         let trailer_len = u16::try_from(self.record.len() - self.normal_end).ok()?;
-        let [t0, t1] = (trailer_len | self.flags.0).to_le_bytes();
-        let [p0, p1, p2, p3] = address.page.0.to_le_bytes();
-        let [s0, s1] = address.slot.0.to_le_bytes();
-        Some([n0, n1, t0, t1, p0, p1, p2, p3, s0, s1])
+        let header = RecordHeader {
+            normal_len: u16::try_from(normal_len).ok()?,
+            trailer_word: trailer_len | self.flags.0,
+            address,
+        };
+        Some(header.encode())
     }
 }

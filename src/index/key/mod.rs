@@ -9,12 +9,14 @@ mod json;
 mod normal;
 mod number;
 mod record;
+mod sort_key;
 mod stored;
 mod value;
 
 pub use buffer::KeyBuffer;
 pub use json::key_json;
 pub use normal::{KeyError, NORMAL_KEPT_BYTES, NormalReader};
+pub use sort_key::{ExactInteger, ShortString, SortKey};
 pub use stored::{
     DecodedKey, StoredOrder, compare_normal, compare_stored, decode_stored, normal_of_stored,
 };

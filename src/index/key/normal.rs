@@ -22,7 +22,7 @@ use crate::document::bson::ObjectId;
 
 const NULL: u8 = 0x08;
 const NUMBER: u8 = 0x10;
-const STRING: u8 = 0x18;
+pub(super) const STRING: u8 = 0x18;
 const BINARY: u8 = 0x20;
 const OBJECT_ID: u8 = 0x28;
 const BOOLEAN: u8 = 0x30;
@@ -111,23 +111,19 @@ pub(super) fn encode(
     }
 }
 
-/// Appends the normal form of a whole string that is a key's last value.
-#[inline]
-pub(super) fn encode_last_string(bytes: &[u8], out: &mut Vec<u8>) {
-    out.push(STRING);
-    out.extend_from_slice(bytes);
-}
-
 /// True for integers that are doubles, for which [`encode_exact`] is made.
 #[inline]
 pub(super) fn is_exact(number: i64) -> bool {
     number::is_exact(number)
 }
 
+/// Bytes of what [`encode_exact`] gives.
+pub(super) const EXACT_BYTES: usize = 10;
+
 /// Normal form and trailer, its last byte, of an integer that is a double.
 #[inline]
-pub(super) fn encode_exact(number: i64) -> [u8; 10] {
-    let mut bytes = [NUMBER; 10];
+pub(super) fn encode_exact(number: i64) -> [u8; EXACT_BYTES] {
+    let mut bytes = [NUMBER; EXACT_BYTES];
     let [_, image @ .., lost] = &mut bytes;
     (*image, *lost) = number::encode_exact(number);
     bytes

@@ -45,6 +45,25 @@ impl Flags {
     }
 }
 
+/// A record's header.
+pub(crate) struct RecordHeader {
+    pub(crate) normal_len: u16,
+    /// The trailer's length, and [`Flags`].
+    pub(crate) trailer_word: u16,
+    pub(crate) address: DocumentAddress,
+}
+
+impl RecordHeader {
+    #[inline]
+    pub(crate) fn encode(&self) -> [u8; RECORD_HEADER_BYTES] {
+        let [n0, n1] = self.normal_len.to_le_bytes();
+        let [t0, t1] = self.trailer_word.to_le_bytes();
+        let [p0, p1, p2, p3] = self.address.page.0.to_le_bytes();
+        let [s0, s1] = self.address.slot.0.to_le_bytes();
+        [n0, n1, t0, t1, p0, p1, p2, p3, s0, s1]
+    }
+}
+
 /// A record, read in place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record<'a> {
@@ -145,6 +164,15 @@ impl<'a> Record<'a> {
                 out.extend_from_slice(bytes);
                 Ok(StoredKeyRef {
                     key_type: KeyType::String as u8,
+                    bytes: out,
+                    truncated: false,
+                })
+            }
+            Some(KeyValue::Int64(number)) => {
+                out.clear();
+                out.extend_from_slice(&number.to_le_bytes());
+                Ok(StoredKeyRef {
+                    key_type: KeyType::Int64 as u8,
                     bytes: out,
                     truncated: false,
                 })

@@ -1,6 +1,6 @@
 //! Unsorted records in memory, in blocks that never move.
 
-use crate::index::key::{RECORD_HEADER_BYTES, Record, record_length};
+use crate::index::key::{RECORD_HEADER_BYTES, Record, is_cut, record_length};
 use crate::v2::DocumentAddress;
 
 /// Size of all blocks but the first few of an arena.
@@ -20,8 +20,10 @@ pub(super) struct Arena {
     blocks: Vec<Vec<u8>>,
     entries: usize,
     capacity: usize,
-    last: Option<DocumentAddress>,
+    /// The last address, as a number.
+    last: u64,
     ascending: bool,
+    has_cut: bool,
 }
 
 impl Default for Arena {
@@ -30,8 +32,9 @@ impl Default for Arena {
             blocks: Vec::new(),
             entries: 0,
             capacity: 0,
-            last: None,
+            last: 0,
             ascending: true,
+            has_cut: false,
         }
     }
 }
@@ -71,20 +74,32 @@ impl Arena {
         self.blocks.push(block);
     }
 
-    /// Appends a record; false if it needs another block.
+    /// True when some key was cut.
+    pub(super) fn has_cut(&self) -> bool {
+        self.has_cut
+    }
+
+    /// Appends a record, which comes in two pieces; false if it needs another block. Only the first
+    /// piece can be empty.
     #[inline]
-    pub(super) fn push(&mut self, header: &[u8], rest: &[u8], address: DocumentAddress) -> bool {
+    pub(super) fn push<const HEAD: usize>(
+        &mut self,
+        (head, rest): (&[u8; HEAD], &[u8]),
+        address: DocumentAddress,
+    ) -> bool {
         let Some(block) = self.blocks.last_mut() else {
             return false;
         };
-        if block.capacity() - block.len() < header.len() + rest.len() {
+        if block.capacity() - block.len() < HEAD + rest.len() {
             return false;
         }
-        block.extend_from_slice(header);
+        self.has_cut |= is_cut(if HEAD > 0 { head } else { rest });
+        block.extend_from_slice(head);
         block.extend_from_slice(rest);
         self.entries += 1;
-        self.ascending &= self.last <= Some(address);
-        self.last = Some(address);
+        let address = u64::from(address.page.0) << 16 | u64::from(address.slot.0);
+        self.ascending &= self.last <= address;
+        self.last = address;
         true
     }
 
@@ -133,6 +148,16 @@ impl Arena {
     pub(super) fn touch(&self, locations: impl Iterator<Item = Location>) {
         let bytes = locations.filter_map(|location| self.bytes_at(location).first());
         std::hint::black_box(bytes.fold(0, |sum, byte| sum ^ byte));
+    }
+
+    /// The normal forms of the records in the first block.
+    pub(super) fn first_normals(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.blocks.first().map_or(&[][..], Vec::as_slice);
+        std::iter::from_fn(move || {
+            let (record, after) = rest.split_at_checked(record_length(rest)?)?;
+            rest = after;
+            Some(normal_of(record))
+        })
     }
 
     /// Calls `each` with location and normal form of every record, in order.

@@ -15,11 +15,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug)]
 pub(super) enum Source {
     /// Everything fitted in memory.
-    Memory {
-        arena: Arena,
-        index: Vec<u128>,
-        at: usize,
-    },
+    Memory(InMemory),
     Runs(LoserTree),
 }
 
@@ -27,45 +23,24 @@ impl Source {
     #[inline]
     fn head(&self) -> Option<Record<'_>> {
         match self {
-            Self::Memory { arena, index, at } => arena.record(location(*index.get(*at)?)),
+            Self::Memory(memory) => Record::parse(memory.head_bytes()),
             Self::Runs(tree) => tree.head(),
         }
     }
 
+    /// Whether the head's key was cut.
     #[inline]
     fn head_is_cut(&self) -> bool {
-        let bytes = match self {
-            Self::Memory { arena, index, at } => match index.get(*at) {
-                Some(word) => arena.bytes_at(location(*word)),
-                None => &[],
-            },
-            Self::Runs(tree) => tree.head_bytes(),
-        };
-        is_cut(bytes)
-    }
-
-    /// The record before the head; `None` where it is gone.
-    #[inline]
-    fn before_head(&self) -> Option<Record<'_>> {
         match self {
-            Self::Memory { arena, index, at } => {
-                let word = index.get(at.checked_sub(1)?)?;
-                arena.record(location(*word))
-            }
-            Self::Runs(_) => None,
+            Self::Memory(memory) => memory.has_cut && is_cut(memory.head_bytes()),
+            Self::Runs(tree) => is_cut(tree.head_bytes()),
         }
     }
 
-    /// Whether the head, which is `record`, has the key of the one before; `None` where that is gone.
-    #[inline]
-    fn repeats(&self, record: &Record<'_>) -> Option<bool> {
+    /// The record before the head; `None` where it is gone.
+    fn before_head(&self) -> Option<Record<'_>> {
         match self {
-            Self::Memory { index, at, .. } => {
-                let before = *index.get(at.checked_sub(1)?)?;
-                // What words have of equal keys is equal.
-                let may_repeat = index.get(*at).is_some_and(|word| same_key(before, *word));
-                Some(may_repeat && self.before_head()?.normal == record.normal)
-            }
+            Self::Memory(memory) => memory.arena.record(location(memory.before?)),
             Self::Runs(_) => None,
         }
     }
@@ -73,13 +48,8 @@ impl Source {
     #[inline]
     fn advance(&mut self) -> Result<()> {
         match self {
-            Self::Memory { arena, index, at } => {
-                *at += 1;
-                if *at % TOUCH_RECORDS == 0 {
-                    let rest = index.get(*at..).unwrap_or_default();
-                    let next = rest.iter().take(TOUCH_RECORDS);
-                    arena.touch(next.map(|word| location(*word)));
-                }
+            Self::Memory(memory) => {
+                memory.advance();
                 Ok(())
             }
             Self::Runs(tree) => tree.advance(),
@@ -88,8 +58,71 @@ impl Source {
 
     fn offsets(&self, taken: bool) -> Option<Vec<u64>> {
         match self {
-            Self::Memory { .. } => None,
+            Self::Memory(_) => None,
             Self::Runs(tree) => Some(tree.offsets(taken)),
+        }
+    }
+}
+
+/// Records in memory, with the order of their keys.
+#[derive(Debug)]
+pub(super) struct InMemory {
+    arena: Arena,
+    index: Vec<u128>,
+    at: usize,
+    /// The word before the head.
+    before: Option<u128>,
+    has_cut: bool,
+}
+
+impl InMemory {
+    pub(super) fn new(arena: Arena, index: Vec<u128>) -> Self {
+        Self {
+            has_cut: arena.has_cut(),
+            arena,
+            index,
+            at: 0,
+            before: None,
+        }
+    }
+
+    pub(super) fn arena_bytes(&self) -> usize {
+        self.arena.capacity()
+    }
+
+    pub(super) fn index_capacity(&self) -> usize {
+        self.index.capacity()
+    }
+
+    /// The bytes from the head's first on.
+    #[inline]
+    fn head_bytes(&self) -> &[u8] {
+        match self.index.get(self.at) {
+            Some(word) => self.arena.bytes_at(location(*word)),
+            None => &[],
+        }
+    }
+
+    /// Whether the head, which is `record`, has the key of the one before.
+    #[inline]
+    fn repeats(&self, record: &Record<'_>) -> bool {
+        match (self.before, self.index.get(self.at)) {
+            // What words have of equal keys is equal.
+            (Some(before), Some(word)) if same_key(before, *word) => {
+                self.arena.normal(location(before)) == record.normal
+            }
+            _ => false,
+        }
+    }
+
+    #[inline]
+    fn advance(&mut self) {
+        self.before = self.index.get(self.at).copied();
+        self.at += 1;
+        if self.at.is_multiple_of(TOUCH_RECORDS) {
+            let rest = self.index.get(self.at..).unwrap_or_default();
+            let next = rest.iter().take(TOUCH_RECORDS);
+            self.arena.touch(next.map(|word| location(*word)));
         }
     }
 }
@@ -249,9 +282,9 @@ impl<'f> Merge<'f> {
         let Some(record) = self.source.head() else {
             return Ok(None);
         };
-        let same = match self.source.repeats(&record) {
-            Some(repeats) => self.has_previous && repeats,
-            None => {
+        let same = match &self.source {
+            Source::Memory(memory) => self.has_previous && memory.repeats(&record),
+            Source::Runs(_) => {
                 let same = self.has_previous && self.previous_key.normal() == record.normal;
                 self.previous_key.set_record(&record);
                 same

@@ -14,7 +14,22 @@ const WORD_KEY_BYTES: usize = 11;
 const SMALL_GROUP: usize = 12;
 
 /// Bytes of sort index per record.
-pub(super) const INDEX_ENTRY_BYTES: usize = size_of::<u128>();
+const INDEX_ENTRY_BYTES: usize = size_of::<u128>();
+
+/// The standard library's stable sort takes a copy of half of what it sorts, and of all of it while
+/// that is at most so many bytes.
+const WHOLE_COPY_BYTES: usize = 8_000_000;
+
+/// Bytes that the sort index of so many records takes.
+pub(super) fn index_bytes(entries: usize) -> usize {
+    entries * INDEX_ENTRY_BYTES
+}
+
+/// Bytes that it takes while it is sorted.
+pub(super) fn sorting_bytes(entries: usize) -> usize {
+    let index = index_bytes(entries);
+    index + index.min(WHOLE_COPY_BYTES).max(index / 2)
+}
 
 /// So many records are brought into the cache at a time.
 pub(super) const TOUCH_RECORDS: usize = 32;
@@ -56,9 +71,8 @@ fn packed<const BYTES: usize>(normal: &[u8], skip: usize) -> u128 {
     if let (Some(place), Some(bytes)) = (padded.first_chunk_mut(), rest.first_chunk::<BYTES>()) {
         *place = *bytes;
     } else {
-        for (place, byte) in padded.iter_mut().zip(rest) {
-            *place = *byte;
-        }
+        let place = padded.get_mut(..rest.len()).unwrap_or_default();
+        place.copy_from_slice(rest);
     }
     if let Some(count) = padded.get_mut(BYTES) {
         *count = u8::try_from(rest.len().min(BYTES + 1)).unwrap_or(u8::MAX);
@@ -87,16 +101,79 @@ pub(super) fn common_length(left: &[u8], right: &[u8]) -> usize {
 pub(super) fn sort(arena: &Arena, index: &mut Vec<u128>) {
     index.clear();
     index.reserve_exact(arena.entries());
-    let mut common: Option<&[u8]> = None;
-    let first = arena.normal(0);
-    arena.for_each(|_, normal| {
-        let known = common.unwrap_or(first);
-        common = first.get(..common_length(known, normal));
-    });
-    let skip = common.unwrap_or_default().len();
-    arena.for_each(|location, normal| index.push(word(normal, skip, location)));
-    index.sort_unstable();
+    let skip = fill(arena, index);
+    // Keys often come in long ascending runs, which this one finds; locations leave no two equal.
+    index.sort();
     settle_groups(arena, index, skip);
+}
+
+/// Fills `index` with the words of all records, from where the keys begin to differ; gives how far
+/// they agree.
+fn fill(arena: &Arena, index: &mut Vec<u128>) -> usize {
+    let first = arena.normal(0);
+    let mut common = Beginning::new(first);
+    for normal in arena.first_normals().take(SOME_RECORDS) {
+        common.cut(normal);
+    }
+    // What the first records agree in, the others mostly do as well; if not, there is a second pass.
+    loop {
+        let skip = common.bytes.len();
+        index.clear();
+        arena.for_each(|location, normal| {
+            if !common.begins(normal) {
+                common.cut(normal);
+            }
+            index.push(word(normal, skip, location));
+        });
+        if common.bytes.len() == skip {
+            return skip;
+        }
+    }
+}
+
+/// So many records say how far keys may agree.
+const SOME_RECORDS: usize = 64;
+
+/// What keys begin with.
+struct Beginning<'k> {
+    bytes: &'k [u8],
+    /// Its first bytes, and the bits that count.
+    word: u128,
+    mask: u128,
+}
+
+impl<'k> Beginning<'k> {
+    fn new(bytes: &'k [u8]) -> Self {
+        let shown = bytes.len().min(size_of::<u128>());
+        let mut word = [0; size_of::<u128>()];
+        for (place, byte) in word.iter_mut().zip(bytes) {
+            *place = *byte;
+        }
+        Self {
+            bytes,
+            word: u128::from_le_bytes(word),
+            mask: match shown {
+                0 => 0,
+                _ => u128::MAX >> (8 * (size_of::<u128>() - shown)),
+            },
+        }
+    }
+
+    #[inline]
+    fn begins(&self, normal: &[u8]) -> bool {
+        match normal.first_chunk() {
+            Some(word) if self.bytes.len() <= word.len() => {
+                (u128::from_le_bytes(*word) ^ self.word) & self.mask == 0
+            }
+            _ => normal.starts_with(self.bytes),
+        }
+    }
+
+    /// Leaves what `normal` begins with as well.
+    fn cut(&mut self, normal: &[u8]) {
+        let common = common_length(self.bytes, normal);
+        *self = Self::new(self.bytes.get(..common).unwrap_or_default());
+    }
 }
 
 /// `words` are sorted, and their keys agree up to `skip`; orders those that are still tied.

@@ -2,9 +2,10 @@
 
 use super::{Lease, SortPool, SorterId};
 use crate::index::sort::FullKeys;
+use crate::index::sort::arena::Arena;
 use crate::index::sort::loser::LoserTree;
 use crate::index::sort::merge::{Merge, MergePosition, Source};
-use crate::index::sort::order::{self, INDEX_ENTRY_BYTES, common_length};
+use crate::index::sort::order::common_length;
 use crate::index::sort::run::{LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES, Run, RunReader};
 use crate::{Code, Error, Result};
 use std::sync::Arc;
@@ -61,24 +62,23 @@ impl SortPool {
     }
 
     fn merge_in_memory<'f>(&mut self, id: SorterId, full: &'f dyn FullKeys) -> Result<Merge<'f>> {
-        let mut index = std::mem::take(&mut self.index);
-        let sorter = self.sorter(id)?;
+        self.sorter(id)?;
+        let (sorted, lease) = self.sorted(id)?;
+        Ok(Merge::new(Source::Memory(sorted), full, lease))
+    }
+
+    /// Takes a sorter's keys out of the pool.
+    pub(super) fn take_arena(&mut self, id: SorterId) -> Option<Arena> {
+        let sorter = self.sorters.get_mut(super::position(id))?;
         let arena = std::mem::take(&mut sorter.arena);
         // These keys will be in no run: after an interruption they have to come again.
         sorter.last = sorter.stored.covered;
-        order::sort(&arena, &mut index);
         self.arena_bytes -= arena.capacity();
         self.count_entries();
-        let lease = self.lend(arena.capacity() + index.capacity() * INDEX_ENTRY_BYTES);
-        let source = Source::Memory {
-            arena,
-            index,
-            at: 0,
-        };
-        Ok(Merge::new(source, full, lease))
+        Some(arena)
     }
 
-    fn lend(&self, bytes: usize) -> Lease {
+    pub(super) fn lend(&self, bytes: usize) -> Lease {
         self.lent.fetch_add(bytes, Ordering::Relaxed);
         Lease {
             lent: Arc::clone(&self.lent),

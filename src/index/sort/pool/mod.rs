@@ -1,15 +1,17 @@
 //! The sorters of all indexes, and the budget that they share.
 
+mod ahead;
 mod merges;
 
 use super::SpillFile;
 use super::arena::{Arena, BLOCK_BYTES};
 use super::batch::{KeyBatch, unsortable};
-use super::order::{self, INDEX_ENTRY_BYTES, common_length};
+use super::order::{self, common_length, index_bytes, sorting_bytes};
 use super::run::{COMMON_BYTES, Run};
-use crate::index::key::KeyBuffer;
+use crate::index::key::{KeyBuffer, SortKey};
 use crate::v2::DocumentAddress;
 use crate::{Code, Error, Result};
+use ahead::Ahead;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,16 +36,6 @@ impl Covered {
     #[must_use]
     pub fn has(self, address: DocumentAddress, before: u32) -> bool {
         address < self.address || (address == self.address && before < self.keys)
-    }
-
-    /// The place behind one more key of the document at `address`.
-    #[inline]
-    fn after(last: Option<Self>, address: DocumentAddress) -> Self {
-        let keys = match last {
-            Some(last) if last.address == address => last.keys.saturating_add(1),
-            _ => 1,
-        };
-        Self { address, keys }
     }
 }
 
@@ -96,6 +88,7 @@ pub struct SortPool {
     budget: usize,
     spill: SpillFile,
     sorters: Vec<Sorter>,
+    ahead: Option<Ahead>,
     /// Scratch for sorting, as large as the largest sort so far.
     index: Vec<u128>,
     /// Blocks of full size that wait to be used again.
@@ -113,6 +106,7 @@ impl SortPool {
             budget: budget_bytes,
             spill,
             sorters: Vec::new(),
+            ahead: None,
             index: Vec::new(),
             free: Vec::new(),
             arena_bytes: 0,
@@ -186,7 +180,7 @@ impl SortPool {
     /// Bytes of memory in use.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let index = self.index.capacity().max(self.most_entries) * INDEX_ENTRY_BYTES;
+        let index = sorting_bytes(self.most_entries).max(index_bytes(self.index.capacity()));
         let free: usize = self.free.len() * BLOCK_BYTES;
         self.arena_bytes + index + free + self.lent.load(Ordering::Relaxed)
     }
@@ -209,8 +203,10 @@ impl SortPool {
     /// Keys that a sorter was given: those in memory and in its runs.
     #[must_use]
     pub fn entries(&self, id: SorterId) -> u64 {
-        let in_memory = self.sorters.get(position(id));
-        let in_memory = in_memory.map_or(0, |sorter| sorter.arena.entries() as u64);
+        let in_memory = match (&self.ahead, self.sorters.get(position(id))) {
+            (Some(ahead), _) if ahead.id == id => ahead.entries as u64,
+            (_, sorter) => sorter.map_or(0, |sorter| sorter.arena.entries() as u64),
+        };
         let runs = self.runs(id).iter().map(|run| run.entries);
         runs.fold(in_memory, u64::saturating_add)
     }
@@ -224,8 +220,7 @@ impl SortPool {
     }
 
     fn sorter(&mut self, id: SorterId) -> Result<&mut Sorter> {
-        let sorter = self.sorters.get_mut(position(id));
-        sorter.ok_or_else(|| Error::new(Code::Internal, "no such sorter"))
+        self.sorters.get_mut(position(id)).ok_or_else(no_sorter)
     }
 
     /// Adds a key. Documents come in the order of their addresses, or [`Self::covered`] means
@@ -233,10 +228,32 @@ impl SortPool {
     ///
     /// # Errors
     /// Spilling fails, or the key was made whole and is too long.
-    #[inline]
     pub fn push(&mut self, id: SorterId, key: &KeyBuffer, address: DocumentAddress) -> Result<()> {
-        let (header, rest) = key.parts(address).ok_or_else(unsortable)?;
-        self.push_record(id, &header, rest, address)
+        self.push_key(id, SortKey::Built(key), address)
+    }
+
+    /// [`Self::push`] of a key in any form.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    #[inline]
+    pub fn push_key(
+        &mut self,
+        id: SorterId,
+        key: SortKey<'_>,
+        address: DocumentAddress,
+    ) -> Result<()> {
+        match key {
+            SortKey::String(string) => {
+                let (head, rest) = string.record(address);
+                self.push_record(id, (&head, rest), address)
+            }
+            SortKey::Exact(number) => self.push_record(id, (&number.record(address), &[]), address),
+            SortKey::Built(key) => {
+                let (header, rest) = key.parts(address).ok_or_else(unsortable)?;
+                self.push_record(id, (&header, rest), address)
+            }
+        }
     }
 
     /// Adds the keys of a batch.
@@ -246,7 +263,7 @@ impl SortPool {
     pub fn push_batch(&mut self, id: SorterId, batch: &KeyBatch) -> Result<()> {
         batch
             .records()
-            .try_for_each(|(record, address)| self.push_record(id, &[], record, address))
+            .try_for_each(|(record, address)| self.push_record(id, (&[], record), address))
     }
 
     /// Says that all documents up to here have been given to the sorter, also those without a key.
@@ -262,30 +279,39 @@ impl SortPool {
     }
 
     #[inline]
-    fn push_record(
+    fn push_record<const HEAD: usize>(
         &mut self,
         id: SorterId,
-        header: &[u8],
-        rest: &[u8],
+        record: (&[u8; HEAD], &[u8]),
         address: DocumentAddress,
     ) -> Result<()> {
-        let sorter = self.sorter(id)?;
-        let entries = sorter.arena.entries() + 1;
-        if sorter.arena.push(header, rest, address) {
-            sorter.last = Some(Covered::after(sorter.last, address));
-            // The array that sorts them has to fit as well, but not more than one at a time.
-            if entries > self.most_entries {
-                self.most_entries = entries;
-                if entries % 64 == 0 && self.memory() > self.budget {
-                    self.spill_largest()?;
-                }
-            }
-            return Ok(());
+        let Some(sorter) = self.sorters.get_mut(position(id)) else {
+            return Err(no_sorter());
+        };
+        if !sorter.push(record, address) {
+            return self.push_to_block(id, record, address);
         }
+        // The array that sorts them has to fit as well, but not more than one at a time.
+        let entries = sorter.arena.entries();
+        if entries > self.most_entries {
+            self.most_entries = entries;
+            if entries % 64 == 0 && self.memory() > self.budget {
+                self.spill_largest()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// [`Self::push_record`] into another block.
+    #[cold]
+    fn push_to_block<const HEAD: usize>(
+        &mut self,
+        id: SorterId,
+        record: (&[u8; HEAD], &[u8]),
+        address: DocumentAddress,
+    ) -> Result<()> {
         self.add_block(id)?;
-        let sorter = self.sorter(id)?;
-        if sorter.arena.push(header, rest, address) {
-            sorter.last = Some(Covered::after(sorter.last, address));
+        if self.sorter(id)?.push(record, address) {
             Ok(())
         } else {
             Err(unsortable())
@@ -397,6 +423,23 @@ impl SortPool {
 }
 
 impl Sorter {
+    /// Appends a record, which comes in two pieces; false if it needs another block.
+    #[inline]
+    fn push<const HEAD: usize>(
+        &mut self,
+        record: (&[u8; HEAD], &[u8]),
+        address: DocumentAddress,
+    ) -> bool {
+        if !self.arena.push(record, address) {
+            return false;
+        }
+        match &mut self.last {
+            Some(last) if last.address == address => last.keys = last.keys.saturating_add(1),
+            last => *last = Some(Covered { address, keys: 1 }),
+        }
+        true
+    }
+
     fn covered(&self) -> Option<Covered> {
         if self.arena.entries() == 0 {
             self.last
@@ -404,6 +447,11 @@ impl Sorter {
             self.stored.covered
         }
     }
+}
+
+#[cold]
+fn no_sorter() -> Error {
+    Error::new(Code::Internal, "no such sorter")
 }
 
 fn position(id: SorterId) -> usize {

@@ -1,0 +1,68 @@
+//! Sorting the keys of the next index while those of the one before it are taken.
+
+use super::{Lease, SortPool, SorterId, position};
+use crate::index::sort::merge::InMemory;
+use crate::index::sort::order::{self, index_bytes, sorting_bytes};
+use crate::{Code, Error, Result};
+use std::thread::{self, JoinHandle};
+
+/// Keys that another thread sorts.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    pub(super) id: SorterId,
+    pub(super) entries: usize,
+    thread: JoinHandle<InMemory>,
+    /// Their memory.
+    _lease: Lease,
+}
+
+impl SortPool {
+    /// Sorts a sorter's keys on a thread of its own, if they are in memory only and the budget has
+    /// room for it. [`Self::merge`] of the same sorter takes them; no key may come until then.
+    pub fn sort_ahead(&mut self, id: SorterId) {
+        let Some(sorter) = self.sorters.get_mut(position(id)) else {
+            return;
+        };
+        let entries = sorter.arena.entries();
+        let is_in_memory = sorter.stored.runs.is_empty() && entries > 0;
+        if !is_in_memory || self.ahead.is_some() {
+            return;
+        }
+        if self.memory().saturating_add(sorting_bytes(entries)) > self.budget {
+            return;
+        }
+        let Some(arena) = self.take_arena(id) else {
+            return;
+        };
+        let lease = self.lend(arena.capacity() + sorting_bytes(entries));
+        let thread = thread::spawn(move || {
+            let mut index = Vec::new();
+            order::sort(&arena, &mut index);
+            InMemory::new(arena, index)
+        });
+        self.ahead = Some(Ahead {
+            id,
+            entries,
+            thread,
+            _lease: lease,
+        });
+    }
+
+    /// A sorter's keys in order, sorted ahead or now.
+    pub(super) fn sorted(&mut self, id: SorterId) -> Result<(InMemory, Lease)> {
+        let sorted = match self.ahead.take_if(|ahead| ahead.id == id) {
+            Some(ahead) => ahead
+                .thread
+                .join()
+                .map_err(|_| Error::new(Code::Internal, "a sorting thread has panicked"))?,
+            None => {
+                let arena = self.take_arena(id).unwrap_or_default();
+                let mut index = std::mem::take(&mut self.index);
+                order::sort(&arena, &mut index);
+                InMemory::new(arena, index)
+            }
+        };
+        let lease = self.lend(sorted.arena_bytes() + index_bytes(sorted.index_capacity()));
+        Ok((sorted, lease))
+    }
+}
