@@ -274,6 +274,12 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             .and_then(|sorters| sorters.get(index))
             .ok_or_else(missing)?
             .clone();
+        if self.context.options.jobs > 1 {
+            let SorterId(number) = sorted.sorter;
+            self.keys
+                .pool
+                .sort_ahead(SorterId(number.saturating_add(1)));
+        }
         self.data.flush()?;
         self.find_dropped(position, index)?;
         let reader = PageFileReader::open(self.data.file().reader()?, ChecksumPolicy::Required)?;
