@@ -9,7 +9,7 @@ use laura_migrate::document::bson::{RawDocument, RawValue};
 use laura_migrate::files::{Dir, Gate};
 use laura_migrate::index::geo::Point;
 use laura_migrate::index::published::PublishedIndexes;
-use laura_migrate::index::text::analyze;
+use laura_migrate::index::text::Analyzer;
 use laura_migrate::v2::btree::PageSource;
 use laura_migrate::v2::data_file::scan_documents;
 use laura_migrate::v2::metadata::MetadataReader;
@@ -70,9 +70,7 @@ impl Naive {
     fn add(&mut self, address: DocumentAddress, document: RawDocument<'_>) {
         if let Some(RawValue::String(text)) = document.get("text") {
             let mut terms = Vec::new();
-            analyze(text.as_bytes(), &mut Vec::new(), |term| {
-                terms.push(term.to_vec())
-            });
+            Analyzer::default().analyze(text.as_bytes(), |term| terms.push(term.to_vec()));
             terms.sort_unstable();
             terms.dedup();
             self.postings += terms.len();

@@ -3,7 +3,7 @@
 use super::database::{Documents, id_of, taken_by_filter, value_at};
 use laura_migrate::document::bson::RawValue;
 use laura_migrate::index::key::key_json;
-use laura_migrate::index::text::analyze;
+use laura_migrate::index::text::Analyzer;
 use laura_migrate::v2::btree::{PageSource as _, TreeIds, TreeReader};
 use laura_migrate::v2::metadata::{IndexRecord, IndexType};
 use laura_migrate::v2::page_file::PageFileReader;
@@ -31,7 +31,7 @@ fn expected_terms(index: &IndexRecord, documents: &Documents) -> (Terms, u64, u6
         }
         let mut counts: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
         let mut length = 0;
-        analyze(texts.join(" ").as_bytes(), &mut Vec::new(), |term| {
+        Analyzer::default().analyze(texts.join(" ").as_bytes(), |term| {
             assert!(term.len() <= 1022);
             *counts.entry(term.to_vec()).or_default() += 1;
             length += 1;

@@ -1,6 +1,6 @@
 //! From a document to its terms.
 
-use super::analyzer::analyze;
+use super::analyzer::Analyzer;
 use super::terms::DocumentTerms;
 use crate::document::bson::RawDocument;
 use crate::index::definition::{IndexDefinition, IndexKind};
@@ -16,7 +16,7 @@ pub struct TextExtractor {
     paths: Vec<FieldPath>,
     filter: Option<Arc<dyn DocumentFilter>>,
     terms: DocumentTerms,
-    word: Vec<u8>,
+    analyzer: Analyzer,
 }
 
 impl fmt::Debug for TextExtractor {
@@ -47,7 +47,7 @@ impl TextExtractor {
             paths: paths.map(|path| FieldPath::new(path)).collect(),
             filter,
             terms: DocumentTerms::default(),
-            word: Vec::new(),
+            analyzer: Analyzer::default(),
         })
     }
 
@@ -76,7 +76,7 @@ impl TextExtractor {
                 Some(KeyValue::String(text)) => {
                     extraction = Extraction::Key;
                     let terms = &mut self.terms;
-                    analyze(text, &mut self.word, |token| terms.push(token));
+                    self.analyzer.analyze(text, |token| terms.push(token));
                 }
                 _ if extraction == Extraction::Missing => extraction = Extraction::Unindexable,
                 _ => {}

@@ -23,7 +23,7 @@ mod tests;
 mod whole;
 mod words;
 
-pub use analyzer::analyze;
+pub use analyzer::Analyzer;
 pub use build::{TextIndexBuilder, TextIndexSummary};
 pub(crate) use check::compare_terms;
 pub use check::{TextIndexChecker, posting_hash, stored_posting_hash};

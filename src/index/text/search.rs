@@ -1,6 +1,6 @@
 //! Ranked search, as LauraDB ranks: BM25 with k1 = 1.5 and b = 0.75.
 
-use super::analyzer::analyze;
+use super::analyzer::Analyzer;
 use super::check::{compare_terms, head_of};
 use super::record::stored_term;
 use super::whole::{LastDocument, LongTerms, StoredAlike};
@@ -48,7 +48,7 @@ impl<'a, S: PageSource + ?Sized> TextReader<'a, S> {
     /// A page cannot be read or is damaged.
     pub fn search(&self, query: &str) -> Result<Vec<(DocumentAddress, f64)>> {
         let mut terms = Vec::new();
-        analyze(query.as_bytes(), &mut Vec::new(), |term| {
+        Analyzer::default().analyze(query.as_bytes(), |term| {
             terms.push(term.to_vec());
         });
         let mut scores = HashMap::new();

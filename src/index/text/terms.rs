@@ -24,6 +24,9 @@ impl Term<'_> {
     }
 }
 
+/// So many tokens are few.
+const FEW_TOKENS: usize = 64;
+
 /// All tokens of one document, in buffers that are used again and again.
 ///
 /// ```text
@@ -55,8 +58,23 @@ impl DocumentTerms {
 
     pub(super) fn sort(&mut self) {
         let bytes = &self.bytes;
-        self.starts
-            .sort_unstable_by(|left, right| token(bytes, *left).cmp(token(bytes, *right)));
+        let starts = &mut self.starts;
+        let mut few = [(0, 0); FEW_TOKENS];
+        // A few tokens are compared by their first bytes as a number.
+        if let Some(few) = few.get_mut(..starts.len()) {
+            for (place, start) in few.iter_mut().zip(starts.iter()) {
+                *place = (first_bytes(token(bytes, *start)), *start);
+            }
+            few.sort_unstable_by(|(left, left_start), (right, right_start)| {
+                let whole = || token(bytes, *left_start).cmp(token(bytes, *right_start));
+                left.cmp(right).then_with(whole)
+            });
+            for (place, (_, start)) in starts.iter_mut().zip(few) {
+                *place = *start;
+            }
+            return;
+        }
+        starts.sort_unstable_by(|left, right| token(bytes, *left).cmp(token(bytes, *right)));
     }
 
     /// Kept tokens of the document, saturating, as postings hold it.
@@ -89,6 +107,19 @@ impl DocumentTerms {
                 term
             })
     }
+}
+
+/// A number that orders like the first bytes do.
+#[inline]
+fn first_bytes(token: &[u8]) -> u64 {
+    if let Some(first) = token.first_chunk() {
+        return u64::from_be_bytes(*first);
+    }
+    let mut first = [0; 8];
+    for (place, byte) in first.iter_mut().zip(token) {
+        *place = *byte;
+    }
+    u64::from_be_bytes(first)
 }
 
 #[inline]

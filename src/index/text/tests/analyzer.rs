@@ -84,3 +84,17 @@ fn the_77_stop_words_and_no_others_are_dropped() {
         assert_eq!(tokens(word.as_bytes()).len(), 1, "{word}");
     }
 }
+
+proptest! {
+    #[test]
+    fn a_word_that_came_before_gives_the_same_token(
+        words in prop::collection::vec("[a-zà-ÿ0-9]{1,30}|running|the|happily|organizations", 1..60)
+    ) {
+        let mut analyzer = Analyzer::default();
+        for word in words.iter().chain(&words) {
+            let mut found = Vec::new();
+            analyzer.analyze(word.as_bytes(), |token| found.push(token.to_vec()));
+            prop_assert_eq!(found, tokens(word.as_bytes()));
+        }
+    }
+}

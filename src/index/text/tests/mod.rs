@@ -28,7 +28,7 @@ fn golden(name: &str) -> Value {
 
 fn tokens(text: &[u8]) -> Vec<Vec<u8>> {
     let mut tokens = Vec::new();
-    analyze(text, &mut Vec::new(), |token| tokens.push(token.to_vec()));
+    Analyzer::default().analyze(text, |token| tokens.push(token.to_vec()));
     tokens
 }
 
