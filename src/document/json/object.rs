@@ -86,14 +86,13 @@ impl Frame {
     /// follow here; gives the bytes of text that this takes.
     #[inline]
     pub(super) fn begin_known(&mut self, state: &mut State<'_>, text: &[u8]) -> Option<usize> {
-        let start = state.offset() + 1;
         let (id, shape) = state.scratch.shapes.next(self.shape, text)?;
         self.shape = id;
         self.ascending = shape.ascending;
         self.is_type = shape.is_type;
         if self.is_listed {
             state.scratch.names.push(Name {
-                start,
+                start: to_u32(state.out.len() - state.start) + 1,
                 len: to_u32(shape.name_len()),
                 value: OWN_VALUE,
             });

@@ -61,9 +61,9 @@ impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
         self.expect(b'{')?;
         let mut goes_on = !self.ends(b'}')?;
         while goes_on {
-            if self.is_key(ID_KEY)? && self.state.id == IdState::Missing {
+            if self.state.id == IdState::Missing && self.is_key(ID_KEY)? {
                 self.id()?;
-            } else if self.is_key(FIELDS_KEY)? && !fields_seen {
+            } else if !fields_seen && self.is_key(FIELDS_KEY)? {
                 fields_seen = true;
                 self.fields()?;
             } else {
