@@ -38,7 +38,7 @@ fn ended(code: ExitCode) -> std::process::ExitCode {
 
 /// Says what went wrong.
 fn failed(screen: &mut ProgressBars, error: &anyhow::Error) -> ExitCode {
-    screen.finish();
+    screen.finish(false);
     let known = error.downcast_ref::<Error>();
     let mut text = known.map_or_else(|| format!("error: {error:#}\n"), render_error);
     if known.is_some_and(|error| error.exit_code() == ExitCode::Interrupted) {
@@ -75,7 +75,7 @@ fn run(
         migration.with_start(start.clone()).run(&mut recorder)
     });
     let failure = recorder.failed(start);
-    screen.finish();
+    screen.finish(result.is_ok());
     if let (Ok(report), Mode::Export) = (&result, arguments.mode) {
         print_path(&report.target).context("cannot write to stdout")?;
     }
