@@ -76,7 +76,9 @@ fn run(
     });
     let failure = recorder.failed(start);
     screen.finish(result.is_ok());
-    if let (Ok(report), Mode::Export) = (&result, arguments.mode) {
+    // The report has the path as well.
+    let wants_path = arguments.mode == Mode::Export && !outputs.use_stdout();
+    if let (Ok(report), true) = (&result, wants_path) {
         print_path(&report.target).context("cannot write to stdout")?;
     }
     let (report, error) = match result {

@@ -442,6 +442,12 @@ fn export_prints_the_path_of_the_backup_and_nothing_else_to_stdout() {
             "exported 2 documents in 1 collection to target/backup-20250115-103000\n",
             "everything was read back and found equal\n",
         )));
+    // The report has the path as well, and stays JSON.
+    let arguments = ["-q", "--mode", "export", "source", "other", "--report", "-"];
+    let output = program(&directory).args(arguments).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let path = report["target"]["path"].as_str().unwrap();
+    assert!(path.starts_with("other/backup-"), "{path}");
     program(&directory)
         .env("SOURCE_DATE_EPOCH", "1736937000")
         .args(["-q", "--mode", "export", "source", "--no-validate"])
