@@ -27,6 +27,8 @@
 //! # std::fs::copy("fixtures/sample/snapshot.json", source.join("snapshot.json")).unwrap();
 //! let mut options = Options::new(source);
 //! options.target = Some(target); // without it, the migration is in place
+//! options.backup = true; // documents go to a backup directory first
+//! options.backup_dir = Some(home.path().join("backups"));
 //! options.verification = Verification::All; // what is read back before publishing
 //! options.batch_size = 500; // documents handed from stage to stage at once
 //! options.max_time = Duration::from_secs(3600); // then it stops, and the next run goes on
@@ -39,10 +41,15 @@
 //! }
 //! let mut watch = |progress: &MigrationProgress| {
 //!     let (phase, done) = (progress.phase.name(), progress.documents_done);
-//!     eprintln!("{phase}: {done} documents, done at {:?}", progress.estimated_completion);
+//!     let (collections, indexes) = (progress.collections_done, progress.indexes_done);
+//!     eprintln!("{phase}: {done} documents, {collections} collections, {indexes} indexes");
+//!     if let Some(completion) = progress.estimated_completion {
+//!         eprintln!("done at {completion}, with {} warnings so far", progress.errors);
+//!     }
 //! };
 //! let report = migration.run(&mut watch)?;
 //! assert_eq!(report.exit_code(), ExitCode::Done);
+//! # assert!(report.backup.is_some() && report.documents() > 0);
 //! println!("{} documents, {} warnings", report.documents(), report.warnings.len());
 //! println!("{}", report.to_json()?);
 //! # Ok(())

@@ -38,7 +38,7 @@ fn ended(code: ExitCode) -> std::process::ExitCode {
 
 /// Says what went wrong.
 fn failed(screen: &mut ProgressBars, error: &anyhow::Error) -> ExitCode {
-    screen.finish();
+    screen.finish(false);
     let known = error.downcast_ref::<Error>();
     let mut text = known.map_or_else(|| format!("error: {error:#}\n"), render_error);
     if known.is_some_and(|error| error.exit_code() == ExitCode::Interrupted) {
@@ -75,8 +75,10 @@ fn run(
         migration.with_start(start.clone()).run(&mut recorder)
     });
     let failure = recorder.failed(start);
-    screen.finish();
-    if let (Ok(report), Mode::Export) = (&result, arguments.mode) {
+    screen.finish(result.is_ok());
+    // The report has the path as well.
+    let wants_path = arguments.mode == Mode::Export && !outputs.use_stdout();
+    if let (Ok(report), true) = (&result, wants_path) {
         print_path(&report.target).context("cannot write to stdout")?;
     }
     let (report, error) = match result {

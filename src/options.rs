@@ -120,6 +120,14 @@ pub enum Verification {
 }
 
 /// A migration to be run.
+///
+/// The fields go by the names of the command line's options, so that what is written of one holds
+/// for the other. In the terms of LauraDB's own migration configuration, `create_backup` is
+/// [`backup`](Self::backup), `backup_path` is [`backup_dir`](Self::backup_dir), `validate_after` is
+/// [`verification`](Self::verification) (before publishing, so that nothing unverified ever gets
+/// there), `max_migration_time` is [`max_time`](Self::max_time), `batch_size` is
+/// [`batch_size`](Self::batch_size), and the progress callback is what
+/// [`Migration::run`](crate::Migration::run) is given, since options can be cloned and kept.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What to do.

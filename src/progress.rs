@@ -55,6 +55,8 @@ impl Phase {
 pub struct MigrationProgress {
     /// The phase that runs.
     pub phase: Phase,
+    /// What the phase does now, where it does one thing after the other, each from 0 to its total.
+    pub step: Option<&'static str>,
     /// Bytes handled in this phase.
     pub bytes_done: u64,
     /// Bytes to handle in this phase; 0 while that is not known.
@@ -130,6 +132,7 @@ pub struct Counters {
 #[derive(Clone, Copy, Debug)]
 struct PhaseTotals {
     phase: Phase,
+    step: Option<&'static str>,
     started: Instant,
     /// Where the phase went on from, when it was resumed in the middle.
     bytes_before: u64,
@@ -160,6 +163,7 @@ impl Counters {
             errors: AtomicU64::new(0),
             phase: Mutex::new(PhaseTotals {
                 phase: Phase::Check,
+                step: None,
                 started: now,
                 bytes_before: 0,
                 totals: Totals::default(),
@@ -183,6 +187,7 @@ impl Counters {
         );
         MigrationProgress {
             phase: phase.phase,
+            step: phase.step,
             bytes_done,
             bytes_total: phase.totals.bytes,
             documents_done: self.documents.load(Ordering::Relaxed),
@@ -295,6 +300,16 @@ impl<'s> Tracker<'s> {
 
     /// A phase starts; `done` is what an interrupted run had finished of it.
     pub fn start_phase(&mut self, phase: Phase, totals: Totals, done: Totals) {
+        self.start(phase, None, totals, done);
+    }
+
+    /// A phase that has begun goes on with another thing to do.
+    pub fn start_step(&mut self, phase: Phase, step: &'static str, totals: Totals) {
+        self.report();
+        self.start(phase, Some(step), totals, Totals::default());
+    }
+
+    fn start(&mut self, phase: Phase, step: Option<&'static str>, totals: Totals, done: Totals) {
         self.enter(phase);
         let counters = &self.counters;
         counters.bytes.store(done.bytes, Ordering::Relaxed);
@@ -308,6 +323,7 @@ impl<'s> Tracker<'s> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = PhaseTotals {
             phase,
+            step,
             started: Instant::now(),
             bytes_before: done.bytes,
             totals,

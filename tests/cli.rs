@@ -49,7 +49,7 @@ fn hash_index() -> Directory {
 
 const REPORT: &str = concat!(
     "  \"users\": 2 documents, 54 B, 2 indexes, \"n_text\" skipped\n",
-    "migrated 2 documents in 1 collections with 2 indexes to target\n",
+    "migrated 2 documents in 1 collection with 2 indexes to target\n",
     "everything was read back and found equal\n",
 );
 
@@ -403,14 +403,14 @@ fn an_import_says_what_it_did_on_stderr_and_refuses_what_means_nothing() {
         command.assert().stdout(is_empty())
     };
     import(&["v2"]).code(0).stderr(contains(
-        "imported 2 documents in 1 collections with 3 indexes to v2\n",
+        "imported 2 documents in 1 collection with 3 indexes to v2\n",
     ));
     import(&["v2"])
         .code(0)
         .stderr(contains("nothing to do: v2 is in format 2.0\n"));
     import(&["v1", "--to", "1.0"])
         .code(0)
-        .stderr(contains("imported 2 documents in 1 collections"));
+        .stderr(contains("imported 2 documents in 1 collection"));
     import(&["v1", "--to", "1.0"])
         .code(0)
         .stderr(contains("nothing to do: v1 is in format 1.0\n"));
@@ -439,9 +439,15 @@ fn export_prints_the_path_of_the_backup_and_nothing_else_to_stdout() {
         .code(0)
         .stdout("target/backup-20250115-103000\n")
         .stderr(machine_independent(concat!(
-            "exported 2 documents in 1 collections to target/backup-20250115-103000\n",
+            "exported 2 documents in 1 collection to target/backup-20250115-103000\n",
             "everything was read back and found equal\n",
         )));
+    // The report has the path as well, and stays JSON.
+    let arguments = ["-q", "--mode", "export", "source", "other", "--report", "-"];
+    let output = program(&directory).args(arguments).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let path = report["target"]["path"].as_str().unwrap();
+    assert!(path.starts_with("other/backup-"), "{path}");
     program(&directory)
         .env("SOURCE_DATE_EPOCH", "1736937000")
         .args(["-q", "--mode", "export", "source", "--no-validate"])
@@ -539,9 +545,9 @@ fn validate_says_what_it_has_found_and_exits_by_it() {
         .code(0)
         .stdout(is_empty())
         .stderr(machine_independent(concat!(
-            "source: v1, 2 documents in 1 collections, 3 indexes\n",
-            "target: v2, 2 documents in 1 collections, 3 indexes, still exactly as published\n",
-            "source and target are equal: 2 documents in 1 collections, 3 indexes\n",
+            "source: v1, 2 documents in 1 collection, 3 indexes\n",
+            "target: v2, 2 documents in 1 collection, 3 indexes, still exactly as published\n",
+            "source and target are equal: 2 documents in 1 collection, 3 indexes\n",
         )));
     let snapshot = directory.source().join("snapshot.json");
     let text = fs::read_to_string(&snapshot).unwrap();
@@ -553,7 +559,7 @@ fn validate_says_what_it_has_found_and_exits_by_it() {
         .stdout(is_empty())
         .stderr(
             contains("found[LM0718]: the documents differ: field \"n\" is ")
-                .and(contains("target and source differ: 1 differences\n")),
+                .and(contains("target and source differ: 1 difference\n")),
         );
     let data = directory.target().join("data.db");
     let mut bytes = fs::read(&data).unwrap();

@@ -16,6 +16,15 @@ use std::collections::{BTreeMap, BTreeSet};
 const README: &str = include_str!("../README.md");
 const MAN_PAGE: &str = include_str!("../man/laura-migrate.1");
 
+/// Everything that shows commands to type.
+const DOCUMENTS: [&str; 5] = [
+    README,
+    include_str!("../docs/migration-guide.md"),
+    include_str!("../docs/operations.md"),
+    include_str!("../docs/guarantees.md"),
+    MAN_PAGE,
+];
+
 /// What can be returned.
 const EXIT_CODES: [ExitCode; 10] = [
     ExitCode::Done,
@@ -172,6 +181,22 @@ fn the_lists_of_the_man_page_are_those_of_the_parser_and_the_error_table() {
     }
 }
 
+/// The exit codes of the man page in the words of the README.
+fn man_exit_codes() -> BTreeMap<u8, String> {
+    let (list, _) = man_section("EXIT STATUS").split_once(".El\n").unwrap();
+    let items = list.split(".It ").skip(1).map(|item| {
+        let (number, meaning) = item.split_once('\n').unwrap();
+        let meaning = meaning
+            .replace(".Pa ", "")
+            .replace(".Fl -", "--")
+            .replace(" ,\n", ", ")
+            .replace('\n', " ");
+        let (first, rest) = meaning.trim().trim_end_matches('.').split_at(1);
+        (number.parse().unwrap(), first.to_lowercase() + rest)
+    });
+    items.collect()
+}
+
 #[test]
 fn the_man_page_names_every_option_exit_code_and_mode() {
     let options = man_section("OPTIONS").lines().filter_map(|line| {
@@ -182,6 +207,7 @@ fn the_man_page_names_every_option_exit_code_and_mode() {
     let codes = man_section("EXIT STATUS").lines();
     let codes = codes.filter_map(|line| line.strip_prefix(".It ")?.parse::<u8>().ok());
     assert!(codes.eq(0..=9));
+    assert_eq!(man_exit_codes(), numbered_rows(section("Exit codes")));
     let command = Arguments::command();
     let mode = command.get_arguments().find(|arg| arg.get_id() == "mode");
     for value in mode.unwrap().get_possible_values() {
@@ -203,4 +229,61 @@ fn the_completion_scripts_are_those_of_the_parser() {
             assert!(script.contains(&option), "{shell}: {option}");
         }
     }
+}
+
+/// The words of a command as a shell would make them, up to where another command or a redirection
+/// begins. Variables stay as they are.
+fn words(command: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quote = None;
+    for c in command.chars() {
+        match (quote, c) {
+            (None, '\'' | '"') => quote = Some(c),
+            (Some(open), c) if c == open => quote = None,
+            (None, '|' | ';' | ')' | '>' | '&' | '#' | '`' | '\n') => break,
+            (None, c) if c.is_whitespace() => words.push(String::new()),
+            (_, c) => words.last_mut().unwrap().push(c),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// The commands in the examples of a document: blocks of shell in Markdown, `.Dl` in a man page,
+/// and what the program says is to be typed next.
+fn shown_commands(document: &str) -> Vec<Vec<String>> {
+    let document = document.replace("\\\n", " ");
+    let mut in_block = false;
+    let mut commands = Vec::new();
+    for line in document.lines() {
+        if line.starts_with("```") {
+            in_block = line == "```sh" || line == "```text";
+            continue;
+        }
+        let example = match line.strip_prefix(".Dl ") {
+            Some(example) => example,
+            None if in_block => line,
+            None => continue,
+        };
+        let example = example.replace("cargo run --locked -- ", "laura-migrate ");
+        let Some(at) = example.find("laura-migrate ") else {
+            continue;
+        };
+        let starts = |c: char| c.is_whitespace() || c == '(';
+        if at == 0 || example.get(..at).unwrap().ends_with(starts) {
+            commands.push(words(example.get(at..).unwrap()));
+        }
+    }
+    commands
+}
+
+#[test]
+fn every_command_that_is_shown_is_taken_by_the_parser() {
+    let mut count = 0;
+    for command in DOCUMENTS.iter().flat_map(|text| shown_commands(text)) {
+        let parsed = Arguments::from_words(command.iter().map(Into::into).collect(), |_| None);
+        assert!(parsed.is_ok(), "{command:?}: {:?}", parsed.err());
+        count += 1;
+    }
+    assert!(count >= 30, "{count}");
 }

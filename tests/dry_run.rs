@@ -343,7 +343,7 @@ fn the_report_goes_to_stdout_and_the_rest_to_stderr() {
     let (code, out, err) = program(&["--dry-run", "source", "target"]);
     assert_eq!(code, 0, "{err}");
     assert!(out.ends_with(
-        "dry run: the migration would bring 1 documents in 1 collections with 1 indexes to target\n"
+        "dry run: the migration would bring 1 document in 1 collection with 1 index to target\n"
     ));
     assert!(out.contains("data.db: ") && !err.contains("dry run"));
     let (code, out, err) = program(&["--mode", "dry-run", "source", "--report", "-"]);

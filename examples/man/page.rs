@@ -45,7 +45,7 @@ fn options() -> String {
         .get_arguments()
         .filter(|arg| arg.get_long().is_some())
     {
-        let found = argument.get_help_heading().unwrap_or("General");
+        let found = argument.get_help_heading().unwrap_or("Help");
         if heading.replace(found) != Some(found) {
             close(&mut text);
             let _ = writeln!(text, ".Ss {found}\n.Bl -tag -width Ds");
@@ -80,12 +80,15 @@ fn option(text: &mut String, argument: &Arg) {
         if number > 0 {
             text.push_str(".Pp\n");
         }
-        let stop = if paragraph.ends_with(['.', ')', ']']) {
-            ""
-        } else {
-            "."
+        let (paragraph, default) = match paragraph.split_once(" [default: ") {
+            Some((paragraph, default)) => (paragraph, default.strip_suffix(']')),
+            None => (paragraph, None),
         };
+        let stop = if paragraph.ends_with('.') { "" } else { "." };
         let _ = writeln!(text, "{}{stop}", escaped(paragraph));
+        if let Some(default) = default {
+            let _ = writeln!(text, "The default is {}.", escaped(default));
+        }
     }
     let values = argument.get_possible_values();
     if takes && values.iter().any(|value| value.get_help().is_some()) {

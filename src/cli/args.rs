@@ -27,11 +27,11 @@ pub struct Arguments {
     pub target_dir: Option<PathBuf>,
 
     /// What to do
-    #[arg(long, value_enum, default_value_t = Mode::Auto)]
+    #[arg(long, value_enum, default_value_t = Mode::Auto, help_heading = "What to do")]
     pub mode: Mode,
 
     /// Tell what the migration would do, and write nothing: the same as --mode dry-run
-    #[arg(long)]
+    #[arg(long, help_heading = "What to do")]
     pub dry_run: bool,
 
     /// The snapshot to read, instead of looking for one in SOURCE_DIR

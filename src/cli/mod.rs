@@ -2,11 +2,13 @@
 
 mod args;
 mod ask;
+mod count;
 mod duration;
 mod environment;
 mod log;
 mod outputs;
 mod progress_bar;
+mod progress_text;
 mod render;
 mod render_dry_run;
 mod render_validation;

@@ -1,8 +1,8 @@
 //! Progress on a terminal, or as plain lines where there is none.
 
-use crate::progress::{MigrationProgress, Phase, ProgressSink};
-use bytesize::ByteSize;
-use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
+use super::progress_text::{describe, describe_end, ended, running};
+use crate::progress::{MigrationProgress, ProgressSink};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,15 +10,19 @@ use std::time::{Duration, Instant};
 
 /// Time between plain lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
+/// Columns where the terminal does not tell.
+const WIDTH: usize = 80;
 
-/// Shows progress on stderr. Clones share one screen; as a writer it keeps log lines off the bar.
+/// Shows progress on stderr: one line that changes, and one that stays for each phase that is over.
+/// Clones share one screen; as a writer it keeps log lines off the bar.
 #[derive(Clone, Debug)]
 pub struct ProgressBars {
     screen: MultiProgress,
     bar: Option<ProgressBar>,
-    phase: Option<Phase>,
+    /// What was shown last, of the phase that runs.
+    last: Option<MigrationProgress>,
     mode: Mode,
-    last_line: Option<Instant>,
+    last_line: Instant,
     /// Somebody wants to see a line now.
     asked: Arc<AtomicBool>,
 }
@@ -31,10 +35,10 @@ enum Mode {
 }
 
 impl ProgressBars {
-    /// Shows a bar if `wanted` and stderr is a terminal, lines if it is none.
+    /// Shows a bar if `wanted` and stderr is a terminal that can move its cursor, lines otherwise.
     #[must_use]
     pub fn new(wanted: bool) -> Self {
-        let mode = match (wanted, io::stderr().is_terminal()) {
+        let mode = match (wanted, io::stderr().is_terminal() && !is_dumb()) {
             (false, _) => Mode::Silent,
             (true, true) => Mode::Bar,
             (true, false) => Mode::Lines,
@@ -42,9 +46,9 @@ impl ProgressBars {
         Self {
             screen: MultiProgress::new(),
             bar: None,
-            phase: None,
+            last: None,
             mode,
-            last_line: None,
+            last_line: Instant::now(),
             asked: Arc::default(),
         }
     }
@@ -54,100 +58,65 @@ impl ProgressBars {
         self.asked = asked;
     }
 
-    /// Leaves the last state on the screen.
-    pub fn finish(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish();
+    /// The run is over: leaves the last state on the screen, as that of a phase that `is_done` or
+    /// of one that was cut short.
+    pub fn finish(&mut self, is_done: bool) {
+        let Some(last) = self.last.take() else { return };
+        match self.mode {
+            Mode::Silent => {}
+            Mode::Bar => {
+                if let Some(bar) = self.bar.take() {
+                    bar.finish_and_clear();
+                }
+                self.print(&ended(&last, is_done, columns()));
+            }
+            Mode::Lines if is_done => self.print(&describe_end(&last)),
+            Mode::Lines => self.print(&describe(&last)),
         }
     }
 
-    fn start(&mut self, progress: &MigrationProgress) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish();
-        }
-        self.phase = Some(progress.phase);
-        self.last_line = None;
-        if self.mode == Mode::Bar {
-            let bar = self
-                .screen
-                .add(ProgressBar::new(progress.bytes_total.max(1)));
-            bar.set_style(style());
-            bar.set_prefix(progress.phase.name());
-            self.bar = Some(bar);
-        }
-    }
-
-    fn line(&mut self, progress: &MigrationProgress) {
-        let due = self
-            .last_line
-            .is_none_or(|last| last.elapsed() >= LINE_INTERVAL);
-        if due {
-            self.last_line = Some(Instant::now());
-            // A closed stderr must not end a migration.
-            let _ = writeln!(io::stderr(), "{}", describe(progress));
+    fn show(&mut self, progress: &MigrationProgress) {
+        match self.mode {
+            Mode::Silent => {}
+            Mode::Bar => {
+                let screen = &self.screen;
+                let bar = self.bar.get_or_insert_with(|| {
+                    screen.add(ProgressBar::new_spinner().with_style(plain_style()))
+                });
+                bar.set_message(running(progress, columns()));
+            }
+            Mode::Lines if self.last_line.elapsed() >= LINE_INTERVAL => {
+                self.print(&describe(progress));
+            }
+            Mode::Lines => {}
         }
     }
-}
 
-/// One line of progress: phase, share, what was handled, rate, and time left.
-pub(super) fn describe(progress: &MigrationProgress) -> String {
-    let mut parts = Vec::new();
-    if let Some(share) = percent(progress) {
-        parts.push(format!("{share} %"));
-    }
-    parts.extend(amount(progress));
-    if let Some(left) = progress.phase_left {
-        parts.push(format!("{} left", HumanDuration(left)));
-    }
-    if progress.errors > 0 {
-        parts.push(format!("{} warnings", progress.errors));
-    }
-    let phase = progress.phase.name();
-    match parts.is_empty() {
-        true => format!("{phase}: under way"),
-        false => format!("{phase}: {}", parts.join(", ")),
+    fn print(&mut self, line: &str) {
+        self.last_line = Instant::now();
+        // A closed stderr must not end a migration.
+        let _ = writeln!(self, "{line}");
     }
 }
 
-fn percent(progress: &MigrationProgress) -> Option<u64> {
-    let done = progress.bytes_done.min(progress.bytes_total);
-    let percent = (u128::from(done) * 100).checked_div(u128::from(progress.bytes_total))?;
-    u64::try_from(percent).ok()
+/// The line is made here, so that it fits.
+fn plain_style() -> ProgressStyle {
+    ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// What was handled, in the unit of the phase, and how fast. Nothing here knows which phases there
-/// are: one that counts indexes counts their entries, every other one bytes.
-fn amount(progress: &MigrationProgress) -> Vec<String> {
-    let (done, total) = (progress.bytes_done, progress.bytes_total);
-    let mut parts = Vec::new();
-    if progress.indexes_total > 0 {
-        parts.push(format!("{done} of {total} entries"));
-        parts.push(format!(
-            "{} of {} indexes",
-            progress.indexes_done, progress.indexes_total
-        ));
-        parts.extend(progress.rate.map(|rate| format!("{rate}/s")));
-    } else if total > 0 {
-        parts.push(format!("{} of {}", ByteSize(done), ByteSize(total)));
-        parts.extend(progress.rate.map(|rate| format!("{}/s", ByteSize(rate))));
+/// Columns of the terminal, less one: some go on to the next line when the last one is filled.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stderr());
+    let columns = size.map_or(0, |size| usize::from(size.ws_col));
+    match columns {
+        0 => WIDTH - 1,
+        columns => columns - 1,
     }
-    match (progress.documents_done, progress.documents_total) {
-        (0, 0) => {}
-        // Entries are what was counted.
-        _ if progress.indexes_total > 0 => {}
-        (done, 0) => parts.push(format!("{done} documents")),
-        (done, total) => parts.push(format!("{done} of {total} documents")),
-    }
-    parts
 }
 
-fn style() -> ProgressStyle {
-    // 80 columns have to do; what does not fit is cut, not wrapped.
-    const TEMPLATE: &str = "{prefix:>11} [{bar:20}] {percent:>3} % {eta:>4} left  {wide_msg}";
-    ProgressStyle::with_template(TEMPLATE).map_or_else(
-        |_| ProgressStyle::default_bar(),
-        |style| style.progress_chars("=> "),
-    )
+/// True of a terminal that can only print line after line.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
 impl ProgressSink for ProgressBars {
@@ -159,17 +128,13 @@ impl ProgressSink for ProgressBars {
         if self.mode == Mode::Silent {
             return;
         }
-        if self.phase != Some(progress.phase) {
-            self.start(progress);
+        let is_another =
+            |last: &MigrationProgress| (last.phase, last.step) != (progress.phase, progress.step);
+        if self.last.as_ref().is_some_and(is_another) {
+            self.finish(true);
         }
-        match &self.bar {
-            Some(bar) => {
-                bar.set_length(progress.bytes_total.max(progress.bytes_done).max(1));
-                bar.set_position(progress.bytes_done);
-                bar.set_message(amount(progress).join(", "));
-            }
-            None => self.line(progress),
-        }
+        self.show(progress);
+        self.last = Some(progress.clone());
     }
 }
 
@@ -190,5 +155,5 @@ impl Write for ProgressBars {
 #[must_use]
 pub fn colors() -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::stderr().is_terminal() && !unwanted
+    io::stderr().is_terminal() && !unwanted && !is_dumb()
 }

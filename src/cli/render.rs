@@ -1,5 +1,6 @@
 //! What people read: errors and the closing report.
 
+use super::count::{collections, counted, documents, indexes};
 use super::render_dry_run::render_dry_run;
 use super::render_validation::render_validation;
 use crate::Error;
@@ -56,9 +57,9 @@ pub fn render_report(report: &Report) -> String {
         }
         Outcome::Exported => {
             return format!(
-                "exported {} documents in {} collections to {target}\n{}",
-                report.documents(),
-                report.collections.len(),
+                "exported {} in {} to {target}\n{}",
+                documents(report.documents()),
+                collections(report.collections.len()),
                 verified(report.verified)
             );
         }
@@ -75,11 +76,11 @@ pub fn render_report(report: &Report) -> String {
     for collection in &report.collections {
         let _ = write!(
             text,
-            "  {:?}: {} documents, {}, {} indexes",
+            "  {:?}: {}, {}, {}",
             collection.name,
-            collection.documents,
+            documents(collection.documents),
             ByteSize(collection.bytes),
-            collection.indexes.len(),
+            indexes(collection.indexes.len()),
         );
         for skipped in &collection.skipped_indexes {
             let _ = write!(text, ", {skipped:?} skipped");
@@ -88,16 +89,20 @@ pub fn render_report(report: &Report) -> String {
     }
     let _ = writeln!(
         text,
-        "{verb} {} documents in {} collections with {} indexes to {target}",
-        report.documents(),
-        report.collections.len(),
-        report.indexes(),
+        "{verb} {} in {} with {} to {target}",
+        documents(report.documents()),
+        collections(report.collections.len()),
+        indexes(report.indexes()),
     );
     if report.quarantined > 0 {
         let _ = writeln!(
             text,
-            "{} records and documents are in quarantine: {}",
-            report.quarantined,
+            "in quarantine: {}, see {}",
+            counted(
+                report.quarantined,
+                "record or document",
+                "records and documents"
+            ),
             report.target.join(crate::layout::QUARANTINE_FILE).display()
         );
     }

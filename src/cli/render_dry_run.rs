@@ -1,5 +1,6 @@
 //! What a dry run has found out, as a person reads it.
 
+use super::count;
 use crate::report::contents::Contents;
 use crate::report::problem::Problem;
 use crate::report::{Forecast, Report};
@@ -56,11 +57,11 @@ fn collections(text: &mut String, report: &Report) {
             .collect();
         let _ = write!(
             text,
-            "  {:?}: {} documents, {}, {} indexes ({})",
+            "  {:?}: {}, {}, {} ({})",
             collection.name,
-            collection.documents,
+            count::documents(collection.documents),
             ByteSize(collection.bytes),
-            collection.indexes.len(),
+            count::indexes(collection.indexes.len()),
             kinds.join(", "),
         );
         for skipped in &collection.skipped_indexes {
@@ -118,10 +119,10 @@ fn figures(text: &mut String, forecast: &Forecast) {
 fn verdict(report: &Report) -> String {
     let exit = report.exit_code() as u8;
     let what = format!(
-        "{} documents in {} collections with {} indexes",
-        report.documents(),
-        report.collections.len(),
-        report.indexes()
+        "{} in {} with {}",
+        count::documents(report.documents()),
+        count::collections(report.collections.len()),
+        count::indexes(report.indexes())
     );
     let target = report.target.display();
     if !report.errors.is_empty() {
@@ -129,9 +130,12 @@ fn verdict(report: &Report) -> String {
     }
     match report.quarantined {
         0 => format!("dry run: the migration would bring {what} to {target}\n"),
-        count => format!(
-            "dry run: the migration would bring {what} to {target}, and put {count} records and \
-             documents into quarantine (exit code {exit})\n"
-        ),
+        bad => {
+            let bad = count::counted(bad, "record or document", "records and documents");
+            format!(
+                "dry run: the migration would bring {what} to {target}, and put {bad} into \
+             quarantine (exit code {exit})\n"
+            )
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The result of a validation as shown on stderr: one line per finding, then counts and a verdict.
 
+use super::count;
 use crate::problems::{Problem, ProblemKind};
 use crate::validate::{Comparison, DirectoryState, SideOutcome, Validation, Verdict};
 use std::fmt::Write as _;
@@ -82,12 +83,12 @@ fn collections(text: &mut String, comparison: &Comparison) {
 fn describe(text: &mut String, side: &SideOutcome) {
     let _ = write!(
         text,
-        "{}: {}, {} documents in {} collections, {} indexes",
+        "{}: {}, {} in {}, {}",
         side.path.display(),
         side.kind.unwrap_or("of no known format"),
-        side.documents,
-        side.collections,
-        side.indexes,
+        count::documents(side.documents),
+        count::collections(side.collections),
+        count::indexes(side.indexes),
     );
     text.push_str(match side.state {
         Some(DirectoryState::AsPublished) => ", still exactly as published\n",
@@ -106,6 +107,8 @@ fn verdict(validation: &Validation) -> String {
     let found = damage(&validation.left) + validation.right.as_ref().map_or(0, damage);
     let comparison = validation.comparison.as_ref();
     let differences = comparison.map_or(0, |comparison| count(&comparison.differences));
+    let found = count::counted(found, "problem", "problems");
+    let differences = count::counted(differences, "difference", "differences");
     match (validation.verdict(), right) {
         (Verdict::Sound, _) => format!("{left} keeps every rule of its format\n"),
         (Verdict::Equal, Some(right)) => {
@@ -114,16 +117,18 @@ fn verdict(validation: &Validation) -> String {
                 collections.map(|collection| collection.equal_indexes).sum()
             });
             format!(
-                "{left} and {right} are equal: {} documents in {} collections, {indexes} indexes\n",
-                validation.left.documents, validation.left.collections
+                "{left} and {right} are equal: {} in {}, {}\n",
+                count::documents(validation.left.documents),
+                count::collections(validation.left.collections),
+                count::indexes(indexes)
             )
         }
         (Verdict::Different, Some(right)) => {
-            format!("{left} and {right} differ: {differences} differences\n")
+            format!("{left} and {right} differ: {differences}\n")
         }
-        (_, None) => format!("{left} is damaged: {found} problems\n"),
+        (_, None) => format!("{left} is damaged: {found}\n"),
         (_, Some(right)) => {
-            format!("{left} or {right} is damaged: {found} problems, {differences} differences\n")
+            format!("{left} or {right} is damaged: {found}, {differences}\n")
         }
     }
 }

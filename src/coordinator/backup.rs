@@ -112,7 +112,7 @@ fn verify(context: &mut Context<'_, '_>, writer: &BackupWriter<'_>) -> Result<()
         ..Totals::default()
     };
     let tracker = &mut context.tracker;
-    tracker.start_phase(Phase::Backup, totals, Totals::default());
+    tracker.start_step(Phase::Backup, "read back", totals);
     let damaged = |error: Error| {
         if error.code() == Code::Cancelled {
             return error;

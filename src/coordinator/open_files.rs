@@ -35,10 +35,15 @@ pub(super) fn refuse_writers(files: &[&InputFile]) -> Result<Option<Warning>> {
     Ok((hidden > 0).then(|| {
         Warning::new(
             Code::HiddenProcesses,
-            format!(
-                "{hidden} processes of other users may not be inspected: whether one of them has \
-                 the source open for writing is unknown"
-            ),
+            match hidden {
+                1 => "1 process of another user may not be inspected: whether it has the source \
+                      open for writing is unknown"
+                    .to_owned(),
+                _ => format!(
+                    "{hidden} processes of other users may not be inspected: whether one of them \
+                     has the source open for writing is unknown"
+                ),
+            },
         )
     }))
 }

@@ -69,7 +69,7 @@ pub(super) fn survey(needs: &[Need<'_>]) -> Result<Vec<FileSystemSpace>> {
                 path: need.directory.path().to_path_buf(),
                 device,
                 needed: need.bytes,
-                free: free(need.directory)?,
+                free: need.directory.free_space()?,
                 parts: vec![part],
             }),
         }
@@ -94,18 +94,6 @@ pub(super) fn check(needs: &[Need<'_>]) -> Result<Vec<FileSystemSpace>> {
         "make room there, or name a TARGET_DIR (and a --backup-dir, if you back up) on a file \
          system with more space",
     ))
-}
-
-/// Bytes that this user may still write, without those reserved for root.
-fn free(directory: &Dir) -> Result<Option<u64>> {
-    let figures = rustix::fs::fstatvfs(directory.fd())
-        .map_err(|errno| Error::io("ask for the free space of", directory.path(), errno))?;
-    let size = match figures.f_frsize {
-        0 => figures.f_bsize,
-        size => size,
-    };
-    // Some network and FUSE file systems answer with zeros throughout.
-    Ok((figures.f_blocks > 0).then(|| figures.f_bavail.saturating_mul(size)))
 }
 
 #[cfg(test)]

@@ -171,7 +171,10 @@ impl StatusReport {
         if let Some(run) = &self.run {
             line(format!(
                 "run: pid {} on {}, started {}, last heartbeat {}",
-                run.pid, run.host, run.started, run.heartbeat
+                run.pid,
+                run.host,
+                whole_seconds(&run.started),
+                whole_seconds(&run.heartbeat)
             ));
             let left = run
                 .seconds_left
@@ -261,6 +264,14 @@ fn run_status(run: &RunInfo) -> RunStatus {
             bytes_total: run.bytes_total,
         },
         seconds_left: run.seconds_left,
+    }
+}
+
+/// An RFC 3339 time in UTC without its fraction.
+fn whole_seconds(time: &str) -> String {
+    match time.split_once('.') {
+        Some((whole, _)) => format!("{whole}Z"),
+        None => time.to_owned(),
     }
 }
 

@@ -183,9 +183,18 @@ impl Error {
             Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => Code::NoSpaceLeft,
             _ => Code::Io,
         };
-        Self::new(code, format!("cannot {doing}"))
+        let hint = match error.kind() {
+            Kind::PermissionDenied => Some("run it as the user that the files belong to"),
+            Kind::ReadOnlyFilesystem => Some("name a TARGET_DIR on a file system that is writable"),
+            _ => None,
+        };
+        let failed = Self::new(code, format!("cannot {doing}"))
             .at(Place::file(path))
-            .because(error)
+            .because(error);
+        match hint {
+            Some(hint) => failed.hint(hint),
+            None => failed,
+        }
     }
 
     /// Sets the place.

@@ -100,6 +100,25 @@ impl Dir {
         &self.gate
     }
 
+    /// Bytes that this user may still write here, without those reserved for root. `None` where
+    /// the file system does not tell: some network and FUSE file systems answer with zeros
+    /// throughout.
+    ///
+    /// # Errors
+    /// The system call fails.
+    pub fn free_space(&self) -> Result<Option<u64>> {
+        if let Some(free) = self.gate.free_space() {
+            return Ok(Some(free));
+        }
+        let figures = rustix::fs::fstatvfs(&self.fd)
+            .map_err(|errno| Error::io("ask for the free space of", &self.path, errno))?;
+        let size = match figures.f_frsize {
+            0 => figures.f_bsize,
+            size => size,
+        };
+        Ok((figures.f_blocks > 0).then(|| figures.f_bavail.saturating_mul(size)))
+    }
+
     /// The open descriptor, for locks and file-system figures.
     #[must_use]
     pub fn fd(&self) -> &OwnedFd {

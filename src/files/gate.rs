@@ -45,25 +45,42 @@ pub enum Verdict {
 
 type Hook = dyn Fn(&Change<'_>) -> Verdict + Send + Sync;
 
-/// Decides about every change; the usual gate is open.
+/// Decides about every change, and may say how much space is free; the usual gate is open.
 #[derive(Clone, Default)]
-pub struct Gate(Option<Arc<Hook>>);
+pub struct Gate {
+    hook: Option<Arc<Hook>>,
+    free: Option<u64>,
+}
 
 impl Gate {
     /// Lets everything through.
     #[must_use]
     pub fn open() -> Self {
-        Self(None)
+        Self::default()
     }
 
     /// Asks `hook` before every change. From any thread, in the order of the changes.
     #[must_use]
     pub fn guarded(hook: impl Fn(&Change<'_>) -> Verdict + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(hook)))
+        Self {
+            hook: Some(Arc::new(hook)),
+            free: None,
+        }
+    }
+
+    /// Says that every file system has so many bytes free.
+    #[must_use]
+    pub fn with_free_space(mut self, bytes: u64) -> Self {
+        self.free = Some(bytes);
+        self
+    }
+
+    pub(super) fn free_space(&self) -> Option<u64> {
+        self.free
     }
 
     pub(super) fn verdict(&self, kind: ChangeKind, path: &Path, len: usize) -> Verdict {
-        match &self.0 {
+        match &self.hook {
             None => Verdict::Proceed,
             Some(hook) => hook(&Change { kind, path, len }),
         }
@@ -79,7 +96,7 @@ impl Gate {
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() {
+        f.write_str(if self.hook.is_some() {
             "Gate(guarded)"
         } else {
             "Gate(open)"

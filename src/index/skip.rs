@@ -74,8 +74,8 @@ impl SkipIndexes {
         }
         let sentence = format!("--skip-index names no index: {}", unknown.join(", "));
         Err(Error::new(Code::SkipIndexUnknown, sentence).hint(
-            "laura-migrate --mode dry-run lists the indexes; collections go by their names \
-             before --rename",
+            "the report of laura-migrate --mode dry-run --report - SOURCE_DIR lists the indexes; \
+             collections go by their names before --rename",
         ))
     }
 }
