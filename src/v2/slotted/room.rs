@@ -20,6 +20,8 @@ const LEAST_FREE: usize = PAGE_DATA_SIZE / 4;
 pub struct Room {
     /// 0 for none.
     open: PageId,
+    /// As far as it was noted.
+    open_free: usize,
     /// Free bytes by page; never the open one.
     pages: Arc<BTreeMap<PageId, usize>>,
 }
@@ -48,16 +50,24 @@ impl Room {
         Some(page)
     }
 
-    /// The page that gets new contents from now on; the one before it is forgotten, since it is full
-    /// but for what was too little.
+    /// The page that gets new contents from now on. The one before it is remembered if what did not
+    /// fit was large.
     pub fn set_open(&mut self, page: PageId) {
+        let (before, free) = (self.open, self.open_free);
         self.open = page;
+        self.open_free = 0;
+        if before != PageId(0) {
+            self.note(before, free);
+        }
     }
 
     /// A page has so many free bytes now.
     pub fn note(&mut self, page: PageId, free: usize) {
-        let is_known = self.pages.contains_key(&page);
-        if page == self.open || (free < LEAST_FREE && !is_known) {
+        if page == self.open {
+            self.open_free = free;
+            return;
+        }
+        if free < LEAST_FREE && !self.pages.contains_key(&page) {
             return;
         }
         let pages = Arc::make_mut(&mut self.pages);
@@ -78,6 +88,7 @@ impl Room {
     pub fn forget(&mut self, page: PageId) {
         if self.open == page {
             self.open = PageId(0);
+            self.open_free = 0;
         }
         if self.pages.contains_key(&page) {
             Arc::make_mut(&mut self.pages).remove(&page);
@@ -101,6 +112,8 @@ mod tests {
         room.set_open(PageId(3));
         assert_eq!(room.open(), Some(PageId(3)));
         room.note(PageId(2), 10);
+        // The one that was open before had room for more.
+        assert_eq!(room.take(1), Some(PageId(9)));
         assert_eq!(room.take(1), None);
         room.note(PageId(4), 3000);
         room.forget(PageId(4));
