@@ -1,6 +1,7 @@
 //! Pages for the tests of everything that is changed in place.
 
 use super::{TreePages, TreePagesMut};
+use crate::v2::btree::PageSource;
 use crate::v2::page::{self, PageBytes};
 use crate::v2::{PageId, SharedPage};
 use crate::{Code, Error, Result};
@@ -23,6 +24,16 @@ impl TreePages for Pages {
 
     fn page_count(&self) -> u32 {
         self.next + 1
+    }
+}
+
+impl PageSource for Pages {
+    fn page(&self, id: PageId) -> Result<Box<PageBytes>> {
+        Ok(Box::new(*self.index_page(id)?.bytes()))
+    }
+
+    fn page_count(&self) -> u32 {
+        TreePages::page_count(self)
     }
 }
 

@@ -6,11 +6,9 @@ use crate::document::bson::ObjectId;
 use crate::index::key::{KeyBuffer, KeyValue, StoredOrder};
 use crate::v2::address::{DocumentAddress, SlotNumber};
 use crate::v2::btree::{StoredKey, TreeReader};
-use crate::v2::page;
-use crate::{Code, Error};
 use proptest::prelude::*;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::iter::once;
 
 const IDS: TreeIds = TreeIds {
@@ -284,17 +282,7 @@ fn keys_in_order_fill_their_leaves() {
     let compare = |left: StoredKeyRef<'_>, right: StoredKeyRef<'_>| {
         Ok(StoredOrder::default().compare(left, right).unwrap())
     };
-    struct Copies<'p>(&'p Pages);
-    impl crate::v2::btree::PageSource for Copies<'_> {
-        fn page(&self, id: PageId) -> Result<Box<PageBytes>> {
-            Ok(Box::new(*self.0.index_page(id)?.bytes()))
-        }
-        fn page_count(&self) -> u32 {
-            self.0.page_count()
-        }
-    }
-    let source = Copies(&model.pages);
-    let reader = TreeReader::new(&source, model.tree.root, IDS, &compare);
+    let reader = TreeReader::new(&model.pages, model.tree.root, IDS, &compare);
     let mut scan = reader.scan().unwrap();
     let mut count = 0;
     while scan.next().unwrap().is_some() {

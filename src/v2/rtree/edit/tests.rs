@@ -4,8 +4,8 @@
 
 use super::*;
 use crate::v2::SlotNumber;
+use crate::v2::btree::WalkGuard;
 use crate::v2::btree::edit::testing::Pages;
-use crate::v2::btree::{PageSource, WalkGuard};
 use crate::v2::rtree::walk_rtree;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,16 +14,6 @@ const IDS: TreeIds = TreeIds {
     index_id: 2,
     collection_id: 5,
 };
-
-impl PageSource for Pages {
-    fn page(&self, id: PageId) -> Result<Box<PageBytes>> {
-        Ok(Box::new(*self.index_page(id)?.bytes()))
-    }
-
-    fn page_count(&self) -> u32 {
-        TreePages::page_count(self)
-    }
-}
 
 /// Fails at the first problem.
 #[derive(Default)]
