@@ -1,7 +1,5 @@
 //! Random changes of several terms against sorted maps.
 
-#![expect(clippy::cast_possible_truncation, reason = "tests count small things")]
-
 use super::*;
 use crate::v2::SlotNumber;
 use crate::v2::btree::edit::testing::Pages;
