@@ -75,11 +75,9 @@ fn replace_half(
         let first = *next;
         store
             .transaction(&mut |transaction| {
-                let mut id = first;
-                for gone in chunk {
+                for (gone, id) in chunk.iter().zip(first..) {
                     assert!(transaction.delete("c", RawValue::Int64(*gone))?);
                     insert(transaction, id)?;
-                    id += 1;
                 }
                 Ok(())
             })
