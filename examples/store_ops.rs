@@ -1,9 +1,12 @@
 //! Inserts, changes and deletes documents through a disk store, in an order that depends on nothing.
 //!
 //! ```text
-//! store_ops run DIRECTORY    goes on where the database stands, closes it at the end
-//! store_ops check DIRECTORY  fails unless every document is what its transaction has made it
-//! store_ops state DIRECTORY  the same, on a copy
+//! store_ops run DIRECTORY [N]    goes on where the database stands up to transaction N (60), and
+//!                                closes it
+//! store_ops check DIRECTORY [N]  fails unless every document is what its transaction has made it,
+//!                                and validation finds nothing
+//! store_ops state DIRECTORY      the same for any number of transactions, on a copy, through the
+//!                                log and after recovery
 //! ```
 //!
 //! Transaction n (from 1 on) writes the documents 3n, 3n + 1 and 3n + 2, replaces 3n - 3, deletes
@@ -12,10 +15,14 @@
 
 #![allow(clippy::print_stdout, reason = "an example speaks to its user")]
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use laura_migrate::Migration;
 use laura_migrate::document::bson::{OwnedDocument, RawDocument, RawValue};
-use laura_migrate::index::IndexDefinition;
+use laura_migrate::index::{IndexDefinition, IndexKind};
+use laura_migrate::options::{Mode, Options};
+use laura_migrate::progress::Unwatched;
 use laura_migrate::store::{DocumentStore, StoreConfig, Transaction, open};
+use laura_migrate::validate::Verdict;
 use std::fs::File;
 use std::io::Write as _;
 use std::ops::{Bound, ControlFlow};
@@ -26,19 +33,34 @@ const LAST: i64 = 60;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let wanted: i64 = arguments.get(2).map_or(Ok(LAST), |text| text.parse())?;
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["run", directory] => run(Path::new(directory)),
-        ["check", directory] => {
-            let last = check(&*store(Path::new(directory))?)?;
+        ["run", directory] | ["run", directory, _] => run(Path::new(directory), wanted),
+        ["check", directory] | ["check", directory, _] => {
+            let directory = Path::new(directory);
+            let last = check(&*store(directory)?)?;
             ensure!(
-                last == LAST,
-                "the database has {last} transactions of {LAST}"
+                last == wanted,
+                "the database has {last} transactions of {wanted}"
             );
-            Ok(())
+            validate(directory)
         }
         ["state", directory] => state(Path::new(directory)),
-        _ => bail!("store_ops run|check|state DIRECTORY"),
+        _ => bail!("store_ops run|check DIRECTORY [TRANSACTIONS], store_ops state DIRECTORY"),
     }
+}
+
+/// Judges a directory by every rule of the format.
+fn validate(directory: &Path) -> Result<()> {
+    let options = Options {
+        mode: Mode::Validate,
+        ..Options::new(directory)
+    };
+    let report = Migration::new(options).run(&mut Unwatched)?;
+    let validation = report.validation.context("nothing was validated")?;
+    let verdict = validation.verdict();
+    ensure!(verdict == Verdict::Sound, "validation says {verdict:?}");
+    Ok(())
 }
 
 fn store(directory: &Path) -> Result<Box<dyn DocumentStore>> {
@@ -51,23 +73,44 @@ fn store(directory: &Path) -> Result<Box<dyn DocumentStore>> {
     Ok(open(directory, &config)?)
 }
 
-fn index(field: &str, unique: bool) -> IndexDefinition {
+fn index(field: &str, unique: bool, kind: IndexKind) -> IndexDefinition {
     IndexDefinition {
         name: format!("{field}_1"),
         fields: vec![field.to_owned()],
         unique,
+        kind,
         ..IndexDefinition::id_index()
     }
+}
+
+/// A unique index, one with long keys, one of words and one of places.
+fn indexes() -> [IndexDefinition; 4] {
+    [
+        index("n", true, IndexKind::Btree),
+        index("t", false, IndexKind::Btree),
+        index("w", false, IndexKind::Text),
+        index("at", false, IndexKind::Geo2dSphere),
+    ]
 }
 
 fn document(id: i64, version: i64) -> OwnedDocument {
     let length = if id % 10 == 7 { 9000 } else { id % 40 * 9 };
     let text = "x".repeat(usize::try_from(length).unwrap_or_default());
+    let words = format!("everywhere often{} rare{id} version{version}", id % 4);
+    let coordinates = [
+        ("0", RawValue::Int64(id * 37 % 180)),
+        ("1", RawValue::Int64(id * 53 % 90)),
+    ];
+    let coordinates: OwnedDocument = coordinates.into_iter().collect();
+    let point = [("coordinates", RawValue::Array(coordinates.as_raw()))];
+    let point: OwnedDocument = point.into_iter().collect();
     let fields = [
         ("_id", RawValue::Int64(id)),
         ("n", RawValue::Int64(-id)),
         ("v", RawValue::Int64(version)),
         ("t", RawValue::String(&text)),
+        ("w", RawValue::String(&words)),
+        ("at", RawValue::Document(point.as_raw())),
     ];
     fields.into_iter().collect()
 }
@@ -101,15 +144,15 @@ fn operations(n: i64, transaction: &mut dyn Transaction) -> laura_migrate::Resul
     Ok(())
 }
 
-fn run(directory: &Path) -> Result<()> {
+fn run(directory: &Path, wanted: i64) -> Result<()> {
     let mut store = store(directory)?;
     if store.collections().is_empty() {
-        store.create_collection("c", &[index("n", true), index("t", false)])?;
+        store.create_collection("c", &indexes())?;
     }
     let last = last_transaction(&*store)?;
     let mut told = File::create(told_path(directory))?;
     File::open(directory.parent().unwrap_or(directory))?.sync_all()?;
-    for n in last + 1..=LAST {
+    for n in last + 1..=wanted {
         store.transaction(&mut |transaction| operations(n, transaction))?;
         // Durable after the commit has returned: whoever finds the line must find the transaction.
         writeln!(told, "{n}")?;
@@ -190,6 +233,20 @@ fn check(store: &dyn DocumentStore) -> Result<i64> {
     Ok(last)
 }
 
+/// Checks a copy before and after recovery; gives the last transaction that it has.
+fn judge(copy: &Path) -> Result<i64> {
+    // Before the marker there is no database yet.
+    let is_made = copy.join(".lauradb-version").exists();
+    if is_made {
+        validate(copy)?;
+    }
+    let store = store(copy)?;
+    let last = check(&*store)?;
+    store.close()?;
+    validate(copy)?;
+    Ok(last)
+}
+
 /// Says what a fault has left, without changing anything.
 fn state(directory: &Path) -> Result<()> {
     let copy = directory.with_extension("state");
@@ -199,9 +256,9 @@ fn state(directory: &Path) -> Result<()> {
         let entry = entry?;
         std::fs::copy(entry.path(), copy.join(entry.file_name()))?;
     }
-    let last = store(&copy).and_then(|store| check(&*store));
+    let found = judge(&copy);
     std::fs::remove_dir_all(&copy)?;
-    let (last, told) = (last?, told(directory));
+    let (last, told) = (found?, told(directory));
     ensure!(
         last >= told,
         "transaction {told} was confirmed, the database has {last}"

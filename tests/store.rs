@@ -349,7 +349,7 @@ fn the_directory_and_the_configuration_decide_the_mode() {
     let empty = || Directory::new();
     use StoreMode::{Disk, Hybrid, Memory};
     type Change = fn(&mut StoreConfig);
-    let rows: [(Directory, Change, Result<StoreMode, Code>); 16] = [
+    let rows: [(Directory, Change, Result<StoreMode, Code>); 15] = [
         (empty(), |_| {}, Ok(Disk)),
         (empty(), |c| c.enable_hybrid_mode = true, Ok(Hybrid)),
         (empty(), |c| c.force_mode = ForceMode::Memory, Ok(Memory)),
@@ -378,12 +378,6 @@ fn the_directory_and_the_configuration_decide_the_mode() {
         (
             migrated(),
             |c| c.enable_disk_storage = false,
-            Err(Code::StoreConfig),
-        ),
-        (
-            v1().file("data.db", "x")
-                .file(".lauradb-version", r#"{"formatVersion":"2.1"}"#),
-            |_| {},
             Err(Code::StoreConfig),
         ),
         (

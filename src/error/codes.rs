@@ -229,6 +229,7 @@ codes! {
     1206 StoreFailed Failed "a store could not write and has to be opened again";
     1207 StoreInMemory Done "a store keeps its documents in memory only";
     1208 LogReplayed Done "a write-ahead log was replayed in memory to read a v2 directory";
+    1209 StoreReadOnly Failed "a directory that a store reads and never writes";
 }
 
 #[cfg(test)]

@@ -295,6 +295,17 @@ impl InputFile {
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::Sequential);
     }
 
+    /// Lets the kernel read these bytes now, for a read that comes soon.
+    pub fn advise_needed(&self, offset: u64, length: u64) {
+        #[cfg(target_os = "linux")]
+        if let Some(length) = std::num::NonZeroU64::new(length) {
+            let advice = rustix::fs::Advice::WillNeed;
+            let _ = rustix::fs::fadvise(&self.file, offset, Some(length), advice);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (offset, length);
+    }
+
     /// Asks the kernel to forget its copies of clean pages, so that the next read is from disk.
     pub fn drop_cache(&self) {
         #[cfg(target_os = "linux")]

@@ -9,7 +9,7 @@ use crate::document::time::parse_rfc3339;
 use crate::index::extract::{DocumentFilter, Extraction, KeyExtractor};
 use crate::index::key::{KeyBuffer, KeyError, KeyValue, StoredKeyRef, StoredOrder, key_json};
 use crate::index::{Filter, IndexDefinition};
-use crate::v2::btree::edit::{EntryOrder, locate, neighbours};
+use crate::v2::btree::edit::{EntryOrder, entry_at, locate, neighbours};
 use crate::v2::btree::{LeafEntry, StoredKey};
 use crate::v2::{DocumentAddress, PageId};
 use crate::{Code, Error, Place, Result};
@@ -173,7 +173,7 @@ pub(super) fn find_key<V: View + ?Sized>(
     let mut sought = Sought::new(view, extractor, key, None);
     let root = index.root();
     let position = locate(view, root, index.ids(), &mut sought)?;
-    let (_, at) = neighbours(view, index.ids(), &position)?;
+    let at = entry_at(view, index.ids(), &position)?;
     let Some(entry) = at.as_ref().and_then(|neighbour| neighbour.entry()) else {
         return Ok(None);
     };
@@ -214,17 +214,6 @@ pub(super) fn key_bounds<V: View + ?Sized>(
         }
     };
     Ok((bound(Ordering::Greater)?, bound(Ordering::Less)?))
-}
-
-/// Where the document with the greatest key of an index lies.
-pub(super) fn last_address<V: View + ?Sized>(
-    view: &V,
-    index: &IndexState,
-) -> Result<Option<DocumentAddress>> {
-    let position = locate(view, index.root(), index.ids(), &mut End(Ordering::Less))?;
-    let (before, _) = neighbours(view, index.ids(), &position)?;
-    let entry = before.as_ref().and_then(|neighbour| neighbour.entry());
-    entry.map(|entry| address_of(&entry)).transpose()
 }
 
 fn bound_json<V: View + ?Sized>(

@@ -36,6 +36,7 @@ mod disk;
 mod documents;
 mod hybrid;
 mod indexes;
+mod lock;
 mod log;
 mod memory;
 mod open;
@@ -43,6 +44,11 @@ mod pager;
 pub mod recovery;
 mod state;
 mod transaction;
+
+/// The examples of the documentation are run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/configuration.md")]
+mod configuration {}
 
 pub use config::{ForceMode, StoreConfig};
 pub use disk::DiskStore;

@@ -5,6 +5,7 @@ use super::config::{ForceMode, StoreConfig};
 use super::create::{create, is_vacant};
 use super::disk::DiskStore;
 use super::hybrid::HybridStore;
+use super::lock;
 use super::memory::MemoryStore;
 use crate::files::{Dir, Gate};
 use crate::progress::{ProgressSink, Unwatched};
@@ -18,6 +19,7 @@ use std::path::Path;
 /// | the directory holds | `auto` | `memory` | `disk` |
 /// |---|---|---|---|
 /// | a marker 2.0 | disk | memory, loaded from the pages | disk |
+/// | a marker 2.1 | disk, read only | memory, loaded from the pages | disk, read only |
 /// | a marker 1.0 or v1 files | migrated, then disk, with `auto_migrate` and `enable_auto_migration`; else memory with a warning | memory | migrated, then disk; refused where that is not enabled |
 /// | nothing | disk, made now | memory | disk, made now |
 ///
@@ -92,10 +94,14 @@ impl Opener<'_> {
         let dir = self.dir()?;
         match version::detect(&dir)? {
             DirectoryVersion::V2(_) => self.disk(),
-            DirectoryVersion::V21(_) => Err(self.refused(
-                "the directory is in format 2.1, which is never written",
-                "force the mode to memory to read it",
-            )),
+            DirectoryVersion::V21(_) => {
+                tracing::warn!(
+                    code = Code::StoreReadOnly.id(),
+                    "{}: the directory is in format 2.1, so it is only read",
+                    self.directory.display()
+                );
+                self.disk()
+            }
             // The migration that was interrupted is finished where migrating is allowed.
             DirectoryVersion::Publishing(_) if self.migrates() => self.migrate(progress),
             DirectoryVersion::Publishing(_) => Err(version::half_published(&dir)),
@@ -103,7 +109,12 @@ impl Opener<'_> {
                 if !self.config.enable_disk_storage {
                     return self.memory();
                 }
-                create(&dir)?;
+                // Two that find nothing there must not make it on top of each other.
+                lock::exclusive(&dir)?;
+                let is_v1 = matches!(version::detect(&dir)?, DirectoryVersion::V1 { .. });
+                if is_v1 && is_vacant(&dir)? {
+                    create(&dir)?;
+                }
                 drop(dir);
                 self.disk()
             }
@@ -161,6 +172,8 @@ impl Opener<'_> {
     /// Loads whatever documents the directory has.
     fn memory(&self) -> Result<Box<dyn DocumentStore>> {
         let dir = self.dir()?;
+        // Nobody may change the files while they are loaded.
+        lock::shared(&dir)?;
         let store = match version::detect(&dir)? {
             DirectoryVersion::V2(_) | DirectoryVersion::V21(_) => {
                 let source = V2Source::open(&dir)?;

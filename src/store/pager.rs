@@ -2,8 +2,7 @@
 
 use super::cache::Cache;
 use super::log::{Log, PageFile, PageKey};
-use super::recovery::reset_log;
-use crate::Result;
+use super::recovery::{Overlay, reset_log};
 use crate::files::{Dir, OutputFile};
 use crate::layout;
 use crate::v2::btree::edit::TreePages;
@@ -12,6 +11,7 @@ use crate::v2::page::{
 };
 use crate::v2::page_file::{PageFileReader, page_offset};
 use crate::v2::{PageId, SharedPage};
+use crate::{Code, Error, Place, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,13 +19,20 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Pager {
     dir: Dir,
-    data_out: OutputFile,
-    metadata_out: OutputFile,
     data: PageFileReader,
     /// Committed since the last checkpoint.
     changed: BTreeMap<PageKey, Arc<SharedPage>>,
     cache: Cache<PageId, Arc<SharedPage>>,
-    pub(super) log: Log,
+    /// `None` for a directory that is only read.
+    output: Option<Output>,
+}
+
+/// The files, open for writing.
+#[derive(Debug)]
+struct Output {
+    data: OutputFile,
+    metadata: OutputFile,
+    log: Log,
 }
 
 impl Pager {
@@ -34,17 +41,54 @@ impl Pager {
         if dir.entry(layout::WAL_FILE)?.is_none_or(|log| log.size == 0) {
             reset_log(&dir, checkpoint_lsn)?;
         }
-        let log = Log::new(dir.reopen(layout::WAL_FILE)?, checkpoint_lsn);
-        let data = dir.open_file(layout::DATA_FILE)?;
+        let output = Output {
+            data: dir.reopen(layout::DATA_FILE)?,
+            metadata: dir.reopen(layout::METADATA_FILE)?,
+            log: Log::new(dir.reopen(layout::WAL_FILE)?, checkpoint_lsn),
+        };
         Ok(Self {
-            data: PageFileReader::open(data, ChecksumPolicy::Optional)?,
-            data_out: dir.reopen(layout::DATA_FILE)?,
-            metadata_out: dir.reopen(layout::METADATA_FILE)?,
+            output: Some(output),
+            ..Self::open_read_only(dir, None, cache_bytes)?
+        })
+    }
+
+    /// Opens the files of a directory for reading, through what its log has.
+    pub(super) fn open_read_only(
+        dir: Dir,
+        overlay: Option<&Overlay>,
+        cache_bytes: usize,
+    ) -> Result<Self> {
+        let data = dir.open_file(layout::DATA_FILE)?;
+        let policy = ChecksumPolicy::Optional;
+        Ok(Self {
+            data: match overlay {
+                None => PageFileReader::open(data, policy)?,
+                Some(overlay) => PageFileReader::with_images(data, policy, overlay.data())?,
+            },
             dir,
             changed: BTreeMap::new(),
             cache: Cache::new(cache_bytes),
-            log,
+            output: None,
         })
+    }
+
+    /// Fails for a directory that is only read.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        match self.output {
+            Some(_) => Ok(()),
+            None => Err(read_only(&self.dir)),
+        }
+    }
+
+    /// Bytes of the log.
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.output.as_ref().map_or(0, |output| output.log.len())
+    }
+
+    /// True once nothing can be appended to the log any more.
+    pub(super) fn has_failed(&self) -> bool {
+        let output = self.output.as_ref();
+        output.is_some_and(|output| output.log.has_failed())
     }
 
     pub(super) fn dir(&self) -> &Dir {
@@ -93,16 +137,20 @@ impl Pager {
 
     /// Makes a transaction's pages durable in the log and visible. They carry their LSNs already.
     pub(super) fn commit(&mut self, pages: Vec<(PageKey, Box<PageBytes>)>) -> Result<()> {
+        let Some(output) = &mut self.output else {
+            return Err(read_only(&self.dir));
+        };
+        let log = &mut output.log;
         let mut pages = pages;
-        self.log.begin()?;
+        log.begin()?;
         for (key, bytes) in &mut pages {
-            page::stamp(bytes, key.page, self.log.next_lsn());
-            if let Err(error) = self.log.image(*key, bytes) {
-                self.log.abandon();
+            page::stamp(bytes, key.page, log.next_lsn());
+            if let Err(error) = log.image(*key, bytes) {
+                log.abandon();
                 return Err(error);
             }
         }
-        self.log.commit()?;
+        log.commit()?;
         for (key, bytes) in pages {
             if key.file == PageFile::Data {
                 self.cache.remove(&key.page);
@@ -119,28 +167,35 @@ impl Pager {
     /// 3. the log is replaced by one checkpoint record, atomically.
     ///
     /// Before 3 the log still has everything, so a crash or a failure anywhere loses nothing, and
-    /// the same can be done again.
+    /// the same can be done again. After a failure the pages are written again before they are
+    /// fsynced again: what a failed fsync has covered counts as never written.
+    ///
+    /// A log that has failed is replaced even if no page waits for it. What it has behind the last
+    /// commit was refused, and must not be found by the next recovery.
     pub(super) fn checkpoint(&mut self) -> Result<()> {
-        if self.changed.is_empty() {
+        let Some(output) = &mut self.output else {
+            return Ok(());
+        };
+        if self.changed.is_empty() && !output.log.has_failed() {
             return Ok(());
         }
         for (key, page) in &self.changed {
             let file = match key.file {
-                PageFile::Data => &self.data_out,
-                PageFile::Metadata => &self.metadata_out,
+                PageFile::Data => &output.data,
+                PageFile::Metadata => &output.metadata,
             };
             file.write_all_at(page.bytes(), page_offset(key.page))?;
         }
-        self.data_out.sync()?;
-        self.metadata_out.sync()?;
+        output.data.sync()?;
+        output.metadata.sync()?;
         let data = self.dir.open_file(layout::DATA_FILE)?;
         let data = PageFileReader::open(data, ChecksumPolicy::Optional)?;
-        let lsn = self.log.next_lsn();
+        let lsn = output.log.next_lsn();
         // Should the replacement fail half way, the open file may have lost its name: whatever was
         // appended to it would be gone. Only a checkpoint that succeeds, or a new open, helps then.
-        self.log.fail();
+        output.log.fail();
         reset_log(&self.dir, lsn)?;
-        self.log = Log::new(self.dir.reopen(layout::WAL_FILE)?, lsn);
+        output.log = Log::new(self.dir.reopen(layout::WAL_FILE)?, lsn);
         self.data = data;
         for (key, page) in std::mem::take(&mut self.changed) {
             if key.file == PageFile::Data {
@@ -149,6 +204,13 @@ impl Pager {
         }
         Ok(())
     }
+}
+
+fn read_only(dir: &Dir) -> Error {
+    let sentence = "the directory is in format 2.1, which is read and never written";
+    Error::new(Code::StoreReadOnly, sentence)
+        .at(Place::file(dir.path()))
+        .hint("export it, and import the backup into a new directory")
 }
 
 /// Checks the type of a page that is in memory.

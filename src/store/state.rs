@@ -16,6 +16,7 @@ use crate::v2::metadata::{
 };
 use crate::v2::page::{PAGE_SIZE, PageBytes};
 use crate::v2::rtree::LiveRTree;
+use crate::v2::slotted::Room;
 use crate::v2::statistics::StatisticsRecord;
 use crate::{Code, Error, Place, Result};
 use std::sync::Arc;
@@ -39,10 +40,8 @@ pub(super) struct CollectionState {
     pub(super) indexes: Vec<IndexState>,
     /// Pages that may be used again; read from the file before the first change.
     pub(super) free: Option<FreeList>,
-    /// Where the next document goes if it fits; 0 for none.
-    pub(super) open_page: PageId,
-    /// Pages that documents have left lately.
-    pub(super) roomy: Vec<PageId>,
+    /// Data pages with room for documents.
+    pub(super) room: Room,
 }
 
 /// An index.
@@ -67,8 +66,8 @@ pub(super) enum Special {
         totals: TextTotals,
         /// The tree of terms, counted before the first change.
         tree: Option<LiveTree>,
-        /// Where the next posting chunk goes if it fits; 0 for none.
-        open_page: PageId,
+        /// Posting pages with room for chunks.
+        room: Room,
     },
     Geo {
         extractor: Arc<PointExtractor>,
@@ -155,8 +154,7 @@ impl CollectionState {
             entry,
             record,
             free: None,
-            open_page: PageId(0),
-            roomy: Vec::new(),
+            room: Room::default(),
         })
     }
 
@@ -201,8 +199,7 @@ impl CollectionState {
             entry,
             record,
             free: None,
-            open_page: PageId(0),
-            roomy: Vec::new(),
+            room: Room::default(),
         })
     }
 
@@ -345,7 +342,7 @@ fn special_of(
                 extractor,
                 totals: TextTotals { documents, length },
                 tree: None,
-                open_page: PageId(0),
+                room: Room::default(),
             })
         }
         IndexKind::Geo2d | IndexKind::Geo2dSphere => Some(Special::Geo {

@@ -286,7 +286,7 @@ fn check_index(
         collection_id: found.record.collection_id,
     };
     let pages = Pages(data.clone());
-    let tree = survey(&pages, found.record.root_page, ids).unwrap();
+    let tree = survey(&pages, found.record.root_page, ids, &mut |_| Ok(())).unwrap();
     let statistics = &found.statistics;
     assert_eq!(found.record.entry_count, tree.entry_count);
     assert_eq!(found.record.order, tree.order(), "{}", found.record.name);

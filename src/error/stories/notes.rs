@@ -274,4 +274,9 @@ pub(super) const NOTES: &[Story] = &[
         "The write-ahead log of a v2 directory holds transactions that are not in its files yet. They were replayed in memory to read the directory; nothing was written.",
         "Nothing. Opening the directory in LauraDB or a store recovers it for good.",
     ),
+    story_of(
+        Code::StoreReadOnly,
+        "The directory is in format 2.1. Its documents can be read as far as its pages are not compressed; writing it is refused.",
+        "Export the directory, and import the backup into a new one, which is in format 2.0.",
+    ),
 ];

@@ -12,9 +12,10 @@ use crate::store::cache::Cache;
 use crate::store::config::StoreConfig;
 use crate::store::documents::read_document;
 use crate::store::indexes::{IndexKey, find_key, no_key};
+use crate::store::lock;
 use crate::store::log::{PageFile, PageKey};
 use crate::store::pager::{Pager, View};
-use crate::store::recovery::recover;
+use crate::store::recovery::{self, recover};
 use crate::store::state::{CollectionState, State};
 use crate::store::transaction::DiskTransaction;
 use crate::store::{
@@ -25,10 +26,10 @@ use crate::v2::btree::edit::TreePages;
 use crate::v2::catalog::CatalogEntry;
 use crate::v2::metadata::MetadataReader;
 use crate::v2::page::{ChecksumPolicy, PageBytes, PageError, PageType};
+use crate::v2::page_file::PageFileReader;
 use crate::v2::{DocumentAddress, PageId, SharedPage};
 use crate::version::{self, DirectoryVersion};
 use crate::{Code, Error, Place, Result};
-use rustix::fs::FlockOperation;
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
@@ -38,7 +39,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Collection id and normal form of `_id`.
 type DocumentKey = (u32, Vec<u8>);
 
-/// A v2 directory, open for reading and writing.
+/// A v2 directory, open for reading and, but for format 2.1, writing.
 #[derive(Debug)]
 pub struct DiskStore {
     pager: Pager,
@@ -106,7 +107,8 @@ fn located(error: Error, collection: &CollectionState) -> Error {
 }
 
 impl DiskStore {
-    /// Opens a v2 directory; replays its log if a crash has left one.
+    /// Opens a v2 directory; replays its log if a crash has left one. A directory of format 2.1 is
+    /// only read.
     ///
     /// # Errors
     /// [`Code::Locked`] while another process has it open; [`Code::StoreConfig`] for a directory of
@@ -122,16 +124,17 @@ impl DiskStore {
     /// As [`Self::open`].
     pub fn open_in(dir: Dir, config: StoreConfig) -> Result<Self> {
         config.check()?;
-        lock(&dir)?;
+        let version = version::detect(&dir)?;
+        if matches!(version, DirectoryVersion::V21(_)) {
+            return Self::open_read_only(dir, config);
+        }
+        lock::exclusive(&dir)?;
+        // What was there before the lock may have been on its way to something else.
         match version::detect(&dir)? {
             DirectoryVersion::V2(_) => {}
             DirectoryVersion::Publishing(_) => return Err(version::half_published(&dir)),
-            DirectoryVersion::V21(_) => {
-                let sentence = "the directory is in format 2.1, which is never written";
-                return Err(Error::new(Code::StoreConfig, sentence).at(Place::file(dir.path())));
-            }
-            DirectoryVersion::V1 { .. } => {
-                let sentence = "the directory is in format 1.0, no disk store";
+            DirectoryVersion::V21(_) | DirectoryVersion::V1 { .. } => {
+                let sentence = "the directory is not in format 2.0, so it is no disk store";
                 return Err(Error::new(Code::StoreConfig, sentence)
                     .at(Place::file(dir.path()))
                     .hint("migrate it first, or set auto_migrate"));
@@ -141,7 +144,26 @@ impl DiskStore {
         let metadata = dir.open_file(layout::METADATA_FILE)?;
         let metadata = MetadataReader::open(metadata, ChecksumPolicy::Optional)?;
         let pager = Pager::open(dir, lsn, config.page_cache_bytes)?;
-        let state = State::load(&metadata, pager.file_pages())?;
+        Self::new(&metadata, pager, config)
+    }
+
+    /// Opens a directory without writing to it: what only its log has is read through the log.
+    fn open_read_only(dir: Dir, config: StoreConfig) -> Result<Self> {
+        lock::shared(&dir)?;
+        let overlay = recovery::overlay(&dir)?;
+        let policy = ChecksumPolicy::Optional;
+        let metadata = dir.open_file(layout::METADATA_FILE)?;
+        let metadata = match &overlay {
+            None => PageFileReader::open(metadata, policy)?,
+            Some(overlay) => PageFileReader::with_images(metadata, policy, overlay.metadata())?,
+        };
+        let metadata = MetadataReader::of_pages(metadata)?;
+        let pager = Pager::open_read_only(dir, overlay.as_ref(), config.page_cache_bytes)?;
+        Self::new(&metadata, pager, config)
+    }
+
+    fn new(metadata: &MetadataReader, pager: Pager, config: StoreConfig) -> Result<Self> {
+        let state = State::load(metadata, pager.file_pages())?;
         Ok(Self {
             documents: Cache::new(0),
             slotted: Mutex::default(),
@@ -193,7 +215,7 @@ impl DiskStore {
         if pages.is_empty() {
             return Ok(());
         }
-        if self.pager.log.len() > self.config.checkpoint_bytes.saturating_mul(4) {
+        if self.pager.log_bytes() > self.config.checkpoint_bytes.saturating_mul(4) {
             // Checkpoints have failed for a while; what only the log has is in memory.
             self.pager.checkpoint()?;
         }
@@ -214,7 +236,7 @@ impl DiskStore {
                 };
             }
         }
-        if self.pager.log.len() > self.config.checkpoint_bytes
+        if self.pager.log_bytes() > self.config.checkpoint_bytes
             && let Err(error) = self.pager.checkpoint()
         {
             // The transaction is durable all the same.
@@ -233,24 +255,6 @@ pub(in crate::store) struct Outcome {
 
 fn order(left: StoredKeyRef<'_>, right: StoredKeyRef<'_>) -> Result<Option<Ordering>> {
     compare_stored(left, right).map_err(|error| no_key(&error))
-}
-
-/// Locks the directory until its descriptor is closed.
-fn lock(dir: &Dir) -> Result<()> {
-    match rustix::fs::flock(dir.fd(), FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(()),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::new(
-            Code::Locked,
-            "the directory is open in another process",
-        )
-        .at(Place::file(dir.path()))
-        .hint("close the other store, or wait for the migration to end")),
-        Err(errno) => Err(
-            Error::new(Code::LockUnsupported, "the directory cannot be locked")
-                .at(Place::file(dir.path()))
-                .because(std::io::Error::from(errno)),
-        ),
-    }
 }
 
 impl DocumentStore for DiskStore {
@@ -320,6 +324,7 @@ impl DocumentStore for DiskStore {
     }
 
     fn create_collection(&mut self, name: &str, indexes: &[IndexDefinition]) -> Result<()> {
+        self.pager.check_writable()?;
         check_new(name, indexes)?;
         if self.state.collections.iter().any(|c| c.entry.name == name) {
             return Err(collection_exists(name));
@@ -354,6 +359,7 @@ impl DocumentStore for DiskStore {
     }
 
     fn transaction(&mut self, body: &mut Body<'_>) -> Result<()> {
+        self.pager.check_writable()?;
         let mut transaction = self.begin();
         body(&mut transaction)?;
         let pages = transaction.finish(self.config.now_ns())?;
@@ -375,10 +381,16 @@ impl DocumentStore for DiskStore {
 }
 
 impl DiskStore {
+    /// True for a directory of format 2.1: all writes are refused with [`Code::StoreReadOnly`].
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.pager.check_writable().is_err()
+    }
+
     /// True once a failed fsync keeps the store from writing.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.pager.log.has_failed()
+        self.pager.has_failed()
     }
 
     /// The directory.

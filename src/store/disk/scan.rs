@@ -12,6 +12,7 @@ use crate::v2::btree::TreeReader;
 use crate::v2::page::{PageBytes, PageError, PageType};
 use crate::v2::slotted::{SlotContent, SlottedPage};
 use std::collections::BTreeSet;
+use std::iter::Peekable;
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError};
 
@@ -90,46 +91,69 @@ impl DiskStore {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Reads the runs of pages that lie side by side in the file at once.
+    /// Reads the pages that lie side by side in the file at once, and lets the kernel read the next
+    /// ones meanwhile.
     fn scan_prefetching(&self, pages: &BTreeSet<PageId>, visit: &mut Visit<'_>) -> Result<()> {
         let mut pages = pages.iter().copied().peekable();
-        while let Some(first) = pages.next() {
-            if self.pager.changed(first).is_some() || first.0 >= self.pager.file_pages() {
-                let page = View::page(self, first, PageType::Data)?;
-                if self.visit_page(first, page.bytes(), visit)?.is_break() {
-                    return Ok(());
-                }
-                continue;
+        let mut due = self.next_run(&mut pages);
+        while let Some(run) = due {
+            due = self.next_run(&mut pages);
+            if let Some(next) = &due {
+                self.pager.file().advise_needed(next.first, next.count);
             }
-            let mut count = 1;
-            while count < RUN_PAGES
-                && let Some(next) = pages.peek()
-                && next.0 == first.0 + count
-                && next.0 < self.pager.file_pages()
-                && self.pager.changed(*next).is_none()
-            {
-                pages.next();
-                count += 1;
-            }
-            let mut flow = ControlFlow::Continue(());
-            self.pager
-                .file()
-                .scan(first, count, |page, page_type, bytes| {
-                    if flow.is_break() {
-                        return Ok(());
-                    }
-                    if page_type != PageType::Data {
-                        let expected = PageType::Data;
-                        let found = page_type as u8;
-                        return Err(self.damaged(page, PageError::PageType { expected, found }));
-                    }
-                    flow = self.visit_page(page, bytes, visit)?;
-                    Ok(())
-                })?;
-            if flow.is_break() {
-                return Ok(());
+            if self.visit_run(&run, visit)?.is_break() {
+                break;
             }
         }
         Ok(())
     }
+
+    /// Pages of the file side by side, or one page that only the log has.
+    fn next_run(&self, pages: &mut Peekable<impl Iterator<Item = PageId>>) -> Option<Run> {
+        let is_in_file =
+            |page: PageId| page.0 < self.pager.file_pages() && self.pager.changed(page).is_none();
+        let first = pages.next()?;
+        let mut run = Run { first, count: 0 };
+        if !is_in_file(first) {
+            return Some(run);
+        }
+        run.count = 1;
+        while run.count < RUN_PAGES
+            && let Some(next) = pages.peek()
+            && next.0 == first.0 + run.count
+            && is_in_file(*next)
+        {
+            pages.next();
+            run.count += 1;
+        }
+        Some(run)
+    }
+
+    fn visit_run(&self, run: &Run, visit: &mut Visit<'_>) -> Result<ControlFlow<()>> {
+        if run.count == 0 {
+            let page = View::page(self, run.first, PageType::Data)?;
+            return self.visit_page(run.first, page.bytes(), visit);
+        }
+        let mut flow = ControlFlow::Continue(());
+        let file = self.pager.file();
+        file.scan(run.first, run.count, |page, page_type, bytes| {
+            if flow.is_break() {
+                return Ok(());
+            }
+            if page_type != PageType::Data {
+                let expected = PageType::Data;
+                let found = page_type as u8;
+                return Err(self.damaged(page, PageError::PageType { expected, found }));
+            }
+            flow = self.visit_page(page, bytes, visit)?;
+            Ok(())
+        })?;
+        Ok(flow)
+    }
+}
+
+/// Pages of the file; none if the first one is not there.
+struct Run {
+    first: PageId,
+    count: u32,
 }

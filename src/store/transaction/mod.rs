@@ -7,7 +7,7 @@ mod special;
 
 use super::disk::DiskStore;
 use super::documents::{check_document, duplicate_id, duplicate_key, read_document};
-use super::indexes::{IndexKey, Sought, find_key};
+use super::indexes::{IndexKey, Sought, address_of, find_key};
 use super::pager::{View, check_type};
 use super::state::{CollectionState, State};
 use crate::document::bson::{OwnedDocument, RawDocument, RawValue};
@@ -16,14 +16,12 @@ use crate::v2::btree::edit::{
     LiveTree, TreeEditor, TreePages, TreePagesMut, locate, neighbours, survey,
 };
 use crate::v2::page::{PageBytes, PageError, PageType};
+use crate::v2::slotted::Room;
 use crate::v2::{DocumentAddress, PageId, SharedPage};
 use crate::{Code, Error, Result};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// Pages with room that a collection remembers.
-const MOST_ROOMY: usize = 8;
 
 /// Changes that are not committed.
 pub(super) struct DiskTransaction<'s> {
@@ -151,10 +149,18 @@ impl<'s> DiskTransaction<'s> {
             .hint("migrate again with --skip-index for this index, or read only"));
         }
         let mut trees = Vec::with_capacity(collection.indexes.len());
+        let mut last_page = PageId(0);
         for index in &collection.indexes {
             let (tree, special, entries) = match index.special {
                 None => {
-                    let tree = survey(self, index.record.root_page, index.ids())?;
+                    let is_first = trees.is_empty();
+                    let (root, ids) = (index.record.root_page, index.ids());
+                    let tree = survey(self, root, ids, &mut |entry| {
+                        if is_first {
+                            last_page = last_page.max(address_of(entry)?.page);
+                        }
+                        Ok(())
+                    })?;
                     let entries = tree.entry_count;
                     (Some(tree), None, entries)
                 }
@@ -174,25 +180,15 @@ impl<'s> DiskTransaction<'s> {
             trees.push((tree, special));
         }
         let free = self.load_free_list(collection.options().free_list)?;
-        let open_page = self.last_page(number)?;
         let collection = self.collection_mut(number)?;
         for (index, (tree, special)) in collection.indexes.iter_mut().zip(trees) {
             index.tree = tree;
             index.special = special;
         }
         collection.free = Some(free);
-        collection.open_page = open_page;
+        // What was written last, unless it went to a page that was used again.
+        collection.room = Room::in_page(last_page);
         Ok(number)
-    }
-
-    /// The page of the document with the greatest `_id`: with ascending ids, the one written last.
-    fn last_page(&self, number: usize) -> Result<PageId> {
-        let collection = self.collection(number)?;
-        let Some(index) = collection.indexes.first() else {
-            return Ok(PageId(0));
-        };
-        super::indexes::last_address(self, index)
-            .map(|address| address.map_or(PageId(0), |address| address.page))
     }
 
     /// The keys of a document, one per index.

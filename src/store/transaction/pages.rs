@@ -1,6 +1,6 @@
 //! Pages of a transaction: which ones a collection uses, and which it gives up.
 
-use super::{DiskTransaction, MOST_ROOMY};
+use super::DiskTransaction;
 use crate::store::documents::follow_chain;
 use crate::store::pager::View;
 use crate::store::state::{FreeList, Trunk};
@@ -8,7 +8,7 @@ use crate::v2::freelist::FreeListPage;
 use crate::v2::overflow::{OVERFLOW_PAGE_CAPACITY, write_chain_over};
 use crate::v2::page::{PAGE_SIZE, PageError, PageType};
 use crate::v2::slotted::{
-    MAX_SLOT_CONTENT, NewContent, OverflowHead, SlotContent, SlotList, SlottedPage,
+    MAX_SLOT_CONTENT, NewContent, OverflowHead, SLOT_SIZE, SlotContent, SlotList, SlottedPage,
 };
 use crate::v2::{DocumentAddress, PageId, SharedPage};
 use crate::{Code, Error, Result};
@@ -80,19 +80,16 @@ impl DiskTransaction<'_> {
             Some(head) => NewContent::Overflow(head),
             None => NewContent::Document(document),
         };
-        let collection = self.collection(number)?;
-        let mut candidates = vec![collection.open_page];
-        candidates.extend(collection.roomy.iter().rev());
-        for page in candidates {
-            if page == PageId(0) {
-                continue;
-            }
-            let shared = self.page(page, PageType::Data)?;
-            let list = SlotList::open(shared.bytes());
-            let mut list = list.map_err(|error| self.damaged(page, error))?;
-            if let Some(slot) = list.insert(content) {
-                self.put_slots(page, &list);
-                return Ok(DocumentAddress { page, slot });
+        if let Some(page) = self.collection(number)?.room.open()
+            && let Some(address) = self.place_in(number, page, content)?
+        {
+            return Ok(address);
+        }
+        let room = &mut self.collection_mut(number)?.room;
+        if let Some(page) = room.take(content.len() + SLOT_SIZE) {
+            room.set_open(page);
+            if let Some(address) = self.place_in(number, page, content)? {
+                return Ok(address);
             }
         }
         let page = self.allocate(number)?;
@@ -102,20 +99,38 @@ impl DiskTransaction<'_> {
             let sentence = "a document of at most 4063 bytes does not fit an empty page";
             Error::new(Code::Internal, sentence)
         })?;
-        collection.open_page = page;
+        collection.room.set_open(page);
         let first = &mut collection.record.first_data_page;
         if *first == PageId(0) || page < *first {
             *first = page;
         }
-        self.put_slots(page, &list);
+        self.put_slots(number, page, &list)?;
         self.slotted.insert((number, page), true);
         Ok(DocumentAddress { page, slot })
     }
 
-    pub(super) fn put_slots(&mut self, page: PageId, list: &SlotList<'_>) {
+    fn place_in(
+        &mut self,
+        number: usize,
+        page: PageId,
+        content: NewContent<'_>,
+    ) -> Result<Option<DocumentAddress>> {
+        let shared = self.page(page, PageType::Data)?;
+        let list = SlotList::open(shared.bytes());
+        let mut list = list.map_err(|error| self.damaged(page, error))?;
+        let Some(slot) = list.insert(content) else {
+            return Ok(None);
+        };
+        self.put_slots(number, page, &list)?;
+        Ok(Some(DocumentAddress { page, slot }))
+    }
+
+    fn put_slots(&mut self, number: usize, page: PageId, list: &SlotList<'_>) -> Result<()> {
         let mut bytes = [0; PAGE_SIZE];
         list.build(&mut bytes);
         self.put(page, bytes);
+        self.collection_mut(number)?.room.note(page, list.free());
+        Ok(())
     }
 
     pub(super) fn write_chain(&mut self, number: usize, document: &[u8]) -> Result<OverflowHead> {
@@ -147,22 +162,11 @@ impl DiskTransaction<'_> {
         let mut list = list.map_err(|error| self.damaged(page, error))?;
         list.delete(address.slot);
         if !list.is_empty() {
-            self.put_slots(page, &list);
-            let collection = self.collection_mut(number)?;
-            if collection.open_page != page && !collection.roomy.contains(&page) {
-                if collection.roomy.len() >= MOST_ROOMY {
-                    collection.roomy.remove(0);
-                }
-                collection.roomy.push(page);
-            }
-            return Ok(());
+            return self.put_slots(number, page, &list);
         }
         self.slotted.insert((number, page), false);
         let collection = self.collection_mut(number)?;
-        collection.roomy.retain(|roomy| *roomy != page);
-        if collection.open_page == page {
-            collection.open_page = PageId(0);
-        }
+        collection.room.forget(page);
         if collection.record.first_data_page == page {
             let first = self.first_slotted(number)?;
             self.collection_mut(number)?.record.first_data_page = first;
@@ -232,7 +236,7 @@ impl DiskTransaction<'_> {
         let list = SlotList::open(shared.bytes());
         let mut list = list.map_err(|error| self.damaged(address.page, error))?;
         list.replace(address.slot, NewContent::Document(document));
-        self.put_slots(address.page, &list);
+        self.put_slots(number, address.page, &list)?;
         Ok(address)
     }
 }

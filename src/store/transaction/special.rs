@@ -21,6 +21,7 @@ use crate::v2::btree::{LeafEntry, PageSource, StoredKey, StoredKeyRef};
 use crate::v2::page::PageBytes;
 use crate::v2::postings::{ChunkAddress, Posting, PostingEditor, TermHead};
 use crate::v2::rtree::{RTreeEditor, Rect, survey_rtree};
+use crate::v2::slotted::Room;
 use crate::v2::{DocumentAddress, PageId};
 use crate::{Code, Error, Result};
 use std::cmp::Ordering;
@@ -112,8 +113,13 @@ impl DiskTransaction<'_> {
         let (root, ids) = (index.record.root_page, index.ids());
         let mut special = index.special.clone().ok_or_else(missing)?;
         let entries = match &mut special {
-            Special::Text { tree, .. } => {
-                let found = survey(self, root, ids)?;
+            Special::Text { tree, room, .. } => {
+                let mut last_page = PageId(0);
+                let found = survey(self, root, ids, &mut |entry| {
+                    last_page = last_page.max(head_of(entry)?.first.page);
+                    Ok(())
+                })?;
+                *room = Room::in_page(last_page);
                 let entries = found.entry_count;
                 *tree = Some(found);
                 entries
@@ -260,7 +266,7 @@ impl DiskTransaction<'_> {
         let Special::Text {
             extractor,
             tree,
-            open_page,
+            room,
             ..
         } = special
         else {
@@ -281,7 +287,7 @@ impl DiskTransaction<'_> {
             transaction: self,
             collection: number,
         };
-        let mut editor = PostingEditor::new(&mut scope, ids.collection_id, open_page);
+        let mut editor = PostingEditor::new(&mut scope, ids.collection_id, room);
         let changed = match (insert, head) {
             (true, head) => Some(editor.insert(head, posting)?),
             (false, Some(head)) => editor.remove(head, posting.address)?,

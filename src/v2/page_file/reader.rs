@@ -173,6 +173,12 @@ impl PageFileReader {
             .map_err(|error| self.damaged(id, error))
     }
 
+    /// Lets the kernel read these pages now, for a scan that comes to them soon.
+    pub fn advise_needed(&self, first: PageId, page_count: u32) {
+        let length = PAGE_BYTES.saturating_mul(u64::from(page_count));
+        self.file.advise_needed(page_offset(first), length);
+    }
+
     /// True if some pages may come from a log.
     #[must_use]
     pub fn has_images(&self) -> bool {

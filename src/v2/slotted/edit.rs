@@ -5,8 +5,8 @@
 //! others are used again.
 
 use super::{
-    DELETED, FREE_END, FREE_START, HEADER_SIZE, OVERFLOW, OWNER, OverflowHead, SLOT_COUNT,
-    SLOT_FLAGS, SLOT_LENGTH, SLOT_OFFSET, SLOT_SIZE, SlotContent, SlottedPage, UPDATED,
+    DELETED, FREE_END, FREE_START, HEADER_SIZE, OVERFLOW, OVERFLOW_HEAD_SIZE, OWNER, OverflowHead,
+    SLOT_COUNT, SLOT_FLAGS, SLOT_LENGTH, SLOT_OFFSET, SLOT_SIZE, SlotContent, SlottedPage, UPDATED,
 };
 use crate::bytes::put_u16;
 use crate::v2::address::SlotNumber;
@@ -30,7 +30,17 @@ pub struct SlotList<'p> {
     slots: Vec<Option<(Cow<'p, [u8]>, u8)>>,
 }
 
+#[expect(clippy::len_without_is_empty, reason = "no content is empty")]
 impl<'p> NewContent<'p> {
+    /// Bytes in the slot.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Document(bytes) => bytes.len(),
+            Self::Overflow(_) => OVERFLOW_HEAD_SIZE,
+        }
+    }
+
     fn stored(self) -> (Cow<'p, [u8]>, u8) {
         match self {
             Self::Document(bytes) => (Cow::Borrowed(bytes), 0),

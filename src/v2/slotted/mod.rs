@@ -25,6 +25,7 @@ mod builder;
 mod delete;
 mod edit;
 mod reader;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ pub use builder::SlottedBuilder;
 pub use delete::{delete_slot, restore_slot};
 pub use edit::{NewContent, SlotList};
 pub use reader::{SlotContent, SlottedPage};
+pub use room::Room;
 
 use super::address::PageId;
 use super::overflow::OVERFLOW_PAGE_CAPACITY;
@@ -50,7 +52,8 @@ const HEADER_SIZE: usize = OWNER + 2;
 const SLOT_OFFSET: usize = 0;
 const SLOT_LENGTH: usize = SLOT_OFFSET + 2;
 const SLOT_FLAGS: usize = SLOT_LENGTH + 2;
-const SLOT_SIZE: usize = SLOT_FLAGS + 1;
+/// Bytes that a slot takes besides its content.
+pub const SLOT_SIZE: usize = SLOT_FLAGS + 1;
 
 const DELETED: u8 = 1;
 const OVERFLOW: u8 = 2;

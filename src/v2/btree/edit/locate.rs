@@ -191,6 +191,27 @@ fn first_below<P: TreePages + ?Sized>(pages: &P, top: PageId, ids: TreeIds) -> R
     Err(too_high(top))
 }
 
+/// The entry at a position, the one before it not looked for.
+///
+/// # Errors
+/// A page cannot be read or is damaged.
+pub fn entry_at<P: TreePages + ?Sized>(
+    pages: &P,
+    ids: TreeIds,
+    position: &LeafPosition,
+) -> Result<Option<Neighbour>> {
+    if position.leaf == PageId(0) {
+        return Ok(None);
+    }
+    let page = pages.index_page(position.leaf)?;
+    let node = node_of(&page, position.leaf, ids)?;
+    if position.index < node.key_count() {
+        let index = position.index;
+        return Ok(Some(Neighbour { page, index }));
+    }
+    end_of(pages, ids, node.next(), false)
+}
+
 /// The entries before and at a position.
 ///
 /// # Errors
@@ -200,37 +221,33 @@ pub fn neighbours<P: TreePages + ?Sized>(
     ids: TreeIds,
     position: &LeafPosition,
 ) -> Result<(Option<Neighbour>, Option<Neighbour>)> {
+    let at = entry_at(pages, ids, position)?;
     if position.leaf == PageId(0) {
-        return Ok((None, None));
+        return Ok((None, at));
     }
     let page = pages.index_page(position.leaf)?;
-    let node = node_of(&page, position.leaf, ids)?;
-    let in_leaf = |id: PageId, last: bool| -> Result<Option<Neighbour>> {
-        if id == PageId(0) {
-            return Ok(None);
-        }
-        let page = pages.index_page(id)?;
-        let node = node_of(&page, id, ids)?;
-        if !node.is_leaf() || node.key_count() == 0 {
-            return Err(damaged(id, "the chain of leaves leads to no filled leaf"));
-        }
-        let index = if last { node.key_count() - 1 } else { 0 };
-        Ok(Some(Neighbour { page, index }))
-    };
     let before = match position.index.checked_sub(1) {
-        Some(index) => Some(Neighbour {
-            page: Arc::clone(&page),
-            index,
-        }),
-        None => in_leaf(node.prev(), true)?,
-    };
-    let at = if position.index < node.key_count() {
-        Some(Neighbour {
-            page: Arc::clone(&page),
-            index: position.index,
-        })
-    } else {
-        in_leaf(node.next(), false)?
+        Some(index) => Some(Neighbour { page, index }),
+        None => end_of(pages, ids, node_of(&page, position.leaf, ids)?.prev(), true)?,
     };
     Ok((before, at))
+}
+
+/// The last or the first entry of a leaf; `None` for page 0.
+fn end_of<P: TreePages + ?Sized>(
+    pages: &P,
+    ids: TreeIds,
+    id: PageId,
+    last: bool,
+) -> Result<Option<Neighbour>> {
+    if id == PageId(0) {
+        return Ok(None);
+    }
+    let page = pages.index_page(id)?;
+    let node = node_of(&page, id, ids)?;
+    if !node.is_leaf() || node.key_count() == 0 {
+        return Err(damaged(id, "the chain of leaves leads to no filled leaf"));
+    }
+    let index = if last { node.key_count() - 1 } else { 0 };
+    Ok(Some(Neighbour { page, index }))
 }

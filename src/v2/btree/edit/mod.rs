@@ -14,9 +14,11 @@ mod locate;
 mod remove;
 mod survey;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
-pub use locate::{EntryOrder, LeafPosition, Neighbour, locate, neighbours};
+pub use locate::{EntryOrder, LeafPosition, Neighbour, entry_at, locate, neighbours};
 pub use survey::survey;
 
 use super::damaged;

@@ -5,13 +5,19 @@ use super::{LiveTree, MAX_HEIGHT, TreePages, node_of};
 use crate::Result;
 use crate::v2::PageId;
 use crate::v2::btree::damaged;
-use crate::v2::btree::node::TreeIds;
+use crate::v2::btree::node::{LeafEntry, TreeIds};
 
-/// Counts the nodes and entries of a tree.
+/// Counts the nodes and entries of a tree, and shows each entry, in no order.
 ///
 /// # Errors
-/// A page cannot be read or is damaged, or an entry is marked deleted, which only LauraDB does.
-pub fn survey<P: TreePages + ?Sized>(pages: &P, root: PageId, ids: TreeIds) -> Result<LiveTree> {
+/// A page cannot be read or is damaged, or an entry is marked deleted, which only LauraDB does;
+/// those of `each`.
+pub fn survey<P: TreePages + ?Sized>(
+    pages: &P,
+    root: PageId,
+    ids: TreeIds,
+    each: &mut dyn FnMut(&LeafEntry<'_>) -> Result<()>,
+) -> Result<LiveTree> {
     let mut tree = LiveTree::new(ids);
     if root == PageId(0) {
         return Ok(tree);
@@ -48,6 +54,7 @@ pub fn survey<P: TreePages + ?Sized>(pages: &P, root: PageId, ids: TreeIds) -> R
                 }
                 tree.entry_count += 1;
                 tree.key_bytes_total += entry.key.bytes.len() as u64;
+                each(&entry)?;
             }
             continue;
         }

@@ -1,62 +1,20 @@
 //! Random insertions and removals against a sorted map, for all types of keys.
 
+use super::testing::Pages;
 use super::*;
 use crate::document::bson::ObjectId;
 use crate::index::key::{KeyBuffer, KeyValue, StoredOrder};
 use crate::v2::address::{DocumentAddress, SlotNumber};
 use crate::v2::btree::{StoredKey, TreeReader};
-use crate::v2::page;
-use crate::{Code, Error};
 use proptest::prelude::*;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::iter::once;
 
 const IDS: TreeIds = TreeIds {
     index_id: 2,
     collection_id: 5,
 };
-
-#[derive(Default)]
-struct Pages {
-    pages: HashMap<PageId, Arc<SharedPage>>,
-    free: BTreeSet<PageId>,
-    next: u32,
-}
-
-impl TreePages for Pages {
-    fn index_page(&self, id: PageId) -> Result<Arc<SharedPage>> {
-        let found = self.pages.get(&id).cloned();
-        found.ok_or_else(|| Error::new(Code::PageDamaged, format!("no page {id}")))
-    }
-
-    fn page_count(&self) -> u32 {
-        self.next + 1
-    }
-}
-
-impl TreePagesMut for Pages {
-    fn put(&mut self, id: PageId, mut bytes: PageBytes) -> Result<()> {
-        assert!(!self.free.contains(&id));
-        page::stamp(&mut bytes, id, 7);
-        self.pages.insert(id, Arc::new(SharedPage::new(bytes)));
-        Ok(())
-    }
-
-    fn allocate(&mut self) -> Result<PageId> {
-        if let Some(id) = self.free.pop_last() {
-            return Ok(id);
-        }
-        self.next += 1;
-        Ok(PageId(self.next))
-    }
-
-    fn free(&mut self, id: PageId) -> Result<()> {
-        assert!(self.pages.remove(&id).is_some());
-        assert!(self.free.insert(id));
-        Ok(())
-    }
-}
 
 type Normal = Vec<u8>;
 
@@ -158,7 +116,7 @@ impl Model {
     }
 
     fn check(&self) {
-        let surveyed = survey(&self.pages, self.tree.root, IDS).unwrap();
+        let surveyed = survey(&self.pages, self.tree.root, IDS, &mut |_| Ok(())).unwrap();
         let mut known = self.tree.clone();
         while known.nodes_by_keys.last() == Some(&0) {
             known.nodes_by_keys.pop();
@@ -324,17 +282,7 @@ fn keys_in_order_fill_their_leaves() {
     let compare = |left: StoredKeyRef<'_>, right: StoredKeyRef<'_>| {
         Ok(StoredOrder::default().compare(left, right).unwrap())
     };
-    struct Copies<'p>(&'p Pages);
-    impl crate::v2::btree::PageSource for Copies<'_> {
-        fn page(&self, id: PageId) -> Result<Box<PageBytes>> {
-            Ok(Box::new(*self.0.index_page(id)?.bytes()))
-        }
-        fn page_count(&self) -> u32 {
-            self.0.page_count()
-        }
-    }
-    let source = Copies(&model.pages);
-    let reader = TreeReader::new(&source, model.tree.root, IDS, &compare);
+    let reader = TreeReader::new(&model.pages, model.tree.root, IDS, &compare);
     let mut scan = reader.scan().unwrap();
     let mut count = 0;
     while scan.next().unwrap().is_some() {

@@ -2,9 +2,14 @@
 //!
 //! A chunk that grows stays in its slot while its page has room, moves to another page where it has
 //! not, and is split in two over 253 postings. The chunk before it, or the term's head, then leads to
-//! the new place. A chunk without postings is deleted, and a page without chunks is given back. To
-//! find a posting, the term's chunks are read from the first on: a change costs one page for every
-//! 253 documents that have the term.
+//! the new place. A chunk that has lost a posting is joined with a neighbour if both together fill no
+//! more than three quarters of one, so a term has at most three times the chunks that it needs. A
+//! chunk without postings is deleted, and a page without chunks is given back; one with room gets new
+//! chunks. To find a posting, the term's chunks are read from the first on: a change costs one page
+//! for every 253 documents that have the term.
+
+#[cfg(test)]
+mod tests;
 
 use super::chunk::open_page;
 use super::{
@@ -13,17 +18,20 @@ use super::{
 use crate::v2::btree::damaged;
 use crate::v2::btree::edit::TreePagesMut;
 use crate::v2::page::{PAGE_SIZE, PageType};
-use crate::v2::slotted::{NewContent, SlotList};
+use crate::v2::slotted::{NewContent, Room, SLOT_SIZE, SlotList};
 use crate::v2::{DocumentAddress, PageId, SharedPage};
 use crate::{Code, Error, Result};
 use std::sync::Arc;
+
+/// Most postings of two chunks that are joined.
+const MOST_JOINED: usize = MAX_CHUNK_POSTINGS / 4 * 3;
 
 /// Changes postings of one collection.
 pub struct PostingEditor<'a, P: ?Sized> {
     pages: &'a mut P,
     collection_id: u32,
-    /// Where the next chunk goes if it fits; 0 for none.
-    open_page: &'a mut PageId,
+    /// Posting pages with room for chunks.
+    room: &'a mut Room,
 }
 
 /// A chunk that is being changed.
@@ -31,17 +39,19 @@ struct Link {
     at: ChunkAddress,
     /// The chunk that leads here; `None` for the term's first.
     before: Option<ChunkAddress>,
+    /// And the one that leads to that.
+    before_that: Option<ChunkAddress>,
     next: Option<ChunkAddress>,
     postings: Vec<Posting>,
 }
 
 impl<'a, P: TreePagesMut + ?Sized> PostingEditor<'a, P> {
-    /// Changes postings in `pages`; `open_page` is kept from one change to the next.
-    pub fn new(pages: &'a mut P, collection_id: u32, open_page: &'a mut PageId) -> Self {
+    /// Changes postings in `pages`; `room` is kept from one change to the next.
+    pub fn new(pages: &'a mut P, collection_id: u32, room: &'a mut Room) -> Self {
         Self {
             pages,
             collection_id,
-            open_page,
+            room,
         }
     }
 
@@ -53,7 +63,7 @@ impl<'a, P: TreePagesMut + ?Sized> PostingEditor<'a, P> {
     /// kept. The index is not sound then.
     pub fn insert(&mut self, head: Option<TermHead>, posting: Posting) -> Result<TermHead> {
         let Some(head) = head else {
-            let first = self.place(PageId(0), &[posting], None)?;
+            let first = self.place(None, &[posting], None)?;
             return Ok(TermHead {
                 first,
                 document_frequency: 1,
@@ -100,7 +110,7 @@ impl<'a, P: TreePagesMut + ?Sized> PostingEditor<'a, P> {
                 (None, next) => next,
             }
         } else {
-            Some(self.write(head.first, link)?)
+            Some(self.shrunk(head.first, link)?)
         };
         Ok(first.map(|first| TermHead {
             first,
@@ -108,9 +118,40 @@ impl<'a, P: TreePagesMut + ?Sized> PostingEditor<'a, P> {
         }))
     }
 
+    /// Writes a chunk that has lost a posting, joined with a neighbour if they are few together;
+    /// gives the term's first chunk.
+    fn shrunk(&mut self, first: ChunkAddress, mut link: Link) -> Result<ChunkAddress> {
+        let is_few =
+            |link: &Link, other: &Link| link.postings.len() + other.postings.len() <= MOST_JOINED;
+        // A chunk that is nearly full has no neighbour to be joined with.
+        if link.postings.len() >= MOST_JOINED {
+            return self.write(first, link);
+        }
+        if let Some(next) = link.next {
+            let next = self.read(next)?;
+            if is_few(&link, &next) {
+                self.delete(next.at)?;
+                link.postings.extend(next.postings);
+                link.next = next.next;
+                return self.write(first, link);
+            }
+        }
+        if let Some(before) = link.before {
+            let mut before = self.read(before)?;
+            if is_few(&link, &before) {
+                before.before = link.before_that;
+                self.delete(link.at)?;
+                before.postings.append(&mut link.postings);
+                before.next = link.next;
+                return self.write(first, before);
+            }
+        }
+        self.write(first, link)
+    }
+
     /// The chunk that has an address, or would have it.
     fn find(&self, head: TermHead, address: DocumentAddress) -> Result<Link> {
-        let mut link = self.read(head.first, None)?;
+        let mut link = self.read(head.first)?;
         // Every chunk has a posting, and the head counts them.
         for _ in 0..head.document_frequency {
             let is_here = link
@@ -120,7 +161,12 @@ impl<'a, P: TreePagesMut + ?Sized> PostingEditor<'a, P> {
             let Some(next) = link.next.filter(|_| !is_here) else {
                 return Ok(link);
             };
-            link = self.read(next, Some(link.at))?;
+            let (before, before_that) = (Some(link.at), link.before);
+            link = Link {
+                before,
+                before_that,
+                ..self.read(next)?
+            };
         }
         let sentence = "a term has more posting chunks than documents";
         Err(damaged(head.first.page, sentence))
@@ -130,7 +176,8 @@ impl<'a, P: TreePagesMut + ?Sized> PostingEditor<'a, P> {
         self.pages.index_page(id)
     }
 
-    fn read(&self, at: ChunkAddress, before: Option<ChunkAddress>) -> Result<Link> {
+    /// A chunk, with nothing said of those before it.
+    fn read(&self, at: ChunkAddress) -> Result<Link> {
         let page = self.page(at.page)?;
         let wrong = |error: String| damaged(at.page, format!("slot {}: {error}", at.slot.0));
         let slotted = open_page(page.bytes(), self.collection_id);
@@ -141,7 +188,8 @@ impl<'a, P: TreePagesMut + ?Sized> PostingEditor<'a, P> {
         let postings: std::result::Result<Vec<Posting>, _> = postings.collect();
         Ok(Link {
             at,
-            before,
+            before: None,
+            before_that: None,
             next: chunk.next(),
             postings: postings.map_err(|error| wrong(error.to_string()))?,
         })
@@ -170,13 +218,14 @@ impl<'a, P: TreePagesMut + ?Sized> PostingEditor<'a, P> {
                 Some(_) => link.postings.len() / 2,
             };
             let right = link.postings.split_off(middle);
-            link.next = Some(self.place(link.at.page, &right, link.next)?);
+            link.next = Some(self.place(Some(link.at.page), &right, link.next)?);
         }
         if self.replace(&link)? {
             return Ok(first);
         }
-        self.delete(link.at)?;
-        let at = self.place(link.at.page, &link.postings, link.next)?;
+        let page_stays = self.delete(link.at)?;
+        let near = page_stays.then_some(link.at.page);
+        let at = self.place(near, &link.postings, link.next)?;
         match link.before {
             None => Ok(at),
             Some(before) => {
@@ -200,7 +249,7 @@ impl<'a, P: TreePagesMut + ?Sized> PostingEditor<'a, P> {
 
     /// Lets a chunk lead to another one, or to none.
     fn lead(&mut self, from: ChunkAddress, next: Option<ChunkAddress>) -> Result<()> {
-        let mut link = self.read(from, None)?;
+        let mut link = self.read(from)?;
         link.next = next;
         if self.replace(&link)? {
             return Ok(());
@@ -209,57 +258,62 @@ impl<'a, P: TreePagesMut + ?Sized> PostingEditor<'a, P> {
         Err(Error::new(Code::Internal, sentence))
     }
 
-    /// Puts a new chunk into a page with room: `near`, the open one, or another.
+    /// Puts a new chunk into a page with room: `near`, the open one, the emptiest, or a new one.
     fn place(
         &mut self,
-        near: PageId,
+        near: Option<PageId>,
         postings: &[Posting],
         next: Option<ChunkAddress>,
     ) -> Result<ChunkAddress> {
         let content = self.encode(postings, next);
-        let open_page = *self.open_page;
-        for id in [near, open_page] {
-            // A page that was given back since is no posting page any more.
-            if id == PageId(0) || (id == near && !self.is_posting_page(id)) {
-                continue;
-            }
-            let page = self.page(id)?;
-            let mut list = slots(&page, id)?;
-            if let Some(slot) = list.insert(NewContent::Document(&content)) {
-                self.put(id, &list)?;
-                return Ok(ChunkAddress { page: id, slot });
+        for page in near.into_iter().chain(self.room.open()) {
+            if let Some(at) = self.place_in(page, &content)? {
+                return Ok(at);
             }
         }
-        let id = self.pages.allocate()?;
+        if let Some(page) = self.room.take(content.len() + SLOT_SIZE) {
+            self.room.set_open(page);
+            if let Some(at) = self.place_in(page, &content)? {
+                return Ok(at);
+            }
+        }
+        let page = self.pages.allocate()?;
         let mut list = SlotList::empty(self.collection_id);
         let slot = list.insert(NewContent::Document(&content)).ok_or_else(|| {
             let sentence = "a posting chunk does not fit an empty page";
             Error::new(Code::Internal, sentence)
         })?;
-        self.put(id, &list)?;
-        *self.open_page = id;
-        Ok(ChunkAddress { page: id, slot })
+        self.room.set_open(page);
+        self.put(page, &list)?;
+        Ok(ChunkAddress { page, slot })
     }
 
-    fn is_posting_page(&self, id: PageId) -> bool {
-        self.page(id).is_ok()
+    fn place_in(&mut self, page: PageId, content: &[u8]) -> Result<Option<ChunkAddress>> {
+        let shared = self.page(page)?;
+        let mut list = slots(&shared, page)?;
+        let Some(slot) = list.insert(NewContent::Document(content)) else {
+            return Ok(None);
+        };
+        self.put(page, &list)?;
+        Ok(Some(ChunkAddress { page, slot }))
     }
 
-    /// Deletes a chunk's slot; gives its page back if that was the last one.
-    fn delete(&mut self, at: ChunkAddress) -> Result<()> {
+    /// Deletes a chunk's slot; gives its page back if that was the last one, and then says false.
+    fn delete(&mut self, at: ChunkAddress) -> Result<bool> {
         let page = self.page(at.page)?;
         let mut list = slots(&page, at.page)?;
         list.delete(at.slot);
         if !list.is_empty() {
-            return self.put(at.page, &list);
+            self.put(at.page, &list)?;
+            return Ok(true);
         }
-        if *self.open_page == at.page {
-            *self.open_page = PageId(0);
-        }
-        self.pages.free(at.page)
+        self.room.forget(at.page);
+        self.pages.free(at.page)?;
+        Ok(false)
     }
 
     fn put(&mut self, id: PageId, list: &SlotList<'_>) -> Result<()> {
+        self.room.note(id, list.free());
         let mut bytes = [0; PAGE_SIZE];
         list.build_as(PageType::Index, &mut bytes);
         self.pages.put(id, bytes)

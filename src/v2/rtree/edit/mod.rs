@@ -1,9 +1,13 @@
 //! Changing an R-tree in place: one entry at a time.
 //!
 //! An entry goes to the child whose bounds grow least, the smaller one of equals. A node that
-//! overflows is cut in half across its longer side. A node that has lost its last entry is given
-//! back; others are left as they are, however few entries they have. Every node's bounds, and those
-//! that the entry above names, are always exactly those of its entries.
+//! overflows is cut in half across its longer side. A node that has lost so many entries that less
+//! than a quarter is full is given up, and what it has goes to its neighbours (see `remove`). Every
+//! node's bounds, and those that the entry above names, are always exactly those of its entries.
+
+mod remove;
+#[cfg(test)]
+mod tests;
 
 use super::{Entry, NodeWriter, RTreeNode, RTreeSummary, Rect, Target, capacity};
 use crate::v2::btree::edit::{TreePages, TreePagesMut};
@@ -245,77 +249,35 @@ impl<'a, P: TreePagesMut + ?Sized> RTreeEditor<'a, P> {
         let target = Target::Document(self.tree.ids.collection_id, address);
         let entry = Entry { bounds, target };
         self.tree.entry_count += 1;
+        self.insert_at(0, entry)
+    }
+
+    /// Adds an entry to a node of this level, which the tree has unless it is empty.
+    fn insert_at(&mut self, level: u8, entry: Entry) -> Result<()> {
         if self.tree.root == PageId(0) {
             let root = self.pages.allocate()?;
             self.tree.root = root;
-            self.tree.height = 1;
-            self.tree.bounds = Some(bounds);
-            return self.write(root, 0, &[entry], None);
+            self.tree.height = u16::from(level) + 1;
+            self.tree.bounds = Some(entry.bounds);
+            return self.write(root, level, &[entry], None);
         }
         let mut path = Vec::new();
         let mut node = read(self.pages, self.tree.root, self.tree.ids)?;
-        while node.level > 0 {
-            node.child = least_enlarged(&node.entries, bounds);
+        while node.level > level {
+            node.child = least_enlarged(&node.entries, entry.bounds);
             let chosen = node.entries.get(node.child).copied();
             let chosen = chosen.ok_or_else(|| damaged(node.id, "a node has no entries"))?;
             let below = read_below(self.pages, &node, &chosen, self.tree.ids)?;
             path.push(std::mem::replace(&mut node, below));
         }
+        if node.level != level {
+            return Err(damaged(node.id, "the tree is lower than it was"));
+        }
         node.entries.push(entry);
         self.write_up(node, path)
     }
 
-    /// Takes a document's entry out, which has exactly these bounds.
-    ///
-    /// # Errors
-    /// There is no such entry; as [`Self::insert`].
-    pub fn remove(&mut self, bounds: Rect, address: DocumentAddress) -> Result<()> {
-        let target = Target::Document(self.tree.ids.collection_id, address);
-        let entry = Entry { bounds, target };
-        let mut path = Vec::new();
-        if self.tree.root != PageId(0) {
-            let root = read(self.pages, self.tree.root, self.tree.ids)?;
-            self.find(root, &entry, &mut path)?;
-        }
-        let Some(mut leaf) = path.pop() else {
-            let sentence = format!("the index lacks the entry of {address}");
-            return Err(damaged(self.tree.root, sentence));
-        };
-        leaf.entries.remove(leaf.child);
-        self.tree.entry_count = self.tree.entry_count.saturating_sub(1);
-        self.write_up(leaf, path)
-    }
-
-    /// Puts the nodes down to an entry into `path`, the leaf last; leaves it as it was if the entry
-    /// is not below the node. Levels fall from node to node, so this ends.
-    fn find(&self, mut node: Opened, wanted: &Entry, path: &mut Vec<Opened>) -> Result<bool> {
-        if node.level == 0 {
-            let found = node.entries.iter().position(|entry| entry == wanted);
-            node.child = found.unwrap_or_default();
-            path.extend(found.map(|_| node));
-            return Ok(found.is_some());
-        }
-        let depth = path.len();
-        let candidates = node.entries.clone();
-        path.push(node);
-        for (at, entry) in candidates.iter().enumerate() {
-            let Some(above) = path.get_mut(depth) else {
-                break;
-            };
-            if !contains(entry.bounds, wanted.bounds) {
-                continue;
-            }
-            above.child = at;
-            let below = read_below(self.pages, above, entry, self.tree.ids)?;
-            if self.find(below, wanted, path)? {
-                return Ok(true);
-            }
-        }
-        path.truncate(depth);
-        Ok(false)
-    }
-
-    /// Writes a changed node and what has to change above it.
+    /// Writes a node that has got an entry, and what has to change above it.
     fn write_up(&mut self, mut node: Opened, mut path: Vec<Opened>) -> Result<()> {
         loop {
             let mut sibling = None;
@@ -327,66 +289,35 @@ impl<'a, P: TreePagesMut + ?Sized> RTreeEditor<'a, P> {
                 let target = Target::Node(id);
                 sibling = Some(Entry { bounds, target });
             }
-            let bounds = bounds_of(&node.entries);
-            if bounds.is_some() {
-                self.write(node.id, node.level, &node.entries, Some(node.before))?;
-            } else {
-                self.tree.recount(node.level, Some(node.before), None);
-                self.pages.free(node.id)?;
-            }
+            let bounds = bounds_of(&node.entries).unwrap_or_default();
+            self.write(node.id, node.level, &node.entries, Some(node.before))?;
             let Some(mut above) = path.pop() else {
-                return self.end_at_root(node, bounds, sibling);
+                return self.end_at_root(&node, bounds, sibling);
             };
-            let place = above.entries.get_mut(above.child);
-            match (bounds, place) {
-                (Some(bounds), Some(entry)) => {
-                    if entry.bounds == bounds && sibling.is_none() {
-                        return Ok(());
-                    }
-                    entry.bounds = bounds;
+            if let Some(entry) = above.entries.get_mut(above.child) {
+                if entry.bounds == bounds && sibling.is_none() {
+                    return Ok(());
                 }
-                _ => drop(above.entries.remove(above.child)),
+                entry.bounds = bounds;
             }
             above.entries.extend(sibling);
             node = above;
         }
     }
 
-    /// The root was written or given back; the tree grows over it, or shrinks.
-    fn end_at_root(
-        &mut self,
-        root: Opened,
-        bounds: Option<Rect>,
-        sibling: Option<Entry>,
-    ) -> Result<()> {
-        let Some(bounds) = bounds else {
-            self.tree.root = PageId(0);
-            self.tree.height = 0;
-            self.tree.bounds = None;
+    /// The root was written; the tree grows over it if it was split.
+    fn end_at_root(&mut self, root: &Opened, bounds: Rect, sibling: Option<Entry>) -> Result<()> {
+        self.tree.bounds = Some(bounds);
+        let Some(sibling) = sibling else {
             return Ok(());
         };
-        self.tree.bounds = Some(bounds);
-        if let Some(sibling) = sibling {
-            let target = Target::Node(root.id);
-            let entries = [Entry { bounds, target }, sibling];
-            let id = self.pages.allocate()?;
-            self.write(id, root.level.saturating_add(1), &entries, None)?;
-            self.tree.root = id;
-            self.tree.height += 1;
-            self.tree.bounds = bounds_of(&entries);
-            return Ok(());
-        }
-        let mut root = root;
-        while root.level > 0
-            && let [only] = root.entries[..]
-        {
-            let below = read_below(self.pages, &root, &only, self.tree.ids)?;
-            self.tree.recount(root.level, Some(1), None);
-            self.pages.free(root.id)?;
-            self.tree.root = below.id;
-            self.tree.height = self.tree.height.saturating_sub(1);
-            root = below;
-        }
+        let target = Target::Node(root.id);
+        let entries = [Entry { bounds, target }, sibling];
+        let id = self.pages.allocate()?;
+        self.write(id, root.level.saturating_add(1), &entries, None)?;
+        self.tree.root = id;
+        self.tree.height += 1;
+        self.tree.bounds = bounds_of(&entries);
         Ok(())
     }
 
