@@ -18,7 +18,9 @@ mod testing;
 use common::{Database, Directory, INSTANT, run};
 use laura_migrate::Options;
 use laura_migrate::document::bson;
-use laura_migrate::document::bson::{DocumentBuilder, ObjectId, OwnedDocument, RawDocument, RawValue};
+use laura_migrate::document::bson::{
+    DocumentBuilder, ObjectId, OwnedDocument, RawDocument, RawValue,
+};
 use laura_migrate::options::{ImportFormat, Mode};
 use laura_migrate::v1::wal::{RecordKind, RecordWriter};
 use proptest::prelude::*;

@@ -8,6 +8,7 @@ use laura_migrate::options::Mode;
 use laura_migrate::progress::Unwatched;
 use laura_migrate::source::{self, V1Options};
 use laura_migrate::store::{DocumentStore, ForceMode, StoreConfig};
+use laura_migrate::version::Marker;
 use laura_migrate::{ExitCode, Migration, Options, store};
 use std::fs::{self, File};
 use std::ops::{Bound, ControlFlow};
@@ -201,7 +202,10 @@ pub fn v2(data: &[u8]) {
         let report = run_mode(options(directory, Mode::Validate));
         report.is_ok_and(|report| report.exit_code() == ExitCode::Done)
     };
-    let was_valid = is_valid(&directory);
+    let marker = fs::read_to_string(directory.join(".lauradb-version"));
+    let marker = marker.ok().and_then(|text| Marker::parse(&text).ok());
+    let is_v2 = marker.is_some_and(|marker| marker.format_version == "2.0");
+    let was_valid = is_v2 && is_valid(&directory);
     let mut export = options(&directory, Mode::Export);
     export.target = Some(home.path().join("backups"));
     let exported = run_mode(export);

@@ -5,6 +5,11 @@
 //! read once more by serde_json, which says what is wrong and where. Escaped strings and numbers
 //! that are out of the ordinary are handed to serde_json one by one.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions within the text and the output, which are in memory, and counts of what is in them"
+)]
+
 use super::object::Frame;
 use super::shapes::ShapeId;
 use super::state::{ClosedObject, IdState, State};

@@ -151,7 +151,9 @@ impl<'a, P: TreePagesMut + ?Sized> PostingEditor<'a, P> {
         let next = next.unwrap_or_default();
         // At most 253.
         let count = u16::try_from(postings.len()).unwrap_or(u16::MAX);
-        let mut chunk = Vec::with_capacity(CHUNK_HEADER_BYTES + postings.len() * POSTING_BYTES);
+        let mut chunk = Vec::with_capacity(
+            CHUNK_HEADER_BYTES.saturating_add(postings.len().saturating_mul(POSTING_BYTES)),
+        );
         chunk.extend_from_slice(&next.page.0.to_le_bytes());
         chunk.extend_from_slice(&next.slot.0.to_le_bytes());
         chunk.extend_from_slice(&count.to_le_bytes());

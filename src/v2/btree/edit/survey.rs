@@ -40,18 +40,20 @@ pub fn survey<P: TreePages + ?Sized>(pages: &P, root: PageId, ids: TreeIds) -> R
         }
         tree.recount(None, Some(node.key_count()));
         if node.is_leaf() {
-            tree.leaf_nodes += 1;
+            tree.leaf_nodes = tree.leaf_nodes.saturating_add(1);
             for entry in node.entries() {
                 if entry.is_deleted() {
                     let sentence = "the leaf has an entry that is marked deleted";
                     return Err(damaged(id, sentence));
                 }
-                tree.entry_count += 1;
-                tree.key_bytes_total += entry.key.bytes.len() as u64;
+                tree.entry_count = tree.entry_count.saturating_add(1);
+                tree.key_bytes_total = tree
+                    .key_bytes_total
+                    .saturating_add(entry.key.bytes.len() as u64);
             }
             continue;
         }
-        tree.internal_nodes += 1;
+        tree.internal_nodes = tree.internal_nodes.saturating_add(1);
         let below = node
             .level()
             .checked_sub(1)

@@ -42,7 +42,7 @@ pub(in crate::v2) fn check_fresh(node: &Node<'_>) -> Result<(), PageError> {
         return Err(PageError::field(LEVEL, field, 0_u8, "1 or more"));
     }
     let free_space = get_u16(page, FREE_SPACE_OFFSET).unwrap_or_default();
-    let expected = node.directory_end() - PAGE_HEADER_SIZE;
+    let expected = node.directory_end().saturating_sub(PAGE_HEADER_SIZE);
     if usize::from(free_space) != expected {
         let field = "free_space_offset";
         return Err(PageError::field(
@@ -54,10 +54,12 @@ pub(in crate::v2) fn check_fresh(node: &Node<'_>) -> Result<(), PageError> {
     }
     // Areas lie apart and in order, so there is no hole if and only if the lowest one begins as far
     // from the page's end as all of them are long.
-    let lowest = PAGE_SIZE - check_keys(node)?;
-    let last = node.directory_entry(node.key_count() - 1) + leaf_entry::KEY_OFFSET;
+    let lowest = PAGE_SIZE.saturating_sub(check_keys(node)?);
+    let last = node
+        .directory_entry(node.key_count().saturating_sub(1))
+        .saturating_add(leaf_entry::KEY_OFFSET);
     let found = get_u16(page, last).unwrap_or_default();
-    let expected = lowest - PAGE_HEADER_SIZE;
+    let expected = lowest.saturating_sub(PAGE_HEADER_SIZE);
     if usize::from(found) != expected {
         let field = "key_offset of the last key";
         let expected = format!("{expected}, without a hole above it");
@@ -68,12 +70,14 @@ pub(in crate::v2) fn check_fresh(node: &Node<'_>) -> Result<(), PageError> {
 
 /// Checks lengths and flags; gives the bytes of all keys and values.
 fn check_keys(node: &Node<'_>) -> Result<usize, PageError> {
-    let mut total = 0;
+    let mut total = 0_usize;
     for index in 0..node.key_count() {
         let at = node.directory_entry(index);
-        let length = usize::from(get_u16(node.page(), at + leaf_entry::KEY_LENGTH).unwrap_or(0));
+        let length = usize::from(
+            get_u16(node.page(), at.saturating_add(leaf_entry::KEY_LENGTH)).unwrap_or(0),
+        );
         if length > MAX_STORED_KEY {
-            let offset = at + leaf_entry::KEY_LENGTH;
+            let offset = at.saturating_add(leaf_entry::KEY_LENGTH);
             let found = length as u64;
             return Err(PageError::field(
                 offset,
@@ -82,13 +86,13 @@ fn check_keys(node: &Node<'_>) -> Result<usize, PageError> {
                 "1024 or less",
             ));
         }
-        total += length;
+        total = total.saturating_add(length);
         if let Some(entry) = node.entry(index) {
             if entry.flags & !FLAG_TRUNCATED != 0 {
-                let offset = at + leaf_entry::FLAGS;
+                let offset = at.saturating_add(leaf_entry::FLAGS);
                 return Err(PageError::field(offset, "flags", entry.flags, "0 or 4"));
             }
-            total += VALUE_BYTES;
+            total = total.saturating_add(VALUE_BYTES);
         }
     }
     Ok(total)
