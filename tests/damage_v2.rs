@@ -356,7 +356,7 @@ fn each_damage_of_the_files_of_v2_has_its_id_and_page() {
         change(&path, page, is_sealed, damage);
         let report = run(with_mode(&directory.source(), Mode::Validate)).unwrap();
         let problems = report.validation.unwrap().left.problems;
-        let found = problems.iter().any(|problem| {
+        let found = problems.iter().flat_map(|kind| &kind.first).any(|problem| {
             let place = &problem.place;
             problem.code == code
                 && place.file.as_ref() == Some(&path)
