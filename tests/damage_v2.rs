@@ -244,7 +244,7 @@ fn each_damage_of_the_files_of_v2_has_its_id_and_page() {
         fn(&mut PageBytes),
         Code,
     );
-    let rows: [Row; 14] = [
+    let rows: [Row; 13] = [
         (
             "data.db",
             Some(PageType::Data),
@@ -288,20 +288,13 @@ fn each_damage_of_the_files_of_v2_has_its_id_and_page() {
             |page| page[DATA + 12..DATA + 14].fill(0xFF),
             Code::PageDamaged,
         ),
-        // A chain that leads back to its beginning, or on to nowhere; more data than a page has.
+        // A chain that leads back to its beginning; more data than a page has.
         (
             "data.db",
             Some(PageType::Overflow),
             true,
             |page| page.copy_within(0..4, DATA),
-            Code::PageDamaged,
-        ),
-        (
-            "data.db",
-            Some(PageType::Overflow),
-            true,
-            |page| page[DATA..DATA + 4].fill(0xFF),
-            Code::PageDamaged,
+            Code::PageUnaccounted,
         ),
         (
             "data.db",
@@ -364,4 +357,19 @@ fn each_damage_of_the_files_of_v2_has_its_id_and_page() {
         });
         assert!(found, "row {number}: {problems:#?}");
     }
+}
+
+#[test]
+fn a_chain_that_leads_behind_the_file_names_its_slot_and_the_page_that_is_missing() {
+    let directory = source();
+    run(directory.in_place()).unwrap();
+    let path = directory.source().join("data.db");
+    let page = pages_of(&path, PageType::Overflow)[0];
+    change(&path, page, true, |page| page[16..20].fill(0xFF));
+    let report = run(with_mode(&directory.source(), Mode::Validate)).unwrap();
+    let problems = report.validation.unwrap().left.problems;
+    let broken = &problems[0].first[0];
+    assert_eq!(broken.code, Code::PageDamaged, "{problems:#?}");
+    assert_eq!(broken.place.page, Some(u32::MAX), "{problems:#?}");
+    assert!(broken.sentence.contains("slot 1"), "{problems:#?}");
 }

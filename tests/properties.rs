@@ -176,7 +176,7 @@ fn indexes() -> Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// Documents of the log keep every byte: in pages, in a backup of v1, in one of v2, and in the
     /// pages that are made of those.
