@@ -1,6 +1,8 @@
 //! JSON text that is kept as text: members of an object with their tokens verbatim, white space
 //! taken out, depth measured. What passes through here keeps every digit it was written with.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use serde::Deserializer;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -57,7 +59,7 @@ pub(crate) fn depth(text: &str) -> usize {
             continue;
         }
         match character {
-            '{' | '[' => depth += 1,
+            '{' | '[' => depth = depth.saturating_add(1),
             '}' | ']' => depth = depth.saturating_sub(1),
             _ => {}
         }

@@ -9,104 +9,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod fuzz_seeds;
 mod fuzz_targets;
 
-use fuzz_targets::{TARGETS, Target, joined};
+use fuzz_seeds::seeds;
+use fuzz_targets::{TARGETS, Target};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
-}
-
-/// The inputs that were kept for a target.
-fn kept(target: &str) -> Vec<Vec<u8>> {
-    let folder = fixtures().join("fuzz-corpus").join(target);
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths
-        .iter()
-        .map(|path| std::fs::read(path).unwrap())
-        .collect()
-}
-
-/// The fixtures of a folder that end so, but for large ones.
-fn of_folder(folder: &str, suffix: &str) -> Vec<Vec<u8>> {
-    let entries = std::fs::read_dir(fixtures().join("laura").join(folder)).unwrap();
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let wanted = paths
-        .iter()
-        .filter(|path| path.to_str().unwrap().ends_with(suffix))
-        .filter(|path| !path.to_str().unwrap().ends_with(".expected.json"));
-    let read = wanted.map(|path| std::fs::read(path).unwrap());
-    read.filter(|bytes| bytes.len() < 20_000).collect()
-}
-
-fn split_pages(files: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    let pages = files.iter().flat_map(|file| file.chunks(4096));
-    pages.map(<[u8]>::to_vec).collect()
-}
-
-/// What a target starts from.
-fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let text = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect();
-    let mut seeds: Vec<Vec<u8>> = match target {
-        "snapshot" => of_folder("snapshots", ".json"),
-        "wal" => of_folder("wal", ".log"),
-        "page" => {
-            let mut pages = split_pages(of_folder("pages", ".data.db"));
-            pages.extend(of_folder("pages", ".page"));
-            pages
-        }
-        "metadata" => of_folder("pages", ".metadata.db"),
-        "marker" => text(&[r#"{"formatVersion":"2.0","storageMode":"disk","compatible":["2.0"]}"#]),
-        "index" => text(&[
-            r#"{"$and":[{"a":{"$gt":1,"$in":[1,"x"]}},{"b":{"$elemMatch":{"$eq":"x"}}}]}"#,
-            r#"{"a":{"$regex":"^(a|b)*[^x-z]{2,5}$"},"c":{"$exists":true,"$size":2}}"#,
-            r#"{"name":"a_1","type":"btree","field_paths":["a","b"],"unique":true,"filter":{"a":1}}"#,
-            r#"{"name":"t","type":"ttl","field_paths":["a"],"ttl_duration":60,"config":{"x":[1]}}"#,
-        ]),
-        "json" => text(&[
-            r#"{"_id":"000000000000000000000001","fields":{"a":[1,-0,1e5,{"type":"Point"}],"b":null}}"#,
-            r#"{"_id":null,"fields":{"\u0061":"\ud83d\ude00","a":"2025-01-15T10:30:00Z"},"x":[]}"#,
-        ]),
-        "ejson" | "bson" => text(&[
-            r#"{"_id":{"$oid":"000000000000000000000001"},"a":{"$numberLong":"5"},"b":[true,null]}"#,
-            r#"{"a":{"$timestamp":{"t":1,"i":2}},"b":{"$binary":{"base64":"AAE=","subType":"00"}}}"#,
-            r#"{"$lauraDocument":[["$x",{"$numberDouble":"NaN"}],["y",{"$numberInt":"-1"}]]}"#,
-        ]),
-        "backup" => vec![joined(&[
-            (
-                "manifest.json",
-                br#"{"format":"laura-backup/1","tool":"x","createdAt":"2025-01-15T10:30:00Z","sourceVersion":"1.0","databaseName":"d","metadata":{},"collections":[]}"#,
-            ),
-            ("c.jsonl", br#"{"_id":"a"}"#),
-        ])],
-        _ => Vec::new(),
-    };
-    if target == "bson" {
-        for seed in &mut seeds {
-            let mut document = Vec::new();
-            let text = str::from_utf8(seed).unwrap();
-            laura_migrate::document::ejson::parse_document(text, &mut document).unwrap();
-            *seed = document;
-        }
-    }
-    if target == "run" || target == "backup" {
-        let logs = of_folder("wal", ".log");
-        let snapshots = of_folder("snapshots", ".json");
-        for (log, snapshot) in logs.iter().zip(snapshots.iter().cycle()) {
-            seeds.push(joined(&[("snapshot.json", snapshot), ("wal.log", log)]));
-        }
-    }
-    seeds.extend(kept(target));
-    seeds
-}
 
 #[test]
 fn the_kept_corpus_and_the_seeds_pass() {
@@ -122,6 +31,8 @@ fn mutations_of_the_seeds_pass() {
     // As many for each as take about as long.
     let counts = BTreeMap::from([
         ("run", 20),
+        ("state", 20),
+        ("v2", 50),
         ("backup", 100),
         ("snapshot", 300),
         ("wal", 300),
@@ -129,6 +40,20 @@ fn mutations_of_the_seeds_pass() {
     for target in TARGETS {
         let count = counts.get(target.0).copied().unwrap_or(2000);
         Driver::new(target).run(count, None);
+    }
+}
+
+/// `FUZZ_SEEDS=fuzz/seeds cargo test --test fuzz_corpus -- --ignored the_seeds`
+#[test]
+#[ignore = "writes the folder that FUZZ_SEEDS names"]
+fn the_seeds_are_written_for_a_fuzzer() {
+    let folder = std::env::var("FUZZ_SEEDS").unwrap();
+    for (name, _) in TARGETS {
+        let folder = std::path::Path::new(&folder).join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        for (number, seed) in seeds(name).iter().enumerate() {
+            std::fs::write(folder.join(format!("seed-{number}")), seed).unwrap();
+        }
     }
 }
 

@@ -58,7 +58,7 @@ impl<'f> Lines<'f> {
             let rest = self.buffer.get(self.start..).unwrap_or_default();
             let fresh = rest.get(searched..).unwrap_or_default();
             if let Some(found) = memchr::memchr(b'\n', fresh) {
-                break searched + found + 1;
+                break searched.saturating_add(found).saturating_add(1);
             }
             searched = rest.len();
             if self.at_end || searched > self.limit {
@@ -70,9 +70,12 @@ impl<'f> Lines<'f> {
             return Ok(None);
         }
         let (offset, start) = (self.offset, self.start);
-        self.offset += length as u64;
-        self.start += length;
-        let bytes = self.buffer.get(start..start + length).unwrap_or_default();
+        self.offset = self.offset.saturating_add(length as u64);
+        self.start = self.start.saturating_add(length);
+        let bytes = self
+            .buffer
+            .get(start..start.saturating_add(length))
+            .unwrap_or_default();
         let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         if text.len() > self.limit {
             return Ok(Some(Line::TooLong { offset }));
@@ -89,10 +92,12 @@ impl<'f> Lines<'f> {
             self.buffer.shrink_to(KEPT_BUFFER);
         }
         let kept = self.buffer.len();
-        self.buffer.resize(kept + READ, 0);
+        self.buffer.resize(kept.saturating_add(READ), 0);
         let space = self.buffer.get_mut(kept..).unwrap_or_default();
-        let filled = self.file.read_at(space, self.offset + kept as u64)?;
-        self.buffer.truncate(kept + filled);
+        let filled = self
+            .file
+            .read_at(space, self.offset.saturating_add(kept as u64))?;
+        self.buffer.truncate(kept.saturating_add(filled));
         self.at_end = filled < READ;
         Ok(())
     }

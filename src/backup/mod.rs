@@ -14,6 +14,8 @@
 //! [`BackupReader`] trusts nothing: whatever has been added, lost or changed since is refused by
 //! name.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 mod lines;
 mod manifest;
 mod name;
@@ -39,7 +41,7 @@ const KEPT_BUFFER: usize = 4 << 20;
 
 /// Lower-case hex digits.
 fn hex(bytes: &[u8]) -> String {
-    let mut digits = String::with_capacity(2 * bytes.len());
+    let mut digits = String::with_capacity(bytes.len().saturating_mul(2));
     for byte in bytes {
         // Writing to a String cannot fail.
         let _ = write!(digits, "{byte:02x}");

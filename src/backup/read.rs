@@ -258,25 +258,25 @@ impl Pass {
                 return Err(self.altered_at(offset, sentence));
             }
         };
-        let number = self.documents + 1;
+        let number = self.documents.saturating_add(1);
         let Some((b'\n', text)) = bytes.split_last() else {
             let sentence = format!("line {number}, the last one, has no line break");
             return Err(self.altered_at(offset, sentence));
         };
         let text = simdutf8::compat::from_utf8(text).map_err(|error| {
-            let offset = offset + error.valid_up_to() as u64;
+            let offset = offset.saturating_add(error.valid_up_to() as u64);
             self.altered_at(offset, format!("line {number} is not UTF-8"))
         })?;
         recycle(&mut self.bson);
         ejson::parse_document(text, &mut self.bson).map_err(|error| {
             let sentence = format!("line {number} is no document in canonical Extended JSON");
-            let offset = offset + error.offset as u64;
+            let offset = offset.saturating_add(error.offset as u64);
             self.altered_at(offset, sentence).because(error)
         })?;
         self.hash.update(bytes);
-        self.documents += 1;
-        self.file_bytes += bytes.len() as u64;
-        self.data_bytes += self.bson.len() as u64;
+        self.documents = self.documents.saturating_add(1);
+        self.file_bytes = self.file_bytes.saturating_add(bytes.len() as u64);
+        self.data_bytes = self.data_bytes.saturating_add(self.bson.len() as u64);
         self.digest.add_document(&self.bson);
         visit(BackupLine {
             document: RawDocument::trusted(&self.bson),

@@ -1,5 +1,7 @@
 //! Writing a backup directory.
 
+#![expect(clippy::arithmetic_side_effects, reason = "counts what was written")]
+
 use super::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestCollection};
 use super::{BackupReader, hex, recycle};
 use crate::document::bson::RawDocument;

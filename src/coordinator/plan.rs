@@ -1,10 +1,13 @@
 //! The plan: what the check phase found out and all later phases follow.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::check::Sources;
 use super::context::Sample;
 use super::import::{OpenBackup, StoredBackup};
 use super::journal::FileFacts;
 use super::quarantine::QuarantineState;
+use super::state::saturating_sum;
 use crate::document::InferTypes;
 use crate::files::{Access, FileIdentity, InputFile};
 use crate::index::{IndexDefinition, infer_types_names};
@@ -52,7 +55,7 @@ impl PlannedCollection {
 
     /// Bytes of JSON text of its documents.
     pub(super) fn text_bytes(&self) -> u64 {
-        self.chunks.iter().map(|chunk| chunk.bytes).sum()
+        saturating_sum(self.chunks.iter().map(|chunk| chunk.bytes))
     }
 }
 
@@ -118,23 +121,18 @@ impl Plan {
     /// Documents of the snapshot and recovered ones.
     pub(super) fn documents(&self) -> u64 {
         let documents = self.collections.iter();
-        let documents: u64 = documents.map(|collection| collection.documents).sum();
+        let documents = saturating_sum(documents.map(|collection| collection.documents));
         let recovered = self.pages.as_ref().map(|pages| pages.tally.recovered);
-        documents + recovered.unwrap_or_default()
+        documents.saturating_add(recovered.unwrap_or_default())
     }
 
     pub(super) fn text_bytes(&self) -> u64 {
-        self.collections
-            .iter()
-            .map(PlannedCollection::text_bytes)
-            .sum()
+        saturating_sum(self.collections.iter().map(PlannedCollection::text_bytes))
     }
 
     pub(super) fn indexes(&self) -> u64 {
-        self.collections
-            .iter()
-            .map(|collection| collection.indexes.len() as u64)
-            .sum()
+        let collections = self.collections.iter();
+        saturating_sum(collections.map(|collection| collection.indexes.len() as u64))
     }
 
     /// Fails if a source file is no longer what it was when it was opened.

@@ -1,5 +1,7 @@
 //! Telling a process from another one that has got its number.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};

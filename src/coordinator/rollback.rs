@@ -24,6 +24,8 @@
 //! Guarantee: after any cut the directory is v2 as it was, or is refused by every reader until the
 //! sequence has been run to its end, or is v1 as before the migration.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 mod journal;
 mod survey;
 

@@ -1,5 +1,7 @@
 //! `run.json`: who works on a directory, and whether it still does.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::process::ProcessIdentity;
 use super::work::WorkDir;
 use crate::files::{Access, Dir};

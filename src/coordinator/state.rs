@@ -1,5 +1,7 @@
 //! How far a run has got, in a form that a checkpoint can hold.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::indexes::{Built, BuiltIndex};
 use super::plan::PlannedCollection;
 use super::quarantine::QuarantineState;
@@ -28,7 +30,7 @@ impl AddAssign<u128> for Digest {
 
 impl AddAssign for Digest {
     fn add_assign(&mut self, other: Self) {
-        *self += other.0;
+        self.0 = self.0.wrapping_add(other.0);
     }
 }
 
@@ -149,7 +151,7 @@ pub(super) const NAMED_UNINDEXABLE: usize = 3;
 impl IndexCounts {
     /// The value of the document at `address` cannot be indexed. Documents come in their order.
     pub(super) fn add_unindexable(&mut self, address: DocumentAddress) {
-        self.unindexable += 1;
+        self.unindexable = self.unindexable.saturating_add(1);
         if self.first_unindexable.len() < NAMED_UNINDEXABLE {
             self.first_unindexable.push(address);
         }
@@ -184,8 +186,8 @@ impl CollectionsState {
         let current = self.current.as_ref().map(|current| &current.written);
         let written = self.written.iter().chain(current);
         written.fold(self.quarantine, |sum, written| QuarantineState {
-            records: sum.records + written.tally.quarantined,
-            bytes: sum.bytes + written.tally.quarantine_bytes,
+            records: sum.records.saturating_add(written.tally.quarantined),
+            bytes: sum.bytes.saturating_add(written.tally.quarantine_bytes),
             ..sum
         })
     }
@@ -194,7 +196,7 @@ impl CollectionsState {
     pub(super) fn page_count(&self) -> u32 {
         self.current.map_or(0, |current| {
             let pages = current.written.pages;
-            pages.first_page.0 + pages.page_count
+            pages.first_page.0.saturating_add(pages.page_count)
         })
     }
 
@@ -204,7 +206,7 @@ impl CollectionsState {
             .written
             .iter()
             .chain(self.current.as_ref().map(|current| &current.written));
-        written.map(|written| written.tally.matched).sum()
+        saturating_sum(written.map(|written| written.tally.matched))
     }
 }
 
@@ -272,9 +274,9 @@ impl State {
                     .chain(state.current.as_ref().map(|current| &current.written));
                 Reached {
                     phase: Some(Phase::Collections),
-                    documents: written.map(|written| written.tally.documents).sum(),
+                    documents: saturating_sum(written.map(|written| written.tally.documents)),
                     bytes: state.text_bytes(planned),
-                    bytes_total: planned.iter().map(PlannedCollection::text_bytes).sum(),
+                    bytes_total: saturating_sum(planned.iter().map(PlannedCollection::text_bytes)),
                 }
             }
             Self::Indexes(state) => {
@@ -283,13 +285,13 @@ impl State {
                 let indexes = collections.flat_map(|(written, planned)| {
                     std::iter::repeat_n(written.tally.documents, planned.indexes.len())
                 });
-                let finished = indexes.clone().take(state.finished.len()).sum::<u64>();
+                let finished = saturating_sum(indexes.clone().take(state.finished.len()));
                 let current = state.current.as_ref().map_or(0, |current| current.merged);
                 Reached {
                     phase: Some(Phase::Indexes),
-                    documents: finished + current,
-                    bytes: finished + current,
-                    bytes_total: indexes.sum(),
+                    documents: finished.saturating_add(current),
+                    bytes: finished.saturating_add(current),
+                    bytes_total: saturating_sum(indexes),
                 }
             }
             Self::Verify { .. } => Reached {
@@ -298,6 +300,11 @@ impl State {
             },
         }
     }
+}
+
+/// A sum of figures that a damaged checkpoint may give.
+pub(super) fn saturating_sum(figures: impl Iterator<Item = u64>) -> u64 {
+    figures.fold(0, u64::saturating_add)
 }
 
 impl CollectionsState {
@@ -314,13 +321,9 @@ impl CollectionsState {
             Some(SourcePosition::WalOnly { .. } | SourcePosition::Recovered { .. }) => usize::MAX,
         };
         let current = planned.get(self.written.len()).map_or(0, |planned| {
-            planned
-                .chunks
-                .iter()
-                .take(chunks)
-                .map(|chunk| chunk.bytes)
-                .sum()
+            let chunks = planned.chunks.iter().take(chunks);
+            saturating_sum(chunks.map(|chunk| chunk.bytes))
         });
-        finished.sum::<u64>() + current
+        saturating_sum(finished).saturating_add(current)
     }
 }

@@ -1,6 +1,8 @@
 //! Documents: their BSON form, their JSON form in v1 snapshots, their
 //! Extended JSON form in backups, and the order of values.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 pub mod bson;
 pub mod ejson;
 pub mod json;

@@ -9,6 +9,11 @@
 //! and have any number of digits, an offset may go up to 24:60. Narrower in two: `T` and `Z` are
 //! upper case, and there is no leap second.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "numbers of four digits at most, times constants"
+)]
+
 /// A point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixTime {

@@ -1,5 +1,7 @@
 //! Files that are only read.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::dir::PLAIN_FILES;
 use super::output::Access;
 use crate::{Code, Error, Place, Result};
@@ -27,7 +29,11 @@ pub struct FileIdentity {
 impl FileIdentity {
     pub(super) fn of(file: &File) -> std::io::Result<Self> {
         let metadata = file.metadata()?;
-        let ns = |seconds: i64, ns: i64| i128::from(seconds) * 1_000_000_000 + i128::from(ns);
+        let ns = |seconds: i64, ns: i64| {
+            i128::from(seconds)
+                .saturating_mul(1_000_000_000)
+                .saturating_add(i128::from(ns))
+        };
         Ok(Self {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -70,7 +76,7 @@ impl FrontHash {
             .and_then(|known| usize::try_from(known).ok());
         if let Some(fresh) = known.and_then(|known| piece.get(known..)) {
             self.hasher.update(fresh);
-            self.bytes += fresh.len() as u64;
+            self.bytes = self.bytes.saturating_add(fresh.len() as u64);
         }
     }
 }
@@ -247,9 +253,12 @@ impl InputFile {
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.file.read_at(rest, offset + filled as u64) {
+            match self
+                .file
+                .read_at(rest, offset.saturating_add(filled as u64))
+            {
                 Ok(0) => break,
-                Ok(count) => filled += count,
+                Ok(count) => filled = filled.saturating_add(count),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     return Err(

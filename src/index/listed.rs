@@ -16,6 +16,8 @@
 //!
 //! null means missing everywhere.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::definition::{ID_INDEX, IndexDefinition, IndexKind};
 use super::options::{OWN_OPTIONS, infer_types_of};
 use super::skip::SkipIndexes;

@@ -9,6 +9,8 @@
 //!   others                the snapshot's "config"
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::definition::{IndexDefinition, IndexKind};
 use crate::document::InferTypes;
 use serde::{Deserialize, Serialize};
@@ -34,8 +36,8 @@ pub struct TextTotals {
 
 impl AddAssign for TextTotals {
     fn add_assign(&mut self, other: Self) {
-        self.documents += other.documents;
-        self.length += other.length;
+        self.documents = self.documents.saturating_add(other.documents);
+        self.length = self.length.saturating_add(other.length);
     }
 }
 

@@ -1,6 +1,8 @@
 //! An index on its way from one format to another, and its text in a snapshot or a manifest; the
 //! grammar of the text is in `listed`, which reads it.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::definition::{IndexDefinition, IndexKind};
 use super::options::infer_types_names;
 use crate::document::InferTypes;

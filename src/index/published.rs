@@ -14,6 +14,8 @@
 //! # }
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::definition::{IndexDefinition, IndexKind};
 use super::extract::{DocumentFilter, Extraction};
 use super::filter::Filter;

@@ -4,6 +4,8 @@
 //! directory, a backup. Each is a [`DocumentSource`]: collections in the order of their names, the
 //! documents of each in the source's order, one at a time.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 mod backup;
 #[cfg(test)]
 mod tests;

@@ -304,9 +304,15 @@ impl V1Source {
 
     fn count(&self, document: &ChunkDocument<'_>) {
         let mut tally = self.tally.get();
-        tally.generated_ids += u64::from(document.converted.generated_id);
-        tally.emptied_array_documents += document.converted.emptied_array_documents;
-        tally.unknown_keys += document.converted.unknown_keys;
+        tally.generated_ids = tally
+            .generated_ids
+            .saturating_add(u64::from(document.converted.generated_id));
+        tally.emptied_array_documents = tally
+            .emptied_array_documents
+            .saturating_add(document.converted.emptied_array_documents);
+        tally.unknown_keys = tally
+            .unknown_keys
+            .saturating_add(document.converted.unknown_keys);
         self.tally.set(tally);
     }
 

@@ -126,7 +126,7 @@ impl DocumentSource for V2Source {
         };
         let in_collection =
             |error: Error| error.map_place(|place| place.in_collection(&described.name));
-        let (mut documents, mut data_bytes) = (0, 0);
+        let (mut documents, mut data_bytes) = (0_u64, 0_u64);
         for Extent(first, pages) in extents {
             let scanned = scan_documents(&self.data, *first, *pages, |address, bytes| {
                 let document = bson::check(bytes).map_err(|error| {
@@ -134,8 +134,8 @@ impl DocumentSource for V2Source {
                         .at(self.place(collection, Position::Page(address)))
                         .because(error)
                 })?;
-                documents += 1;
-                data_bytes += bytes.len() as u64;
+                documents = documents.saturating_add(1);
+                data_bytes = data_bytes.saturating_add(bytes.len() as u64);
                 visit(SourceDocument {
                     document,
                     position: Position::Page(address),
@@ -300,7 +300,12 @@ fn add_others(
         .chain([Extent(PageId(data.page_count()), 0)])
     {
         if first.0 > next && first.0 <= data.page_count() {
-            add_owned(data, Extent(PageId(next), first.0 - next), &owners, extents)?;
+            add_owned(
+                data,
+                Extent(PageId(next), first.0.saturating_sub(next)),
+                &owners,
+                extents,
+            )?;
         }
         next = next.max(first.0.saturating_add(pages));
     }
@@ -353,7 +358,9 @@ fn add_owned(
 /// Adds a page to the last run, or starts one.
 fn extend(extents: &mut Vec<Extent>, page: PageId) {
     match extents.last_mut() {
-        Some(Extent(first, pages)) if first.0.checked_add(*pages) == Some(page.0) => *pages += 1,
+        Some(Extent(first, pages)) if first.0.checked_add(*pages) == Some(page.0) => {
+            *pages = pages.saturating_add(1);
+        }
         _ => extents.push(Extent(page, 1)),
     }
 }

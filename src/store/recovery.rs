@@ -5,6 +5,8 @@
 //! behind it is no tail, since a transaction is written only after the one before it is durable: the
 //! log is damaged, and nothing is replayed.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::log::{
     IMAGE_HEADER_BYTES, Log, MAX_IMAGE_BYTES, PageFile, PageKey, check_image, decode_image,
 };
@@ -90,7 +92,7 @@ pub(super) fn recover(dir: &Dir) -> Result<u64> {
         drop_partial_page(&output)?;
         output.sync()?;
     }
-    let lsn = overlay.last_lsn + 1;
+    let lsn = overlay.last_lsn.saturating_add(1);
     reset_log(dir, lsn)?;
     Ok(lsn)
 }
@@ -98,11 +100,11 @@ pub(super) fn recover(dir: &Dir) -> Result<u64> {
 /// A crash while a file grew may have left a part of a page that no commit counts.
 fn drop_partial_page(file: &OutputFile) -> Result<()> {
     let length = file.len()?;
-    let partial = length % PAGE_SIZE as u64;
+    let partial = length.checked_rem(PAGE_SIZE as u64).unwrap_or_default();
     if partial == 0 {
         return Ok(());
     }
-    file.set_len(length - partial)
+    file.set_len(length.saturating_sub(partial))
 }
 
 /// Replaces the log by one checkpoint record.
@@ -155,7 +157,7 @@ pub(super) fn read(dir: &Dir) -> Result<LogState> {
         }
     }
     scan.check_tail()?;
-    scan.overlay.torn_bytes = scan.overlay.file.size() - committed;
+    scan.overlay.torn_bytes = scan.overlay.file.size().saturating_sub(committed);
     Ok(LogState::Recover(scan.overlay))
 }
 
@@ -182,7 +184,7 @@ impl Scan {
         let Some(header) = self.header_at(self.offset)? else {
             return Ok(false);
         };
-        let is_next = header.lsn == self.lsn + 1
+        let is_next = Some(header.lsn) == self.lsn.checked_add(1)
             && header.prev_lsn == self.prev_lsn
             && self.txn.is_none_or(|txn| header.txn_id == txn);
         let kind = RecordKind::from_byte(header.kind);
@@ -192,7 +194,7 @@ impl Scan {
             }
             let images = std::mem::take(&mut self.open);
             self.overlay.images.extend(images);
-            self.overlay.transactions += 1;
+            self.overlay.transactions = self.overlay.transactions.saturating_add(1);
             self.overlay.last_lsn = header.lsn;
             self.advance(&header);
             self.txn = header.txn_id.checked_add(1);
@@ -214,7 +216,7 @@ impl Scan {
             return Ok(false);
         };
         let place = ImagePlace {
-            offset: self.offset + HEADER_BYTES as u64,
+            offset: self.offset.saturating_add(HEADER_BYTES as u64),
             length: self.data.len(),
         };
         self.open.insert(key, place);
@@ -225,7 +227,7 @@ impl Scan {
     }
 
     fn advance(&mut self, header: &RecordHeader) {
-        self.offset += header.record_bytes();
+        self.offset = self.offset.saturating_add(header.record_bytes());
         self.lsn = header.lsn;
     }
 
@@ -243,7 +245,7 @@ impl Scan {
             return Ok(None);
         }
         self.data.resize(length, 0);
-        let at = offset + HEADER_BYTES as u64;
+        let at = offset.saturating_add(HEADER_BYTES as u64);
         if self.overlay.file.read_at(&mut self.data, at)? < length {
             return Ok(None);
         }
@@ -255,8 +257,8 @@ impl Scan {
         let torn = self.txn.unwrap_or(1);
         let size = self.overlay.file.size();
         let mut window = vec![0; 1 << 20];
-        let mut start = self.offset + 1;
-        while start + HEADER_BYTES as u64 <= size {
+        let mut start = self.offset.saturating_add(1);
+        while start.saturating_add(HEADER_BYTES as u64) <= size {
             let read = self.overlay.file.read_at(&mut window, start)?;
             let read = window.get(..read).unwrap_or_default();
             let found: Vec<(u64, RecordHeader)> = (0_u64..)
@@ -270,7 +272,7 @@ impl Scan {
                 })
                 .collect();
             for (at, header) in found {
-                if self.image(start + at, &header)?.is_some() {
+                if self.image(start.saturating_add(at), &header)?.is_some() {
                     let sentence = format!(
                         "the record after LSN {} is damaged, but whole ones follow it",
                         self.lsn
@@ -281,7 +283,7 @@ impl Scan {
                 }
             }
             // Headers that begin in the last bytes of a window are looked at in the next.
-            start += (read.len().saturating_sub(HEADER_BYTES - 1)).max(1) as u64;
+            start = start.saturating_add(read.len().saturating_sub(HEADER_BYTES - 1).max(1) as u64);
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Format v1: the JSON snapshot and the write-ahead log.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 pub mod discover;
 pub mod names;
 pub mod pages;

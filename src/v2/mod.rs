@@ -1,5 +1,7 @@
 //! Format v2: 4 KiB pages, slotted data pages, catalog and metadata, B+trees.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 pub mod address;
 pub mod btree;
 pub mod catalog;

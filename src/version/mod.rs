@@ -1,5 +1,7 @@
 //! Format versions and the marker file that names them.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 mod marker;
 mod registry;
 

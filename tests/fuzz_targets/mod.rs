@@ -5,6 +5,7 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -19,10 +20,8 @@ use laura_migrate::document::InferTypes;
 use laura_migrate::document::bson::{self, RawDocument};
 use laura_migrate::document::ejson;
 use laura_migrate::document::json::{Converted, DocumentContext, JsonConverter};
-use laura_migrate::files::{Dir, Gate, InputFile};
+use laura_migrate::files::InputFile;
 use laura_migrate::index::{Filter, ListedText, SkipIndexes, parse_listed};
-use laura_migrate::progress::Unwatched;
-use laura_migrate::source::{self, V1Options};
 use laura_migrate::v1::snapshot::{self, BadDocument, ChunkSink, ChunkWalker, ScanOptions};
 use laura_migrate::v1::wal::{Overlay, RecordPlace, WalOptions};
 use laura_migrate::v2::btree::Node;
@@ -37,31 +36,40 @@ use laura_migrate::v2::slotted::{SlotContent, SlottedPage};
 use laura_migrate::v2::statistics::StatisticsRecord;
 use laura_migrate::v2::{PageHeader, PageId};
 use laura_migrate::version::Marker;
-use laura_migrate::{Error, Migration, Options, Place, Result};
+use laura_migrate::{Error, Place, Result};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
+
+mod directories;
+mod trees;
+
+pub use directories::{backup, gathered, joined, options, run, set_time, state, v2};
+pub use trees::tree;
 
 /// A target by its name.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 14] = [
     ("snapshot", snapshot),
     ("wal", wal),
     ("bson", bson),
     ("ejson", ejson),
     ("json", json),
     ("page", page),
+    ("tree", tree),
     ("metadata", metadata),
     ("marker", marker),
     ("index", index),
     ("backup", backup),
     ("run", run),
+    ("state", state),
+    ("v2", v2),
 ];
 
 /// In memory where there is such a file system.
-fn scratch() -> TempDir {
+pub fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() {
         tempfile::tempdir_in(memory)
@@ -76,6 +84,16 @@ fn in_file(data: &[u8], read: impl FnOnce(InputFile)) {
     let path = directory.path().join("input");
     fs::write(&path, data).unwrap();
     read(InputFile::open(&path).unwrap());
+}
+
+/// A page file whose pages say where they lie and have no checksum, so that mutations get past both.
+fn page_file(data: &[u8]) -> Vec<u8> {
+    let mut file = data.to_vec();
+    for (page, number) in file.chunks_exact_mut(PAGE_SIZE).zip(0_u32..) {
+        page[..4].copy_from_slice(&number.to_le_bytes());
+        page[14..16].fill(0);
+    }
+    file
 }
 
 /// Every error says where it is.
@@ -269,7 +287,7 @@ pub fn page(data: &[u8]) {
         list.entries().for_each(drop);
     }
     let _ = StatisticsRecord::decode(&page);
-    in_file(data, |file| {
+    in_file(&page_file(data), |file| {
         if let Ok(pages) = PageFileReader::open(file, ChecksumPolicy::Optional) {
             let scan = scan_documents(&pages, PageId(0), pages.page_count(), |_, document| {
                 let _ = bson::check(document);
@@ -281,7 +299,7 @@ pub fn page(data: &[u8]) {
 }
 
 pub fn metadata(data: &[u8]) {
-    in_file(data, |file| {
+    in_file(&page_file(data), |file| {
         let Some(reader) = placed(MetadataReader::open(file, ChecksumPolicy::Optional)) else {
             return;
         };
@@ -325,99 +343,4 @@ pub fn index(data: &[u8]) {
             .iter()
             .all(|problem| !problem.place().is_empty())
     );
-}
-
-/// The files that an input of several is divided into.
-const NAMES: [&str; 12] = [
-    "snapshot.json",
-    "wal.log",
-    "data.db",
-    "metadata.db",
-    ".lauradb-version",
-    ".lauradb-migration.json",
-    "backup.json",
-    "manifest.json",
-    "c.jsonl",
-    ".laura-migrate/checkpoint.json",
-    ".laura-migrate/plan.json",
-    ".laura-migrate/journal.json",
-];
-
-/// Parts of an input: the name's number u8, a length u32, and the bytes.
-fn parts(mut data: &[u8]) -> Vec<(&'static str, &[u8])> {
-    let mut parts = Vec::new();
-    while let [name, a, b, c, d, rest @ ..] = data {
-        let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
-        let (part, rest) = rest.split_at(length.min(rest.len()));
-        parts.push((NAMES[usize::from(*name) % NAMES.len()], part));
-        data = rest;
-    }
-    parts
-}
-
-/// An input of several files.
-pub fn joined(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut data = Vec::new();
-    for (name, bytes) in files {
-        let number = NAMES.iter().position(|known| known == name).unwrap();
-        data.push(u8::try_from(number).unwrap());
-        data.extend(u32::try_from(bytes.len()).unwrap().to_le_bytes());
-        data.extend_from_slice(bytes);
-    }
-    data
-}
-
-fn lay_out(data: &[u8], directory: &Path) {
-    fs::create_dir(directory).unwrap();
-    for (name, bytes) in parts(data) {
-        if name.starts_with(".laura-migrate/") {
-            let _ = fs::create_dir(directory.join(".laura-migrate"));
-        }
-        fs::write(directory.join(name), bytes).unwrap();
-    }
-}
-
-/// A directory of any kind, read whole.
-pub fn backup(data: &[u8]) {
-    let home = scratch();
-    let directory = home.path().join("source");
-    lay_out(data, &directory);
-    let dir = Dir::open(&directory, Gate::open()).unwrap();
-    let options = V1Options::default();
-    let Ok(source) = source::open(dir, &options, &mut |_| Ok(())) else {
-        return;
-    };
-    for position in 0..source.collections().len() {
-        let _ = source.read(position, &mut |document| {
-            bson::check(document.document.as_bytes()).unwrap();
-            Ok(())
-        });
-    }
-}
-
-/// A whole migration; what it publishes it must find again.
-pub fn run(data: &[u8]) {
-    let home = scratch();
-    let directory = home.path().join("source");
-    lay_out(data, &directory);
-    for max_bad in [0, 1000] {
-        let mut options = Options::new(&directory);
-        options.target = Some(home.path().join(format!("target{max_bad}")));
-        options.jobs = 1;
-        options.max_bad = max_bad;
-        options.memory = 8 << 20;
-        options.source_date_epoch = Some(1_736_937_000);
-        let migrate = || Migration::new(options.clone()).run(&mut Unwatched);
-        let Ok(first) = migrate() else {
-            continue;
-        };
-        let second = migrate().unwrap();
-        assert_eq!(first.exit_code(), second.exit_code());
-    }
-    // In place, with whatever an earlier run may have left.
-    let mut options = Options::new(&directory);
-    options.jobs = 1;
-    options.max_bad = 1000;
-    options.memory = 8 << 20;
-    let _ = Migration::new(options).run(&mut Unwatched);
 }

@@ -1,5 +1,7 @@
 //! The backup that an import reads, and how it is known again.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use crate::coordinator::feed::FedSource;
 use crate::coordinator::plan::StoredSource;
 use crate::coordinator::{least_readable, open_files};
@@ -90,7 +92,7 @@ impl OpenBackup {
         let mut warning = open_files::refuse_writers(&[reader.manifest_file()])?;
         let mut position = 0;
         while position < self.files.len() {
-            let end = self.files.len().min(position + FILES_AT_ONCE);
+            let end = self.files.len().min(position.saturating_add(FILES_AT_ONCE));
             let files = (position..end).map(|position| reader.file(position));
             let files = files.collect::<Result<Vec<InputFile>>>()?;
             let files: Vec<&InputFile> = files.iter().collect();
@@ -142,9 +144,9 @@ impl OpenBackup {
         mut is_wanted: impl FnMut(RawDocument<'_>) -> bool,
     ) -> Result<Vec<FoundLine>> {
         let mut lines = Vec::new();
-        let mut number = 0;
+        let mut number = 0_u64;
         self.source.read(collection, &mut |found| {
-            number += 1;
+            number = number.saturating_add(1);
             if is_wanted(found.document) {
                 let id = found.document.get(ID_FIELD).map(ejson::display_id);
                 lines.push(FoundLine {

@@ -234,7 +234,7 @@ fn is_as(context: &mut Context<'_, '_>, file: &InputFile, facts: &FileFacts) -> 
         if read == 0 {
             return Ok(file.xxh3()? == facts.xxh3);
         }
-        offset += read;
+        offset = offset.saturating_add(read);
         context.advance(read, 0)?;
     }
 }

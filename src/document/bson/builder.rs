@@ -1,5 +1,10 @@
 //! Writing BSON.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "lengths and positions of a document that is in memory"
+)]
+
 use super::{ElementType, RawDocument, RawValue};
 use crate::bytes::put_u32;
 

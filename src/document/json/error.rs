@@ -70,9 +70,9 @@ pub(super) fn offset(text: &str, error: &serde_json::Error) -> usize {
     let line_start = match error.line() {
         0 | 1 => 0,
         line => memchr::memchr_iter(b'\n', text.as_bytes())
-            .nth(line - 2)
-            .map_or(0, |newline| newline + 1),
+            .nth(line.saturating_sub(2))
+            .map_or(0, |newline| newline.saturating_add(1)),
     };
     // A fault at a line break has column 0 of the next line.
-    (line_start + error.column()).saturating_sub(1)
+    line_start.saturating_add(error.column()).saturating_sub(1)
 }

@@ -116,7 +116,7 @@ impl JsonConverter {
         if converted.generated_id {
             generate_id(context, start, out);
         }
-        let size = out.len() - start;
+        let size = out.len().saturating_sub(start);
         if size > MAX_DOCUMENT_BYTES {
             return Err(DocumentError {
                 offset: 0,
@@ -192,15 +192,15 @@ fn generate_id(context: &DocumentContext<'_>, start: usize, out: &mut Vec<u8>) {
         .chain_update(context.ordinal.to_le_bytes())
         .chain_update(out.get(start..).unwrap_or_default())
         .finalize();
-    let body = start + 4;
+    let body = start.saturating_add(4);
     let body_end = out.len();
     out.extend_from_slice(b"\x07_id\0");
     out.extend(digest.iter().take(12));
-    let id_bytes = out.len() - body_end;
+    let id_bytes = out.len().saturating_sub(body_end);
     if let Some(body) = out.get_mut(body..) {
         body.rotate_right(id_bytes);
     }
-    let size = u32::try_from(out.len() - start).unwrap_or(u32::MAX);
+    let size = u32::try_from(out.len().saturating_sub(start)).unwrap_or(u32::MAX);
     put_u32(out, start, size);
 }
 

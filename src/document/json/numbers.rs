@@ -1,5 +1,10 @@
 //! Numbers of plain documents: integers, and fractions of few digits; serde_json reads the rest.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions within the text and the output, which are in memory, and counts of what is in them"
+)]
+
 use super::reader::{NotPlain, PlainReader};
 use crate::document::bson::ElementType;
 

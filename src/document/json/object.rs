@@ -8,6 +8,11 @@
 //! once values that were replaced fill half of it: so the output stays within twice what counts
 //! and all the rewriting together costs no more than the writing did.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions within the text and the output, which are in memory, and counts of what is in them"
+)]
+
 use super::shapes::ShapeId;
 use super::state::{ClosedObject, State};
 use crate::document::bson::{ElementType, value_len};

@@ -5,6 +5,11 @@
 //! read once more by serde_json, which says what is wrong and where. Escaped strings and numbers
 //! that are out of the ordinary are handed to serde_json one by one.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions within the text and the output, which are in memory, and counts of what is in them"
+)]
+
 use super::object::Frame;
 use super::shapes::ShapeId;
 use super::state::{ClosedObject, IdState, State};
@@ -426,6 +431,10 @@ impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
 }
 
 /// The bits of so many bytes.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "made when compiling, which a place outside would end"
+)]
 const KEPT: [u128; STEP] = {
     let mut kept = [0; STEP];
     let mut bytes = 1;

@@ -6,6 +6,11 @@
 //! becomes. A shape stands for the list of names from its object's first one on, which are all
 //! different. What a shape does not know is read as always, and learned.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions within the text and the output, which are in memory, and counts of what is in them"
+)]
+
 /// With its quotes and colon, a longer name is not learned.
 const LONGEST_TEXT: usize = 32;
 /// Names are compared in words of so many bytes.

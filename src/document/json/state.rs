@@ -1,5 +1,10 @@
 //! What the visitors of one document share: the output and what is known about it so far.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions within the text and the output, which are in memory, and counts of what is in them"
+)]
+
 use super::DocumentErrorKind;
 use super::object::Name;
 use super::shapes::Shapes;

@@ -1,5 +1,10 @@
 //! The visitors that serde_json calls, from the whole document down to single values.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions within the text and the output, which are in memory, and counts of what is in them"
+)]
+
 use super::DocumentErrorKind;
 use super::object::Frame;
 use super::state::{IdState, State};

@@ -36,7 +36,7 @@ impl Level {
                 "nested deeper than {MAX_DEPTH} levels"
             )));
         }
-        Ok(Self(self.0 + 1))
+        Ok(Self(self.0.saturating_add(1)))
     }
 }
 

@@ -26,6 +26,8 @@
 //! Ours: a key `$…` that is neither `$and` nor `$or` is an unknown operator where LauraDB looks for
 //! a field of that name, and `$in` with anything but an array is malformed.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 mod compile;
 mod condition;
 mod constant;

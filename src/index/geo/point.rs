@@ -1,5 +1,7 @@
 //! From a document to its point.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use crate::document::bson::{ElementType, RawDocument, RawValue};
 use crate::index::definition::{IndexDefinition, IndexKind};
 use crate::index::extract::{DocumentFilter, Extraction, FieldPath};

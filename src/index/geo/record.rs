@@ -9,6 +9,8 @@
 //!
 //! A coordinate's bytes compare as the numbers do; both zeros are equal.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::point::Point;
 use crate::bytes::get_f64;
 use crate::index::key::KeyBuffer;

@@ -1,5 +1,10 @@
 //! A key on its way from a document to the sorter.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions within a record that is in memory, whose header is always there"
+)]
+
 use super::StoredKeyRef;
 use super::normal::{self, KeyError, NORMAL_KEPT_BYTES};
 use super::record::{Flags, RECORD_HEADER_BYTES, Record, RecordHeader};

@@ -41,7 +41,7 @@ fn json_string(bytes: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len() + 2);
+    let mut text = String::with_capacity(bytes.len().saturating_mul(2).saturating_add(2));
     text.push('"');
     for byte in bytes {
         // Writing to a String cannot fail.
@@ -58,7 +58,7 @@ fn cut(bytes: &[u8], limit: usize) -> &[u8] {
     // A character has at most four bytes; what is longer is no UTF-8 and is cut anywhere.
     for _ in 0..3 {
         if is_inside(end) && end > 0 {
-            end -= 1;
+            end = end.saturating_sub(1);
         }
     }
     bytes.get(..end).unwrap_or(bytes)

@@ -4,6 +4,8 @@
 //! a prefix first, is the order of the index. The **stored form** ([`StoredKeyRef`]) is what B+tree
 //! nodes hold. Each can be made from the other, as long as the stored form has not been cut.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 mod buffer;
 mod json;
 mod normal;

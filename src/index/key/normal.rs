@@ -151,7 +151,7 @@ pub(super) fn encode_partial_binary(len: Option<u16>, bytes: &[u8], out: &mut Ve
 fn escape(bytes: &[u8], out: &mut Vec<u8>) {
     let mut rest = bytes;
     while let Some(zero) = memchr::memchr(0, rest) {
-        let (before, after) = rest.split_at(zero + 1);
+        let (before, after) = rest.split_at(zero.saturating_add(1));
         out.extend_from_slice(before);
         out.push(ESCAPE);
         rest = after;
@@ -193,7 +193,7 @@ impl<'a> NormalReader<'a> {
                 Err(KeyError::TrailingBytes)
             };
         }
-        self.left -= 1;
+        self.left = self.left.saturating_sub(1);
         self.value().map(Some).ok_or(KeyError::Record)
     }
 

@@ -60,7 +60,7 @@ fn floor(number: i64) -> (f64, u16) {
     if double >= INT_LIMIT_F64 || double as i64 > number {
         double = double.next_down();
     }
-    (double, (number - double as i64) as u16)
+    (double, number.saturating_sub(double as i64) as u16)
 }
 
 pub(super) fn encode_int32(number: i32, out: &mut Vec<u8>, trailer: &mut Vec<u8>) {

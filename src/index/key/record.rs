@@ -81,7 +81,11 @@ pub(crate) fn record_length(header: &[u8]) -> Option<usize> {
     };
     let normal = u16::from_le_bytes([low, high]);
     let trailer = u16::from_le_bytes([trailer_low, trailer_high]) & !Flags::ALL;
-    Some(RECORD_HEADER_BYTES + usize::from(normal) + usize::from(trailer))
+    Some(
+        RECORD_HEADER_BYTES
+            .saturating_add(usize::from(normal))
+            .saturating_add(usize::from(trailer)),
+    )
 }
 
 /// True if the record that begins with this header is of a cut key.
@@ -122,7 +126,9 @@ impl<'a> Record<'a> {
 
     /// Bytes of the whole record.
     pub(crate) fn len(&self) -> usize {
-        RECORD_HEADER_BYTES + self.normal.len() + self.trailer.len()
+        RECORD_HEADER_BYTES
+            .saturating_add(self.normal.len())
+            .saturating_add(self.trailer.len())
     }
 
     /// True when the normal form is only the beginning of the key.

@@ -27,6 +27,9 @@ pub struct ExactInteger(i64);
 
 /// Header and tag of a string's record.
 pub(in crate::index) const STRING_HEAD: usize = RECORD_HEADER_BYTES + 1;
+/// Bytes of an integer's normal form.
+const EXACT_NORMAL: u16 = 9;
+const _: () = assert!(EXACT_NORMAL as usize + 1 == normal::EXACT_BYTES);
 /// The whole record of an integer.
 pub(in crate::index) const EXACT_RECORD: usize = RECORD_HEADER_BYTES + normal::EXACT_BYTES;
 
@@ -64,7 +67,7 @@ impl<'k> SortKey<'k> {
     #[must_use]
     pub fn normal_len(&self) -> usize {
         match self {
-            Self::String(ShortString(bytes)) => 1 + bytes.len(),
+            Self::String(ShortString(bytes)) => bytes.len().saturating_add(1),
             Self::Exact(_) => normal::EXACT_BYTES - 1,
             Self::Built(key) => key.normal().len(),
         }
@@ -93,7 +96,7 @@ impl<'k> ShortString<'k> {
     ) -> ([u8; STRING_HEAD], &'k [u8]) {
         let header = RecordHeader {
             // Short enough for 16 bits.
-            normal_len: u16::try_from(1 + self.0.len()).unwrap_or(u16::MAX),
+            normal_len: u16::try_from(self.0.len().saturating_add(1)).unwrap_or(u16::MAX),
             trailer_word: 0,
             address,
         };
@@ -110,7 +113,7 @@ impl ExactInteger {
     #[inline]
     pub(in crate::index) fn record(self, address: DocumentAddress) -> [u8; EXACT_RECORD] {
         let header = RecordHeader {
-            normal_len: const { (normal::EXACT_BYTES - 1) as u16 },
+            normal_len: EXACT_NORMAL,
             trailer_word: 1,
             address,
         };

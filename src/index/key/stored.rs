@@ -56,7 +56,7 @@ impl<'b> StoredWriter<'b> {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
         let room = MAX_STORED_KEY.saturating_sub(self.total);
-        self.total += bytes.len();
+        self.total = self.total.saturating_add(bytes.len());
         self.out
             .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
@@ -76,7 +76,7 @@ impl<'b> StoredWriter<'b> {
             KeyValue::Int32(_) => 4,
             KeyValue::Int64(_) | KeyValue::Double(_) | KeyValue::Timestamp(_) => 8,
             KeyValue::ObjectId(_) => 12,
-            KeyValue::String(bytes) | KeyValue::Binary(bytes) => 2 + bytes.len(),
+            KeyValue::String(bytes) | KeyValue::Binary(bytes) => bytes.len().saturating_add(2),
         };
         let [low, high] = length16(length);
         self.put(&[value.key_type() as u8, low, high]);
@@ -103,7 +103,7 @@ impl<'b> StoredWriter<'b> {
 
     /// The type of the key, and whether it was cut.
     pub(super) fn finish(self) -> (KeyType, bool) {
-        debug_assert!(self.out.len() - self.start <= MAX_STORED_KEY);
+        debug_assert!(self.out.len().saturating_sub(self.start) <= MAX_STORED_KEY);
         (self.key_type, self.total > MAX_STORED_KEY)
     }
 }

@@ -11,6 +11,8 @@
 //! any of them again. Only where long terms that begin alike differ, their order is not that of
 //! their digests; the builder finds it.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::terms::{LONGEST_SHORT_TERM, Term};
 use crate::index::key::{KeyBuffer, KeyType, MAX_STORED_KEY};
 use crate::index::sort::SortedEntry;

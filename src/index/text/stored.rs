@@ -1,5 +1,7 @@
 //! Long terms from the documents in a data file.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::{LongTerms, TextExtractor};
 use crate::document::bson::RawDocument;
 use crate::v2::DocumentAddress;

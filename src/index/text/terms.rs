@@ -1,5 +1,7 @@
 //! The terms of one document.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use crate::index::TextTotals;
 
 /// Longer terms need more than their sort record to be put in order.
@@ -85,8 +87,8 @@ impl DocumentTerms {
 
     /// What this document adds to the totals of its index.
     pub fn add_to(&self, totals: &mut TextTotals) {
-        totals.documents += 1;
-        totals.length += self.starts.len() as u64;
+        totals.documents = totals.documents.saturating_add(1);
+        totals.length = totals.length.saturating_add(self.starts.len() as u64);
     }
 
     /// The terms, each once, in the order of their bytes.
@@ -103,7 +105,7 @@ impl DocumentTerms {
                     frequency: u16::try_from(group.len()).unwrap_or(u16::MAX),
                     rank,
                 };
-                rank += u32::from(term.is_long());
+                rank = rank.saturating_add(u32::from(term.is_long()));
                 term
             })
     }

@@ -5,6 +5,8 @@
 //! entry is for, its documents tell: a document that has n of these terms is in n of the entries,
 //! in the same order. So the k-th entry that has a document is for the document's k-th term.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use super::record::{LongTermPlace, stored_term};
 use crate::v2::DocumentAddress;
 use crate::v2::btree::{StoredKey, StoredKeyRef};
@@ -84,7 +86,8 @@ impl StoredAlike {
 
     /// Notes that an entry with this stored form has a document.
     pub(super) fn add(&mut self, key: StoredKeyRef<'_>, address: DocumentAddress) {
-        *self.seen.entry((address, length(key))).or_default() += 1;
+        let seen = self.seen.entry((address, length(key))).or_default();
+        *seen = seen.saturating_add(1);
     }
 
     /// The whole term of an entry that is not noted yet, `first` being its first document.

@@ -79,13 +79,13 @@ impl V1Source {
         for chunk in &listed.chunks {
             let ordinal = Cell::new(chunk.first_ordinal);
             let pass_bad = |error| {
-                ordinal.set(ordinal.get() + 1);
+                ordinal.set(ordinal.get().saturating_add(1));
                 self.pass_document(error)
             };
             let take = |mut found: ChunkDocument<'_>| {
                 let context = DocumentContext {
                     collection: &part.v1_name,
-                    ordinal: ordinal.replace(ordinal.get() + 1),
+                    ordinal: ordinal.replace(ordinal.get().saturating_add(1)),
                 };
                 let Some(enricher) = &mut enricher else {
                     return self.visit_snapshot(part, &found, buffer, visit);
@@ -122,8 +122,8 @@ impl V1Source {
             let address = recovered.read(position, buffer)?;
             let mut tally = self.pages_tally.get();
             let is_superseded = is_superseded(self.overlay.as_ref(), part.number, buffer)?;
-            tally.superseded += u64::from(is_superseded);
-            tally.recovered += u64::from(!is_superseded);
+            tally.superseded = tally.superseded.saturating_add(u64::from(is_superseded));
+            tally.recovered = tally.recovered.saturating_add(u64::from(!is_superseded));
             self.pages_tally.set(tally);
             if !is_superseded {
                 visit(SourceDocument {
@@ -178,7 +178,7 @@ pub(super) fn join_pages(
     // Goes on counting where the scan of the snapshot has stopped.
     let mut read = files.snapshot.as_ref().map_or(0, InputFile::size);
     let mut advance = |bytes| {
-        read += bytes;
+        read = read.saturating_add(bytes);
         progress(read)
     };
     let mut summary = match &options.problems {

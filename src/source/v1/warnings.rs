@@ -15,7 +15,7 @@ impl V1Source {
             warnings.push(Warning::new(code, sentence).at(place));
         };
         let layout_keys = self.layout.as_ref().map_or(0, |layout| layout.unknown_keys);
-        let unknown = layout_keys + self.tally.get().unknown_keys;
+        let unknown = layout_keys.saturating_add(self.tally.get().unknown_keys);
         if unknown > 0 {
             let sentence = format!("{unknown} keys of the snapshot mean nothing and were skipped");
             warn(Code::UnknownKeys, sentence, place.clone());
@@ -61,7 +61,10 @@ impl V1Source {
                 Place::offset(log.path(), tail.offset),
             );
         }
-        let dropped = summary.operations.aborted + summary.operations.unfinished;
+        let dropped = summary
+            .operations
+            .aborted
+            .saturating_add(summary.operations.unfinished);
         if dropped > 0 {
             let sentence = format!(
                 "{dropped} operations of transactions that were aborted or never finished were \

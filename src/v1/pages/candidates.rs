@@ -131,16 +131,16 @@ impl JoinFiles {
         let Some(range) = self.candidate_ranges.get(&number) else {
             return Ok(cursor);
         };
-        let (mut low, mut high) = (range.first, range.first + range.count);
+        let (mut low, mut high) = (range.first, range.first.saturating_add(range.count));
         cursor.end = high;
         while low < high {
-            let middle = low + (high - low) / 2;
+            let middle = low.saturating_add(high.saturating_sub(low) / 2);
             let mut bytes = [0; 16];
-            let offset = middle * CANDIDATE_BYTES;
+            let offset = middle.saturating_mul(CANDIDATE_BYTES);
             self.candidates.read_exact_at(&mut bytes, offset)?;
             let is_before = Candidate::decode(&bytes).is_some_and(|found| found.ordinal < ordinal);
             if is_before {
-                low = middle + 1;
+                low = middle.saturating_add(1);
             } else {
                 high = middle;
             }
@@ -181,15 +181,15 @@ pub(super) struct CandidateCursor<'f> {
 impl CandidateCursor<'_> {
     pub(super) fn peek(&mut self) -> Result<Option<Candidate>> {
         if self.at >= self.buffer.len() {
-            let count = (self.end - self.next).min(READ_RECORDS);
+            let count = self.end.saturating_sub(self.next).min(READ_RECORDS);
             if count == 0 {
                 return Ok(None);
             }
-            let bytes = usize::try_from(count * CANDIDATE_BYTES).unwrap_or_default();
+            let bytes = usize::try_from(count.saturating_mul(CANDIDATE_BYTES)).unwrap_or_default();
             self.buffer.resize(bytes, 0);
             self.file
-                .read_exact_at(&mut self.buffer, self.next * CANDIDATE_BYTES)?;
-            self.next += count;
+                .read_exact_at(&mut self.buffer, self.next.saturating_mul(CANDIDATE_BYTES))?;
+            self.next = self.next.saturating_add(count);
             self.at = 0;
         }
         let rest = self.buffer.get(self.at..).unwrap_or_default();
@@ -197,7 +197,7 @@ impl CandidateCursor<'_> {
     }
 
     pub(super) fn advance(&mut self) {
-        self.at += 16;
+        self.at = self.at.saturating_add(16);
     }
 }
 
@@ -286,10 +286,10 @@ impl RecoveredDocuments<'_> {
     pub fn live(&mut self, position: u64) -> Result<(DocumentAddress, LiveDocument<'_>)> {
         let missing = || Error::new(Code::Internal, "there is no such recovered document");
         let range = self.range.filter(|range| position < range.count);
-        let record = range.ok_or_else(missing)?.first + position;
+        let record = range.ok_or_else(missing)?.first.saturating_add(position);
         let mut bytes = [0; 8];
         self.file
-            .read_exact_at(&mut bytes, record * RECOVERED_BYTES)?;
+            .read_exact_at(&mut bytes, record.saturating_mul(RECOVERED_BYTES))?;
         let address = decode_address(&mut Cursor::new(&bytes)).ok_or_else(missing)?;
         Ok((address, self.pages.document(address)?))
     }

@@ -72,7 +72,7 @@ impl<'f> Enricher<'f> {
         let Some(mut cursor) = self.cursor.take() else {
             return Ok(Copies::None);
         };
-        let (mut copies, mut matches) = (0, 0);
+        let (mut copies, mut matches) = (0_u64, 0_u64);
         while let Some(candidate) = cursor.peek()? {
             if candidate.ordinal > context.ordinal {
                 break;
@@ -81,7 +81,7 @@ impl<'f> Enricher<'f> {
             if candidate.ordinal < context.ordinal {
                 continue;
             }
-            copies += 1;
+            copies = copies.saturating_add(1);
             // Nobody asks for a third.
             let is_match = match matches {
                 0 => self.is_match(candidate.address, context, snapshot)?,
@@ -92,7 +92,7 @@ impl<'f> Enricher<'f> {
                 _ => false,
             };
             if is_match {
-                matches += 1;
+                matches = matches.saturating_add(1);
                 if matches == 1 {
                     let bytes = self.pages.document(candidate.address)?.bytes;
                     self.copy.clear();

@@ -29,7 +29,7 @@ pub enum PageCopy {
 impl PageCopy {
     /// Counts it.
     pub fn count(&self, report: &mut PagesReport) {
-        self.each(report, |count, more| *count += more);
+        self.each(report, |count, more| *count = count.saturating_add(more));
     }
 
     /// Takes back that it was counted.
@@ -90,7 +90,7 @@ impl Gains {
             match snapshot.get(name) {
                 Some(other) => self.value(value, other),
                 // A generated `_id` takes the place of an empty one.
-                None => self.types += u32::from(name == ID_FIELD),
+                None => self.types = self.types.saturating_add(u32::from(name == ID_FIELD)),
             }
         }
     }
@@ -105,15 +105,20 @@ impl Gains {
                     match copy {
                         RawValue::Document(copy) => {
                             let has_fields = copy.elements().next().is_some();
-                            self.array_documents += u32::from(has_fields);
+                            self.array_documents =
+                                self.array_documents.saturating_add(u32::from(has_fields));
                         }
                         copy => self.value(copy, snapshot),
                     }
                 }
             }
-            (RawValue::Binary(_), _) => self.binary_values += 1,
+            (RawValue::Binary(_), _) => {
+                self.binary_values = self.binary_values.saturating_add(1);
+            }
             (copy, snapshot) => {
-                self.types += u32::from(copy.element_type() != snapshot.element_type());
+                self.types = self
+                    .types
+                    .saturating_add(u32::from(copy.element_type() != snapshot.element_type()));
             }
         }
     }

@@ -90,7 +90,7 @@ impl GroupTable {
             });
         }
         if let Some(group) = self.groups.get_mut(number) {
-            group.pages += 1;
+            group.pages = group.pages.saturating_add(1);
         }
         Ok(u32::try_from(number).unwrap_or(u32::MAX))
     }
@@ -102,7 +102,7 @@ impl GroupTable {
         let Some(group) = self.groups.get_mut(number) else {
             return;
         };
-        group.documents += 1;
+        group.documents = group.documents.saturating_add(1);
         let id = document.get(ID_FIELD);
         if let Some(id) = id.filter(|_| group.ids.len() < KEPT_IDS) {
             let id = ejson::display_id(id);
@@ -137,7 +137,8 @@ fn most_frequent_names<'p>(page: &LivePage<'p>) -> Vec<&'p str> {
         if !matches!(live.unusable, Some(Unusable::Bson(_))) {
             let mut names: Vec<&str> = live.document().elements().map(|(name, _)| name).collect();
             names.sort_unstable();
-            *counts.entry(names).or_default() += 1;
+            let count = counts.entry(names).or_default();
+            *count = count.saturating_add(1);
         }
     }
     let most = counts.values().copied().max().unwrap_or_default();
@@ -192,17 +193,18 @@ pub fn survey(file: &InputFile) -> Result<(PagesTally, Vec<Group>)> {
     scan(file, |_, look, _| {
         match look {
             PageLook::Other => {}
-            PageLook::Damaged(_) => tally.damaged += 1,
+            PageLook::Damaged(_) => tally.damaged = tally.damaged.saturating_add(1),
             PageLook::Slotted(page) => {
-                tally.slotted += u64::from(page.slot_count > 0);
+                tally.slotted = tally.slotted.saturating_add(u64::from(page.slot_count > 0));
                 if page.documents.is_empty() {
                     return Ok(());
                 }
-                tally.unassigned += 1;
+                tally.unassigned = tally.unassigned.saturating_add(1);
                 let group = table.page(&page)?;
                 for live in &page.documents {
-                    tally.documents += 1;
-                    tally.document_bytes += live.bytes.len() as u64;
+                    tally.documents = tally.documents.saturating_add(1);
+                    tally.document_bytes =
+                        tally.document_bytes.saturating_add(live.bytes.len() as u64);
                     table.document(group, live);
                 }
             }

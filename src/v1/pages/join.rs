@@ -85,7 +85,7 @@ pub fn join(
     progress: &mut JoinProgress<'_>,
 ) -> Result<JoinSummary> {
     let table_bytes = check_memory(input)?;
-    let apart = table_bytes + input.memory / SETS_SHARE;
+    let apart = table_bytes.saturating_add(input.memory / SETS_SHARE);
     let budget = (input.memory / 2).saturating_sub(apart);
     let mut sorts = Sorts::new(
         usize::try_from(budget).unwrap_or(usize::MAX),
@@ -135,19 +135,26 @@ pub fn join(
     summary.tally.unassigned = summary
         .tally
         .unassigned
-        .saturating_sub(owners.assigned + owners.tied);
+        .saturating_sub(owners.assigned.saturating_add(owners.tied));
     write_candidates(input, &mut sorts, candidates, &mut summary)?;
     recover::write(input, &mut sorts, leftovers, &owners, &mut summary, rejects)?;
     Ok(summary)
 }
 
 fn check_memory(input: &JoinInput<'_>) -> Result<u64> {
-    let bytes = input.data.size().div_ceil(PAGE_SIZE as u64) * 4;
+    let bytes = input
+        .data
+        .size()
+        .div_ceil(PAGE_SIZE as u64)
+        .saturating_mul(4);
     if bytes <= input.memory / TABLE_SHARE {
         return Ok(bytes);
     }
     const MIB: u64 = 1 << 20;
-    let needed = (bytes * TABLE_SHARE).div_ceil(MIB) * MIB;
+    let needed = bytes
+        .saturating_mul(TABLE_SHARE)
+        .div_ceil(MIB)
+        .saturating_mul(MIB);
     let sentence = format!(
         "telling the pages of data.db apart takes {}, a quarter of --memory is {}",
         ByteSize(bytes),
@@ -184,27 +191,31 @@ fn read_pages(
     progress: &mut JoinProgress<'_>,
 ) -> Result<()> {
     let (mut printed, mut other) = (Vec::new(), Vec::new());
-    let mut unreported = 0;
+    let mut unreported = 0_u64;
     scan(input.data, |id, look, bytes| {
-        unreported += bytes.len() as u64;
+        unreported = unreported.saturating_add(bytes.len() as u64);
         if id.0 % 64 == 0 {
             progress(std::mem::take(&mut unreported))?;
         }
         let page = match look {
             PageLook::Other => return Ok(()),
             PageLook::Damaged(_) => {
-                tally.damaged += 1;
+                tally.damaged = tally.damaged.saturating_add(1);
                 return Ok(());
             }
             PageLook::Slotted(page) => page,
         };
-        tally.slotted += u64::from(page.slot_count > 0);
+        tally.slotted = tally.slotted.saturating_add(u64::from(page.slot_count > 0));
         // Those that get a collection are taken off later.
-        tally.unassigned += u64::from(!page.documents.is_empty());
+        tally.unassigned = tally
+            .unassigned
+            .saturating_add(u64::from(!page.documents.is_empty()));
         for live in &page.documents {
-            tally.documents += 1;
-            tally.document_bytes += live.bytes.len() as u64;
-            tally.unusable += u64::from(live.unusable.is_some());
+            tally.documents = tally.documents.saturating_add(1);
+            tally.document_bytes = tally.document_bytes.saturating_add(live.bytes.len() as u64);
+            tally.unusable = tally
+                .unusable
+                .saturating_add(u64::from(live.unusable.is_some()));
             let address = DocumentAddress {
                 page: page.id,
                 slot: live.slot,
@@ -220,7 +231,7 @@ fn read_pages(
             } else if input.recover {
                 push_leftover(sorts, leftovers, address)?;
             } else {
-                tally.only_unknown += 1;
+                tally.only_unknown = tally.only_unknown.saturating_add(1);
             }
         }
         Ok(())

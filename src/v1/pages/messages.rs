@@ -130,7 +130,11 @@ fn describe(tally: &PagesTally, groups: &[Group]) -> String {
         );
     }
     if groups.len() > SHOWN_GROUPS {
-        let _ = write!(text, "; and {} more", groups.len() - SHOWN_GROUPS);
+        let _ = write!(
+            text,
+            "; and {} more",
+            groups.len().saturating_sub(SHOWN_GROUPS)
+        );
     }
     text
 }
@@ -176,7 +180,7 @@ pub fn warnings_of_join<'n>(
         }
         return warnings;
     }
-    let left_out = tally.only_known + tally.only_unknown;
+    let left_out = tally.only_known.saturating_add(tally.only_unknown);
     if mode == PagesMode::Auto && left_out > 0 {
         let sentence = format!(
             "{left_out} live documents of data.db are not in the snapshot and were left out, {} \

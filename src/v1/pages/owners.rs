@@ -103,13 +103,13 @@ impl Owners {
             return self.settle(page, count.first(), taken, known_ties);
         };
         count.clear();
-        self.tied += 1;
+        self.tied = self.tied.saturating_add(1);
         let numbers = match self.of(PageId(model)) {
             Owner::Tied(numbers) if !numbers.is_empty() => numbers,
             _ => &[],
         };
         let is_taken = numbers.is_empty() || numbers.iter().any(|number| taken.collection(*number));
-        self.tied_taken += u64::from(is_taken);
+        self.tied_taken = self.tied_taken.saturating_add(u64::from(is_taken));
         if let Some(entry) = self.table.get_mut(page as usize) {
             *entry = tie;
         }
@@ -126,14 +126,15 @@ impl Owners {
         let owner = match first.as_slice() {
             [] => return,
             [number] => {
-                self.assigned += 1;
-                *self.pages.entry(*number).or_default() += 1;
+                self.assigned = self.assigned.saturating_add(1);
+                let pages = self.pages.entry(*number).or_default();
+                *pages = pages.saturating_add(1);
                 *number
             }
             several => {
-                self.tied += 1;
+                self.tied = self.tied.saturating_add(1);
                 let is_taken = several.iter().any(|number| taken.collection(*number));
-                self.tied_taken += u64::from(is_taken);
+                self.tied_taken = self.tied_taken.saturating_add(u64::from(is_taken));
                 self.tie(first, known_ties)
             }
         };
@@ -156,14 +157,14 @@ impl Owners {
             known.insert(numbers, tie);
             return tie;
         }
-        tie - 1
+        tie.saturating_sub(1)
     }
 
     pub(super) fn of(&self, page: PageId) -> Owner<'_> {
         match self.table.get(page.0 as usize).copied() {
             None | Some(UNKNOWN) => Owner::Unknown,
             Some(tie) if tie >= FIRST_TIE => {
-                let position = (tie - FIRST_TIE) as usize;
+                let position = tie.saturating_sub(FIRST_TIE) as usize;
                 Owner::Tied(self.ties.get(position).map_or(&[], Vec::as_slice))
             }
             Some(number) => Owner::Collection(number),

@@ -86,7 +86,7 @@ impl<'j> Pairs<'j> {
         let mut id = OneId::default();
         let mut entries = 0_u64;
         while let Some(entry) = sorted.next()? {
-            entries += 1;
+            entries = entries.saturating_add(1);
             if entries.is_multiple_of(65_536) {
                 progress(0)?;
             }
@@ -120,13 +120,15 @@ impl<'j> Pairs<'j> {
                     return Ok(Some(number));
                 }
                 if let Some(only) = self.only.get_mut(number as usize) {
-                    *only += 1;
+                    *only = only.saturating_add(1);
                 }
-                self.tally.only_known += 1;
+                self.tally.only_known = self.tally.only_known.saturating_add(1);
             }
             Owner::Tied(numbers) if id.is_in_all(numbers) => return Ok(None),
             Owner::Tied(_) | Owner::Unknown if !self.taken.any_group() => return Ok(None),
-            Owner::Tied(_) | Owner::Unknown => self.tally.only_unknown += 1,
+            Owner::Tied(_) | Owner::Unknown => {
+                self.tally.only_unknown = self.tally.only_unknown.saturating_add(1);
+            }
         }
         if self.recover {
             push_leftover(self.sorts, self.leftovers, address)?;

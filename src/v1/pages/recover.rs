@@ -129,7 +129,7 @@ impl Gather<'_, '_> {
             let newer = self.newer_pages.document(kept)?;
             let newer = newer.document().get(ID_FIELD);
             if newer.is_some_and(|newer| same_id(newer, id)) {
-                self.summary.tally.dropped += 1;
+                self.summary.tally.dropped = self.summary.tally.dropped.saturating_add(1);
                 count_record(&mut self.summary.dropped, number, 0);
                 return self.rejects.reject(Rejected {
                     address,
@@ -177,7 +177,7 @@ fn choose(
                 .get(ID_FIELD)
                 .zip(live.document().get(ID_FIELD));
             if ids.is_some_and(|(newer, older)| same_id(newer, older)) {
-                summary.tally.dropped += 1;
+                summary.tally.dropped = summary.tally.dropped.saturating_add(1);
                 let (number, _) = key.split_first_chunk::<4>().ok_or_else(broken)?;
                 count_record(&mut summary.dropped, u32::from_be_bytes(*number), 0);
                 rejects.reject(Rejected {
@@ -190,8 +190,11 @@ fn choose(
             }
         }
         kept = Some((key, address));
-        summary.tally.recovered += 1;
-        summary.tally.recovered_bytes += live.bytes.len() as u64;
+        summary.tally.recovered = summary.tally.recovered.saturating_add(1);
+        summary.tally.recovered_bytes = summary
+            .tally
+            .recovered_bytes
+            .saturating_add(live.bytes.len() as u64);
         let mut key_of_place = [0; 10];
         let (number, _) = key.split_first_chunk::<4>().ok_or_else(broken)?;
         let parts: [&[u8]; 3] = [

@@ -85,7 +85,7 @@ impl<'p> LiveDocument<'p> {
         };
         Ok(Self {
             slot,
-            offset: page_offset(page) + position as u64,
+            offset: page_offset(page).saturating_add(position as u64),
             bytes,
             unusable,
         })
@@ -223,7 +223,7 @@ pub fn scan(
     file: &InputFile,
     mut visit: impl FnMut(PageId, PageLook<'_>, &[u8]) -> Result<()>,
 ) -> Result<()> {
-    if file.size() / PAGE_SIZE as u64 >= u64::from(u32::MAX) {
+    if file.size().checked_div(PAGE_SIZE as u64) >= Some(u64::from(u32::MAX)) {
         let sentence = "the file has more pages than page numbers can count";
         return Err(Error::new(Code::SourceTooLarge, sentence).at(Place::file(file.path())));
     }
@@ -239,7 +239,7 @@ pub fn scan(
         for page in pages {
             let id = PageId(next);
             visit(id, look(id, page), page)?;
-            next += 1;
+            next = next.saturating_add(1);
         }
         if filled < READ {
             if rest.iter().any(|byte| *byte != 0) {
@@ -248,7 +248,7 @@ pub fn scan(
             }
             return Ok(());
         }
-        offset += filled as u64;
+        offset = offset.saturating_add(filled as u64);
     }
 }
 
@@ -260,22 +260,26 @@ const SAMPLED_PAGES: u64 = 256;
 /// # Errors
 /// A read fails.
 pub fn estimate_documents(file: &InputFile) -> Result<u64> {
-    let pages = file.size() / PAGE_SIZE as u64;
+    let pages = file
+        .size()
+        .checked_div(PAGE_SIZE as u64)
+        .unwrap_or_default();
     let step = pages.div_ceil(SAMPLED_PAGES).max(1);
     let mut page = Box::new([0; PAGE_SIZE]);
-    let mut documents = 0;
+    let mut documents = 0_u64;
     for number in (0..pages).step_by(usize::try_from(step).unwrap_or(usize::MAX)) {
         let Ok(id) = u32::try_from(number).map(PageId) else {
             break;
         };
         file.read_exact_at(&mut *page, page_offset(id))?;
         if let PageLook::Slotted(live) = look(id, &page) {
-            documents += live.documents.len() as u64 * step;
+            documents =
+                documents.saturating_add((live.documents.len() as u64).saturating_mul(step));
         }
     }
     // What was not looked at may hold more.
     Ok(if step > 1 {
-        documents + documents / 8
+        documents.saturating_add(documents / 8)
     } else {
         documents
     })

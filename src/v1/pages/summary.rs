@@ -117,7 +117,9 @@ fn count_of(ranges: &[RecordRange], number: u32) -> u64 {
 /// Adds one to the last range, which it begins if it is of another collection.
 pub(super) fn count_record(ranges: &mut Vec<RecordRange>, number: u32, position: u64) {
     match ranges.last_mut() {
-        Some(range) if range.number == number => range.count += 1,
+        Some(range) if range.number == number => {
+            range.count = range.count.saturating_add(1);
+        }
         _ => ranges.push(RecordRange {
             number,
             first: position,

@@ -69,7 +69,7 @@ pub(super) fn cast_votes(
     let mut last_page: Option<PageId> = None;
     let mut entries = 0_u64;
     while let Some(entry) = sorted.next()? {
-        entries += 1;
+        entries = entries.saturating_add(1);
         if entries.is_multiple_of(65_536) {
             progress(0)?;
         }
@@ -136,7 +136,8 @@ impl<'s> Count<'s> {
         if let [OF_SET, set @ ..] = vote
             && let Ok(set) = set.try_into()
         {
-            *self.sets.entry(u32::from_le_bytes(set)).or_default() += 1;
+            let votes = self.sets.entry(u32::from_le_bytes(set)).or_default();
+            *votes = votes.saturating_add(1);
             return;
         }
         for number in vote.as_chunks::<4>().0 {
@@ -149,7 +150,7 @@ impl<'s> Count<'s> {
             if *count == 0 {
                 self.voted.push(number);
             }
-            *count += votes;
+            *count = count.saturating_add(votes);
         }
     }
 

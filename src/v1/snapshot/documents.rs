@@ -35,7 +35,7 @@ impl Documents {
             } else {
                 reader.skip_value()?;
             }
-            let size = reader.offset() - start;
+            let size = reader.offset().saturating_sub(start);
             documents.check_size(reader, start, size, options)?;
             if size > options.max_document_bytes {
                 // Alone in its chunk, so that who parses chunks need not read it.
@@ -72,8 +72,12 @@ impl Documents {
             if length as u64 > options.max_document_bytes {
                 break;
             }
-            self.add(base + start as u64, length as u64, chunk_bytes);
-            passed = start + length;
+            self.add(
+                base.saturating_add(start as u64),
+                length as u64,
+                chunk_bytes,
+            );
+            passed = start.saturating_add(length);
             next = next_container(bytes, passed);
         }
         reader.window().advance(passed);
@@ -101,7 +105,12 @@ impl Documents {
                 return Ok(());
             }
             reader.window().advance(length);
-            self.check_size(reader, start, reader.offset() - start, options)?;
+            self.check_size(
+                reader,
+                start,
+                reader.offset().saturating_sub(start),
+                options,
+            )?;
         }
     }
 
@@ -132,11 +141,11 @@ impl Documents {
             first_ordinal: ordinal,
             documents: 0,
         });
-        chunk.bytes = offset + size - chunk.offset;
-        chunk.documents += 1;
+        chunk.bytes = offset.saturating_add(size).saturating_sub(chunk.offset);
+        chunk.documents = chunk.documents.saturating_add(1);
         let full = chunk.bytes >= chunk_bytes || chunk.documents == u32::MAX;
-        self.count += 1;
-        self.bytes += size;
+        self.count = self.count.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(size);
         self.largest = self.largest.max(size);
         if full {
             self.close();
@@ -151,11 +160,12 @@ impl Documents {
 /// Where the next container begins, if a comma and then a container follow at `end`.
 #[inline]
 fn next_container(bytes: &[u8], end: usize) -> Option<usize> {
-    let at = end + white_space(bytes.get(end..)?);
+    let at = end.saturating_add(white_space(bytes.get(end..)?));
     if bytes.get(at) != Some(&b',') {
         return None;
     }
-    let at = at + 1 + white_space(bytes.get(at + 1..)?);
+    let after = at.saturating_add(1);
+    let at = after.saturating_add(white_space(bytes.get(after..)?));
     matches!(bytes.get(at), Some(b'{' | b'[')).then_some(at)
 }
 

@@ -7,6 +7,11 @@
 //! whole block go through the same automaton byte by byte, so the result does not depend on how
 //! the bytes are cut into blocks.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions within a block of bytes that is in memory; the depth is at most their count"
+)]
+
 /// The automaton: how deep, and whether inside a string and after a backslash there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Nesting {

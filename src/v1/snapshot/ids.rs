@@ -45,8 +45,8 @@ pub fn walk_ids(
             return Ok(());
         };
         let document = rest.get(..length).unwrap_or_default();
-        at += length;
-        let ordinal = chunk.first_ordinal + number;
+        at = at.saturating_add(length);
+        let ordinal = chunk.first_ordinal.saturating_add(number);
         if let Some(id) = first_id(document) {
             visit(ordinal, id)?;
         } else if let Ok(OnlyId { id: Some(id) }) = serde_json::from_slice(document) {

@@ -189,7 +189,7 @@ impl<'a> Reader<'a> {
                     member(self, name)?;
                 }
                 None => {
-                    self.unknown_keys += 1;
+                    self.unknown_keys = self.unknown_keys.saturating_add(1);
                     self.skip_value()?;
                 }
             }

@@ -287,7 +287,7 @@ impl Scan<'_> {
                 "an index definition",
                 Code::IndexDefinition,
             )?;
-            self.indexes += 1;
+            self.indexes = self.indexes.saturating_add(1);
             if indexes.len() == MAX_INDEXES {
                 return Err(too_many(reader, "a collection", MAX_INDEXES, "indexes"));
             }
@@ -304,7 +304,7 @@ impl Scan<'_> {
     }
 
     fn register(&mut self, reader: &Reader<'_>, name: &Captured) -> Result<()> {
-        self.name_bytes += name.text.len();
+        self.name_bytes = self.name_bytes.saturating_add(name.text.len());
         if self.name_bytes > MAX_NAME_BYTES {
             return Err(too_many(
                 reader,

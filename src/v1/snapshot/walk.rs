@@ -146,9 +146,9 @@ impl ChunkWalker {
                 file,
                 context: DocumentContext {
                     collection,
-                    ordinal: chunk.first_ordinal + number,
+                    ordinal: chunk.first_ordinal.saturating_add(number),
                 },
-                offset: chunk.offset + at as u64,
+                offset: chunk.offset.saturating_add(at as u64),
             };
             let bytes = self.text.get(at..).unwrap_or_default();
             let rest = match whole {
@@ -159,7 +159,7 @@ impl ChunkWalker {
                     Err(valid) => {
                         let length = element_length(bytes);
                         sink.bad_document(place.bad(length, place.invalid_utf8(valid)))?;
-                        at += length;
+                        at = at.saturating_add(length);
                         continue;
                     }
                 },
@@ -168,7 +168,7 @@ impl ChunkWalker {
             let start = buffer.len();
             match self.converter.convert(rest, &place.context, buffer) {
                 Ok(converted) => {
-                    at += converted.text_bytes;
+                    at = at.saturating_add(converted.text_bytes);
                     sink.document(start, converted, place.offset)?;
                 }
                 Err(error) => {
@@ -179,7 +179,7 @@ impl ChunkWalker {
                     }
                     let length = element_length(bytes);
                     sink.bad_document(place.bad(length, error))?;
-                    at += length;
+                    at = at.saturating_add(length);
                 }
             }
         }
@@ -224,7 +224,7 @@ impl Standing<'_> {
     }
 
     fn invalid_utf8(&self, valid: usize) -> Error {
-        let place = Place::offset(self.file.path(), self.offset + valid as u64);
+        let place = Place::offset(self.file.path(), self.offset.saturating_add(valid as u64));
         let sentence = format!(
             "document {} of the collection holds bytes that are not UTF-8",
             self.context.ordinal
@@ -235,7 +235,7 @@ impl Standing<'_> {
     }
 
     fn cannot_carry(&self, error: &DocumentError) -> Error {
-        let offset = self.offset + error.offset as u64;
+        let offset = self.offset.saturating_add(error.offset as u64);
         let mut place =
             Place::offset(self.file.path(), offset).in_collection(self.context.collection);
         // The text of the file can hold anything, control characters too.
@@ -325,7 +325,7 @@ pub(super) fn skip_separator(text: &[u8], at: usize) -> usize {
         .iter()
         .position(|byte| !matches!(byte, b',' | b' ' | b'\t' | b'\n' | b'\r'))
         .unwrap_or(rest.len());
-    at + skipped
+    at.saturating_add(skipped)
 }
 
 #[cfg(test)]

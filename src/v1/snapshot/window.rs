@@ -58,7 +58,7 @@ impl<'a> Window<'a> {
 
     /// File offset of the next byte.
     pub(super) fn offset(&self) -> u64 {
-        self.base + self.at as u64
+        self.base.saturating_add(self.at as u64)
     }
 
     /// The bytes at hand from the next one on; empty at the end of the file only.
@@ -79,12 +79,12 @@ impl<'a> Window<'a> {
     /// Goes on by `count` of the bytes that [`Self::rest`] gave.
     #[inline]
     pub(super) fn advance(&mut self, count: usize) {
-        self.at = (self.at + count).min(self.filled);
+        self.at = self.at.saturating_add(count).min(self.filled);
     }
 
     #[cold]
     fn refill(&mut self) -> Result<()> {
-        let next = self.base + self.filled as u64;
+        let next = self.base.saturating_add(self.filled as u64);
         (self.progress)(next)?;
         self.filled = self.source.read_at(&mut self.buffer, next)?;
         self.base = next;

@@ -32,7 +32,7 @@ impl Older {
             return;
         }
         if self.suspects.len() == MOST_NAMED {
-            self.more += 1;
+            self.more = self.more.saturating_add(1);
             return;
         }
         self.suspects.push(Suspect {

@@ -84,7 +84,7 @@ impl<'a> Replay<'a> {
             return Ok(());
         }
         if self.is_in_snapshot(place.lsn) {
-            self.operations.before_snapshot += 1;
+            self.operations.before_snapshot = self.operations.before_snapshot.saturating_add(1);
             return Ok(());
         }
         let Self {
@@ -103,10 +103,16 @@ impl<'a> Replay<'a> {
     ///
     /// Stops early once [`Self::excess`] says so; the caller asks after every record.
     pub(super) fn commit(&mut self, txn_id: u64, lsn: u64) -> Result<()> {
-        self.transactions.committed += u64::from(txn_id != 0);
+        self.transactions.committed = self
+            .transactions
+            .committed
+            .saturating_add(u64::from(txn_id != 0));
         let records = self.open.remove(txn_id);
         if self.is_in_snapshot(lsn) {
-            self.operations.before_snapshot += records.len() as u64;
+            self.operations.before_snapshot = self
+                .operations
+                .before_snapshot
+                .saturating_add(records.len() as u64);
             return Ok(());
         }
         self.open.applying = records.capacity() as u64;
@@ -136,8 +142,14 @@ impl<'a> Replay<'a> {
 
     /// Drops a transaction's operations.
     pub(super) fn abort(&mut self, txn_id: u64) {
-        self.transactions.aborted += u64::from(txn_id != 0);
-        self.operations.aborted += self.open.remove(txn_id).len() as u64;
+        self.transactions.aborted = self
+            .transactions
+            .aborted
+            .saturating_add(u64::from(txn_id != 0));
+        self.operations.aborted = self
+            .operations
+            .aborted
+            .saturating_add(self.open.remove(txn_id).len() as u64);
     }
 
     /// Drops what is still open at the end of the log.
@@ -149,9 +161,14 @@ impl<'a> Replay<'a> {
     /// What the memory comes to, if that is more than allowed: operations that wait for their
     /// commit are counted as the entries that they may become.
     pub(super) fn excess(&self) -> Option<u64> {
-        let used = self.overlay.memory_bytes() + self.open.memory_bytes() + self.names.bytes;
-        let waiting = self.open.operations + self.open.applying;
-        (used > self.memory_limit).then(|| used.saturating_add(waiting * BYTES_PER_ID))
+        let used = self
+            .overlay
+            .memory_bytes()
+            .saturating_add(self.open.memory_bytes())
+            .saturating_add(self.names.bytes);
+        let waiting = self.open.operations.saturating_add(self.open.applying);
+        (used > self.memory_limit)
+            .then(|| used.saturating_add(waiting.saturating_mul(BYTES_PER_ID)))
     }
 
     /// Offset of the last effective operation on an id, if its collection was named so far.
@@ -169,9 +186,9 @@ impl<'a> Replay<'a> {
 
     fn count(&mut self, applied: bool) {
         if applied {
-            self.operations.applied += 1;
+            self.operations.applied = self.operations.applied.saturating_add(1);
         } else {
-            self.operations.ignored += 1;
+            self.operations.ignored = self.operations.ignored.saturating_add(1);
         }
     }
 }
@@ -239,7 +256,10 @@ impl Names<'_> {
         match self.known.get_mut(name) {
             Some(slot) => *slot = known,
             None => {
-                self.bytes += name.len() as u64 + MAP_ENTRY_BYTES;
+                self.bytes = self
+                    .bytes
+                    .saturating_add(name.len() as u64)
+                    .saturating_add(MAP_ENTRY_BYTES);
                 self.known.insert(name.into(), known);
             }
         }
@@ -263,14 +283,16 @@ impl OpenTransactions {
         let records = self.transactions.entry(txn_id).or_default();
         let room = records.capacity();
         records.push(record);
-        self.room += (records.capacity() - room) as u64;
-        self.operations += 1;
+        self.room = self
+            .room
+            .saturating_add(records.capacity().saturating_sub(room) as u64);
+        self.operations = self.operations.saturating_add(1);
     }
 
     fn remove(&mut self, txn_id: u64) -> Vec<u64> {
         let records = self.transactions.remove(&txn_id).unwrap_or_default();
-        self.room -= records.capacity() as u64;
-        self.operations -= records.len() as u64;
+        self.room = self.room.saturating_sub(records.capacity() as u64);
+        self.operations = self.operations.saturating_sub(records.len() as u64);
         records
     }
 
@@ -283,7 +305,9 @@ impl OpenTransactions {
 
     fn memory_bytes(&self) -> u64 {
         // A map never shrinks by itself.
-        self.transactions.capacity() as u64 * MAP_ENTRY_BYTES / 2
-            + (self.room + self.applying) * OFFSET_BYTES
+        let offsets = self.room.saturating_add(self.applying);
+        (self.transactions.capacity() as u64)
+            .saturating_mul(MAP_ENTRY_BYTES / 2)
+            .saturating_add(offsets.saturating_mul(OFFSET_BYTES))
     }
 }

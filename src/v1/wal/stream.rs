@@ -44,12 +44,12 @@ impl Stream {
     /// The next `len` bytes, which the caller knows to be there ([`Self::rest`]) and bounds: the
     /// buffer grows to hold them.
     pub(super) fn peek(&mut self, len: usize) -> Result<&[u8]> {
-        if self.buffer.len() - self.start < len {
+        if self.buffer.len().saturating_sub(self.start) < len {
             self.refill(len)?;
         }
         Ok(self
             .buffer
-            .get(self.start..self.start + len)
+            .get(self.start..self.start.saturating_add(len))
             .unwrap_or_default())
     }
 
@@ -62,14 +62,15 @@ impl Stream {
         self.buffer.reserve_exact(want.saturating_sub(kept));
         self.buffer.resize(want, 0);
         let target = self.buffer.get_mut(kept..).unwrap_or_default();
-        self.file.read_exact_at(target, self.offset + kept as u64)
+        self.file
+            .read_exact_at(target, self.offset.saturating_add(kept as u64))
     }
 
     /// Moves the position on by `len` bytes.
     pub(super) fn skip(&mut self, len: u64) {
-        let buffered = self.buffer.len() - self.start;
+        let buffered = self.buffer.len().saturating_sub(self.start);
         match usize::try_from(len).ok().filter(|len| *len <= buffered) {
-            Some(len) => self.start += len,
+            Some(len) => self.start = self.start.saturating_add(len),
             None => {
                 self.buffer.clear();
                 self.start = 0;
@@ -89,13 +90,14 @@ impl Stream {
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut offset = self.offset;
         while offset < self.file.size() {
-            let left = usize::try_from(self.file.size() - offset).unwrap_or(usize::MAX);
+            let left =
+                usize::try_from(self.file.size().saturating_sub(offset)).unwrap_or(usize::MAX);
             let part = chunk.get_mut(..CHUNK_BYTES.min(left)).unwrap_or_default();
             self.file.read_exact_at(part, offset)?;
             if part.iter().any(|byte| *byte != 0) {
                 return Ok(false);
             }
-            offset += part.len() as u64;
+            offset = offset.saturating_add(part.len() as u64);
         }
         Ok(true)
     }

@@ -25,19 +25,26 @@ impl RecordCounts {
             RecordKind::Commit => &mut self.commit,
             RecordKind::Abort => &mut self.abort,
         };
-        *count += 1;
+        *count = count.saturating_add(1);
     }
 
     /// Records of all types.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.insert + self.update + self.delete + self.checkpoint + self.commit + self.abort
+        self.insert
+            .saturating_add(self.update)
+            .saturating_add(self.delete)
+            .saturating_add(self.checkpoint)
+            .saturating_add(self.commit)
+            .saturating_add(self.abort)
     }
 
     /// Insert, update and delete records.
     #[must_use]
     pub fn operations(&self) -> u64 {
-        self.insert + self.update + self.delete
+        self.insert
+            .saturating_add(self.update)
+            .saturating_add(self.delete)
     }
 }
 

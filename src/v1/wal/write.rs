@@ -1,5 +1,10 @@
 //! Writing records, as LauraDB frames them.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "what is written is in memory, and its length is checked as a whole"
+)]
+
 use super::payload::NAME_LEN_BYTES;
 use super::record::{HEADER_BYTES, RecordHeader, RecordKind};
 use crate::document::bson::RawDocument;

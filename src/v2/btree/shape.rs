@@ -150,10 +150,12 @@ impl Tally {
     /// Counts an entry.
     #[inline]
     pub(super) fn entry(&mut self, key_bytes: usize, value_bytes: usize, same_as_previous: bool) {
-        self.entry_count += 1;
-        self.unique_keys += u64::from(!same_as_previous);
-        self.key_bytes_total += key_bytes as u64;
-        self.value_bytes_total += value_bytes as u64;
+        self.entry_count = self.entry_count.saturating_add(1);
+        self.unique_keys = self
+            .unique_keys
+            .saturating_add(u64::from(!same_as_previous));
+        self.key_bytes_total = self.key_bytes_total.saturating_add(key_bytes as u64);
+        self.value_bytes_total = self.value_bytes_total.saturating_add(value_bytes as u64);
     }
 
     /// Counts a node's keys towards the order.
@@ -178,7 +180,7 @@ impl Tally {
             height,
             leaf_nodes: self.leaf_nodes,
             internal_nodes: self.internal_nodes,
-            order: self.most_keys + 1,
+            order: self.most_keys.saturating_add(1),
             key_bytes_total: self.key_bytes_total,
             value_bytes_total: self.value_bytes_total,
             first_page,

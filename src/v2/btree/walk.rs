@@ -159,7 +159,7 @@ impl<S: PageSource + ?Sized, V: TreeVisitor> Walk<'_, S, V> {
     fn run(&mut self) -> Result<()> {
         while let Some(frame) = self.stack.last_mut() {
             let index = frame.next_child;
-            frame.next_child += 1;
+            frame.next_child = frame.next_child.saturating_add(1);
             let (page, node) = (frame.page, frame.node());
             let Some(child) = node.child(index) else {
                 self.stack.pop();
@@ -256,7 +256,7 @@ impl<S: PageSource + ?Sized, V: TreeVisitor> Walk<'_, S, V> {
     }
 
     fn leaf(&mut self, page: PageId, node: Node<'_>) -> Result<()> {
-        let depth = self.stack.len() + 1;
+        let depth = self.stack.len().saturating_add(1);
         let height = *self.height.get_or_insert(depth);
         if depth != height {
             let sentence = format!("the leaf is {depth} levels deep, others are {height}");

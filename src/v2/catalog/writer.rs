@@ -1,5 +1,10 @@
 //! Writes the catalog's pages. The layout is described in the parent module.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "an entry is only placed where it fits, and names have 255 bytes at most"
+)]
+
 use super::{
     ACTIVE, CHAIN_ENTRIES_START, CatalogEntry, ENTRIES_START, ENTRY_FIXED_SIZE, MAGIC, SYSTEM,
     VERSION_CHAINED, VERSION_SINGLE, is_collection_name,

@@ -1,5 +1,10 @@
 //! Writes `metadata.db` in one pass. The layout is described in the parent module.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "a collection has fewer than 2^16 indexes, and a file fewer than 2^32 pages"
+)]
+
 use super::collection::CollectionRecord;
 use super::reader::IndexMetadata;
 use crate::files::OutputFile;

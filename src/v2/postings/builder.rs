@@ -1,5 +1,7 @@
 //! Writes posting pages, term after term. The layout is described in the parent module.
 
+#![expect(clippy::arithmetic_side_effects, reason = "counts what was written")]
+
 use super::{
     CHUNK_HEADER_BYTES, ChunkAddress, MAX_CHUNK_POSTINGS, POSTING_BYTES, Posting, TermHead,
 };

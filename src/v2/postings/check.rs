@@ -40,14 +40,14 @@ impl PostingChecker {
         if slotted.slot_count() == 0 || slotted.fragmented() != 0 {
             return Err(wrong("a posting page is empty or fragmented".to_owned()));
         }
-        let last = slotted.slot_count() - 1;
+        let last = slotted.slot_count().saturating_sub(1);
         for number in 0..=last {
             let slot = SlotNumber(number);
             let content = slotted.get(slot);
             let content = content.map_err(|error| wrong(error.to_string()))?;
             let chunk = Chunk::of_slot(content)
                 .map_err(|error| wrong(format!("slot {number}: {error}")))?;
-            self.found.posting_count += chunk.len() as u64;
+            self.found.posting_count = self.found.posting_count.saturating_add(chunk.len() as u64);
             self.chunks.add(ChunkAddress { page: id, slot });
             let Some(next) = chunk.next() else {
                 continue;
@@ -70,7 +70,7 @@ impl PostingChecker {
         if self.found.page_count == 0 {
             self.found.first_page = id;
         }
-        self.found.page_count += 1;
+        self.found.page_count = self.found.page_count.saturating_add(1);
         Ok(())
     }
 
@@ -81,7 +81,11 @@ impl PostingChecker {
     /// [`Code::PageDamaged`](crate::Code::PageDamaged) where the last page is not the end of a term.
     pub fn finish(self) -> Result<(PostingRun, ChunkSum)> {
         if self.continued {
-            let last = self.found.first_page.0 + (self.found.page_count - 1);
+            let last = self
+                .found
+                .first_page
+                .0
+                .saturating_add(self.found.page_count.saturating_sub(1));
             let sentence = "a term goes on behind the last posting page";
             return Err(damaged(PageId(last), sentence));
         }

@@ -146,7 +146,7 @@ impl ChunkSum {
     /// Adds a chunk.
     pub fn add(&mut self, chunk: ChunkAddress) {
         let number = u64::from(chunk.page.0) << 16 | u64::from(chunk.slot.0);
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         self.hashes = self.hashes.wrapping_add(xxh3_64(&number.to_le_bytes()));
     }
 }

@@ -79,7 +79,10 @@ impl<'a, S: PageSource + ?Sized> PostingReader<'a, S> {
             chunks.add(chunk_at);
             if at.is_none() && left > 0 {
                 let page = chunk_at.page;
-                let (found, expected) = (head.document_frequency - left, head.document_frequency);
+                let (found, expected) = (
+                    head.document_frequency.saturating_sub(left),
+                    head.document_frequency,
+                );
                 let sentence =
                     format!("a term ends here with {found} postings, expected {expected}");
                 return Err(damaged(page, sentence));

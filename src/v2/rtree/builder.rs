@@ -1,5 +1,10 @@
 //! Writes nodes, level by level. The layout is described in the parent module.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "a node is only given the entries that it has room for"
+)]
+
 use super::{
     ENTRIES, ENTRY_COUNT, Entry, INDEX_ID, INTERNAL, LEAF, LEVEL, MBR, NODE_TYPE, RECT_BYTES, Rect,
     Target, capacity, entry_bytes,

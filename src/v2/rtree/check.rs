@@ -96,7 +96,7 @@ impl RTreeChecker {
                         let sentence = "an entry is for a document of another collection";
                         return Err(damaged(id, sentence));
                     }
-                    self.found.entry_count += 1;
+                    self.found.entry_count = self.found.entry_count.saturating_add(1);
                     visit(bounds, address);
                 }
             }
@@ -108,9 +108,9 @@ impl RTreeChecker {
     fn count(&mut self, id: PageId, node: &RTreeNode<'_>) {
         let found = &mut self.found;
         if node.level() == 0 {
-            found.leaf_nodes += 1;
+            found.leaf_nodes = found.leaf_nodes.saturating_add(1);
         } else {
-            found.internal_nodes += 1;
+            found.internal_nodes = found.internal_nodes.saturating_add(1);
         }
         let entries = u16::try_from(node.entry_count()).unwrap_or(u16::MAX);
         found.order = found.order.max(entries.saturating_add(1));

@@ -60,7 +60,13 @@ const LEAF: u8 = 1;
 /// Most entries of a node of a level.
 #[must_use]
 pub const fn capacity(level: u8) -> usize {
-    (PAGE_SIZE - ENTRIES) / entry_bytes(level)
+    match PAGE_SIZE
+        .saturating_sub(ENTRIES)
+        .checked_div(entry_bytes(level))
+    {
+        Some(most) => most,
+        None => 0,
+    }
 }
 
 const _: () = assert!(capacity(0) == 126 && capacity(1) == 168);

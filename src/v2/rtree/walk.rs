@@ -111,7 +111,7 @@ fn check_node<S: PageSource + ?Sized>(
         let Entry { bounds, target } = entry.map_err(wrong)?;
         match target {
             Target::Document(collection_id, address) if collection_id == ids.collection_id => {
-                found.entry_count += 1;
+                found.entry_count = found.entry_count.saturating_add(1);
                 visit(bounds, address);
             }
             Target::Document(..) => {
@@ -121,7 +121,7 @@ fn check_node<S: PageSource + ?Sized>(
             Target::Node(child) => due.push(Due {
                 page: child,
                 expected: Some((node.level().saturating_sub(1), bounds)),
-                depth: node_due.depth + 1,
+                depth: node_due.depth.saturating_add(1),
             }),
         }
     }

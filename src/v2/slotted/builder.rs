@@ -1,5 +1,10 @@
 //! Fills slotted pages. The layout is described in the parent module.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "a document is only placed where it fits the page"
+)]
+
 use super::{
     FREE_END, FREE_START, HEADER_SIZE, OVERFLOW, OVERFLOW_HEAD_SIZE, OWNER, OverflowHead,
     SLOT_COUNT, SLOT_FLAGS, SLOT_LENGTH, SLOT_OFFSET, SLOT_SIZE,

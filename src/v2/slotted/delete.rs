@@ -15,8 +15,8 @@ pub fn delete_slot(page: &mut PageBytes, slot: SlotNumber) -> bool {
     let Some(at) = slot_position(data, slot) else {
         return false;
     };
-    let length = get_u16(data, at + SLOT_LENGTH).unwrap_or_default();
-    let Some(flags) = data.get_mut(at + SLOT_FLAGS) else {
+    let length = get_u16(data, at.saturating_add(SLOT_LENGTH)).unwrap_or_default();
+    let Some(flags) = data.get_mut(at.saturating_add(SLOT_FLAGS)) else {
         return false;
     };
     if *flags & DELETED == 0 {
@@ -31,7 +31,9 @@ pub fn delete_slot(page: &mut PageBytes, slot: SlotNumber) -> bool {
 /// for all: also where a torn write has left a part of it. False if there is no such slot.
 pub fn restore_slot(page: &mut PageBytes, slot: SlotNumber) -> bool {
     let (_, data) = page.split_at_mut(PAGE_HEADER_SIZE);
-    let Some(flags) = slot_position(data, slot).and_then(|at| data.get_mut(at + SLOT_FLAGS)) else {
+    let Some(flags) =
+        slot_position(data, slot).and_then(|at| data.get_mut(at.saturating_add(SLOT_FLAGS)))
+    else {
         return false;
     };
     *flags &= !DELETED;
@@ -41,7 +43,7 @@ pub fn restore_slot(page: &mut PageBytes, slot: SlotNumber) -> bool {
 
 fn slot_position(data: &[u8], SlotNumber(slot): SlotNumber) -> Option<usize> {
     let count = get_u16(data, SLOT_COUNT)?;
-    (slot < count).then(|| HEADER_SIZE + usize::from(slot) * SLOT_SIZE)
+    (slot < count).then(|| HEADER_SIZE.saturating_add(usize::from(slot).saturating_mul(SLOT_SIZE)))
 }
 
 fn put_fragmented(data: &mut [u8], bytes: u16) {

@@ -88,7 +88,9 @@ impl<'p> SlotList<'p> {
     fn bytes(&self) -> usize {
         let contents = self.slots.iter().flatten();
         let contents: usize = contents.map(|(content, _)| content.len()).sum();
-        HEADER_SIZE + self.slots.len() * SLOT_SIZE + contents
+        HEADER_SIZE
+            .saturating_add(self.slots.len().saturating_mul(SLOT_SIZE))
+            .saturating_add(contents)
     }
 
     /// Bytes that are not used; a new slot takes 5 besides its content.
@@ -103,7 +105,10 @@ impl<'p> SlotList<'p> {
         let number = deleted.unwrap_or(self.slots.len());
         let slot = SlotNumber(u16::try_from(number).ok()?);
         let stored = content.stored();
-        let needed = stored.0.len() + if deleted.is_none() { SLOT_SIZE } else { 0 };
+        let needed = stored
+            .0
+            .len()
+            .saturating_add(if deleted.is_none() { SLOT_SIZE } else { 0 });
         if needed > self.free() {
             return None;
         }
@@ -119,7 +124,7 @@ impl<'p> SlotList<'p> {
         let (bytes, flags) = content.stored();
         let free = self.free();
         match self.slots.get_mut(usize::from(slot.0)) {
-            Some(Some(place)) if bytes.len() <= place.0.len() + free => {
+            Some(Some(place)) if bytes.len() <= place.0.len().saturating_add(free) => {
                 *place = (bytes, flags | UPDATED);
                 true
             }
@@ -152,7 +157,7 @@ impl<'p> SlotList<'p> {
         let (_, data) = page.split_at_mut(PAGE_HEADER_SIZE);
         let mut end = PAGE_DATA_SIZE;
         for (number, slot) in self.slots.iter().enumerate() {
-            let at = HEADER_SIZE + number * SLOT_SIZE;
+            let at = HEADER_SIZE.saturating_add(number.saturating_mul(SLOT_SIZE));
             let (offset, length, flags) = match slot {
                 None => (0, 0, DELETED),
                 Some((content, flags)) => {
@@ -165,14 +170,14 @@ impl<'p> SlotList<'p> {
                 }
             };
             put_u16(data, at + SLOT_OFFSET, offset as u16);
-            put_u16(data, at + SLOT_LENGTH, length as u16);
-            if let Some(byte) = data.get_mut(at + SLOT_FLAGS) {
+            put_u16(data, at.saturating_add(SLOT_LENGTH), length as u16);
+            if let Some(byte) = data.get_mut(at.saturating_add(SLOT_FLAGS)) {
                 *byte = flags;
             }
         }
         let free_start = match self.slots.len() {
             0 => 0,
-            count => HEADER_SIZE + count * SLOT_SIZE,
+            count => HEADER_SIZE.saturating_add(count.saturating_mul(SLOT_SIZE)),
         };
         put_u16(data, SLOT_COUNT, self.slots.len() as u16);
         put_u16(data, FREE_START, free_start as u16);

@@ -127,7 +127,7 @@ impl OverflowHead {
 
     /// Reads a head; `at` is where its bytes stand in the data, for the error.
     fn decode(bytes: &[u8], at: usize) -> Result<Self, PageError> {
-        let offset = PAGE_HEADER_SIZE + at;
+        let offset = PAGE_HEADER_SIZE.saturating_add(at);
         let fields = || {
             let mut cursor = Cursor::new(bytes);
             let fields = (cursor.u32()?, cursor.u32()?, cursor.u16()?, cursor.take(6)?);
@@ -142,7 +142,12 @@ impl OverflowHead {
             let expected = "6 zero bytes";
             let found = reserved.iter().filter(|byte| **byte != 0).count() as u64;
             let field = "number of bytes set in the overflow head's reserved field";
-            return Err(PageError::field(offset + 10, field, found, expected));
+            return Err(PageError::field(
+                offset.saturating_add(10),
+                field,
+                found,
+                expected,
+            ));
         }
         Self::new(total_size, PageId(first_page), page_count).ok_or_else(|| {
             PageError::field(

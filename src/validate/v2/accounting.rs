@@ -39,7 +39,7 @@ impl Bitmap {
                 let rest = *one & !*other;
                 (0..64_u32)
                     .filter(move |bit| rest >> bit & 1 == 1)
-                    .map(move |bit| PageId(number * 64 + bit))
+                    .map(move |bit| PageId(number.saturating_mul(64).saturating_add(bit)))
             })
     }
 }

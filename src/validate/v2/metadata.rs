@@ -161,7 +161,7 @@ fn check_fresh(check: &Check<'_>, described: &Described, reader: &MetadataReader
     let entries = catalog.entries.iter().cloned();
     plan.write(entries, catalog.next_collection_id, |bytes| {
         let id = PageId(page);
-        page += 1;
+        page = page.saturating_add(1);
         compare(check, described, id, bytes, "the catalog")
     })?;
     let created = described.created_ns().unwrap_or_default();
@@ -175,7 +175,7 @@ fn check_fresh(check: &Check<'_>, described: &Described, reader: &MetadataReader
         let statistics = loaded.record.statistics_page.0;
         for (index, number) in loaded.indexes.iter().zip(0_u32..) {
             if index.record.encode(&mut bytes).is_some() {
-                let id = PageId(first.saturating_add(1 + number));
+                let id = PageId(first.saturating_add(number.saturating_add(1)));
                 compare(check, described, id, &mut bytes, "the index's record")?;
             }
             if index.statistics.encode(&mut bytes).is_some() {

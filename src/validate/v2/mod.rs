@@ -12,6 +12,8 @@
 //! Damage is collected, not the end of the check. What depends on something damaged is not judged,
 //! so that one flipped bit is one problem.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 mod accounting;
 mod collections;
 mod indexes;

@@ -30,17 +30,17 @@ pub(super) fn scan_pages(
         }
         return Ok(());
     }
-    let mut run = vec![0; PAGE_SIZE * end.min(RUN_PAGES) as usize];
+    let mut run = vec![0; PAGE_SIZE.saturating_mul(end.min(RUN_PAGES) as usize)];
     let mut next = 0;
     while next < end {
-        let count = (end - next).min(RUN_PAGES);
-        let wanted = run.get_mut(..count as usize * PAGE_SIZE);
+        let count = end.saturating_sub(next).min(RUN_PAGES);
+        let wanted = run.get_mut(..(count as usize).saturating_mul(PAGE_SIZE));
         let wanted = wanted.unwrap_or_default();
         file.read_exact_at(wanted, page_offset(PageId(next)))?;
         for (bytes, id) in wanted.as_chunks().0.iter().zip(next..) {
             visit(PageId(id), bytes)?;
         }
-        next += count;
+        next = next.saturating_add(count);
         (resources.advance)(wanted.len() as u64, 0)?;
     }
     Ok(())

@@ -39,12 +39,12 @@ const SURROGATES: std::ops::RangeInclusive<u32> = 0xD800..=0xDFFF;
 /// Adds a range to the inside of a class, without surrogates.
 fn push_range(out: &mut String, (low, high): Range) {
     let low = if SURROGATES.contains(&low) {
-        SURROGATES.end() + 1
+        SURROGATES.end().saturating_add(1)
     } else {
         low
     };
     let high = if SURROGATES.contains(&high) {
-        SURROGATES.start() - 1
+        SURROGATES.start().saturating_sub(1)
     } else {
         high
     };
@@ -201,7 +201,7 @@ pub(super) fn escaped_character(rest: &mut Chars<'_>) -> Result<u32, PatternErro
             for _ in 0..2 {
                 let Some(digit) = octal(rest) else { break };
                 rest.next();
-                code = code * 8 + digit;
+                code = code.saturating_mul(8).saturating_add(digit);
             }
             Ok(code)
         }
@@ -221,14 +221,17 @@ pub(super) fn escaped_character(rest: &mut Chars<'_>) -> Result<u32, PatternErro
 fn hexadecimal(rest: &mut Chars<'_>) -> Option<u32> {
     if !take(rest, "{") {
         let high = rest.next()?.to_digit(16)?;
-        return Some(high * 16 + rest.next()?.to_digit(16)?);
+        return Some(
+            high.saturating_mul(16)
+                .saturating_add(rest.next()?.to_digit(16)?),
+        );
     }
     let (digits, after) = rest.as_str().split_once('}')?;
     if digits.is_empty() {
         return None;
     }
     let code = digits.chars().try_fold(0_u32, |code, digit| {
-        let code = code * 16 + digit.to_digit(16)?;
+        let code = code.saturating_mul(16).saturating_add(digit.to_digit(16)?);
         (code <= u32::from(char::MAX)).then_some(code)
     })?;
     *rest = after.chars();

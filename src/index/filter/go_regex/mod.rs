@@ -92,7 +92,7 @@ impl Budget {
                 .nest_limit(NEST_LIMIT)
                 .build();
             if let Ok(regex) = built {
-                self.bytes_left -= size;
+                self.bytes_left = self.bytes_left.saturating_sub(size);
                 return Ok(regex);
             }
         }

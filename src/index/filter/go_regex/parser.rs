@@ -61,7 +61,7 @@ struct Rewriter<'p> {
 pub(super) fn rewrite(pattern: &str) -> Result<String, PatternError> {
     let mut rewriter = Rewriter {
         rest: pattern.chars(),
-        out: String::with_capacity(2 * pattern.len()),
+        out: String::with_capacity(pattern.len().saturating_mul(2)),
         flags: Flags::default(),
         frame: Frame::at(0, Flags::default()),
         outer: Vec::new(),
@@ -268,7 +268,7 @@ impl Rewriter<'_> {
         self.frame.push(Item {
             start: group.start,
             copies: group.copies,
-            nesting: group.nesting + 1,
+            nesting: group.nesting.saturating_add(1),
             is_repetition: false,
         })
     }
@@ -315,7 +315,7 @@ impl Rewriter<'_> {
             // `a*(?i)*`: an empty token between them makes two operators legal.
             self.out.insert_str(item.start, "(?:");
             self.out.push(')');
-            item.nesting += 1;
+            item.nesting = item.nesting.saturating_add(1);
         }
         self.out.push_str(operator);
         if lazy {
@@ -343,7 +343,7 @@ fn counted(rest: &str) -> Option<(Counted, usize)> {
         Some((least, "")) => (decimal(least)?, None),
         Some((least, most)) => (decimal(least)?, Some(decimal(most)?)),
     };
-    Some((Counted { least, most }, inner.len() + 1))
+    Some((Counted { least, most }, inner.len().saturating_add(1)))
 }
 
 /// A decimal number without leading zeros; one that is too large counts as the largest.

@@ -1,5 +1,10 @@
 //! Text as Go writes it: `encoding/json`'s strings and numbers, and `fmt`'s `%v`.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions within a string that is in memory"
+)]
+
 use crate::document::bson::{RawDocument, RawValue};
 use std::io::Write as _;
 

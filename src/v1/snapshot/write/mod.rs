@@ -14,6 +14,8 @@
 //!
 //! What does not come back from this as it was is counted, see [`LossKind`].
 
+#![expect(clippy::arithmetic_side_effects, reason = "counts what was written")]
+
 mod back;
 mod go;
 mod loss;

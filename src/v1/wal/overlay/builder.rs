@@ -167,14 +167,24 @@ impl OverlayBuilder {
     pub(in crate::v1::wal) fn memory_bytes(&self) -> u64 {
         let entries: u64 = match self.blocks.as_slice() {
             [] => 0,
-            [first, rest @ ..] => (first.capacity() + rest.len() * BLOCK_ENTRIES) as u64,
+            [first, rest @ ..] => first
+                .capacity()
+                .saturating_add(rest.len().saturating_mul(BLOCK_ENTRIES))
+                as u64,
         };
         let mut table = self.table.allocation_size() as u64;
         if self.table.len() == self.table.capacity() {
-            table *= 3;
+            table = table.saturating_mul(3);
         }
-        let blocks = (self.blocks.capacity() * size_of::<Vec<Entry>>()) as u64;
-        entries * ENTRY_BYTES + table + blocks + self.created.len() as u64 * CREATED_BYTES
+        let blocks = self
+            .blocks
+            .capacity()
+            .saturating_mul(size_of::<Vec<Entry>>()) as u64;
+        entries
+            .saturating_mul(ENTRY_BYTES)
+            .saturating_add(table)
+            .saturating_add(blocks)
+            .saturating_add((self.created.len() as u64).saturating_mul(CREATED_BYTES))
     }
 }
 

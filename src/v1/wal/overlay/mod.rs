@@ -115,10 +115,11 @@ impl Overlay {
     /// Bytes that the overlay takes.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        self.entries.capacity() as u64 * ENTRY_BYTES
-            + self.table.allocation_size() as u64
-            + (self.matched.len() * size_of::<AtomicU64>()) as u64
-            + (self.created.len() * size_of::<u32>()) as u64
+        (self.entries.capacity() as u64)
+            .saturating_mul(ENTRY_BYTES)
+            .saturating_add(self.table.allocation_size() as u64)
+            .saturating_add(size_of_val(&*self.matched) as u64)
+            .saturating_add(size_of_val(&*self.created) as u64)
     }
 
     /// The collections that an effective insert or update names, by number; they exist even if all
@@ -142,7 +143,7 @@ impl Overlay {
         let entries = self.entries.get(self.range(collection)).unwrap_or_default();
         let deletes = entries.iter().filter(|entry| entry.is_deleted()).count();
         Touched {
-            documents: (entries.len() - deletes) as u64,
+            documents: entries.len().saturating_sub(deletes) as u64,
             deletes: deletes as u64,
         }
     }

@@ -1,5 +1,10 @@
 //! One level of internal nodes over the level below.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "counts pages that were written, and a file has fewer than 2^32"
+)]
+
 use super::spill::{Separator, Spill, SpillFiles};
 use super::{PageRun, PageSink};
 use crate::Result;

@@ -9,6 +9,11 @@
 //! level above, in a spill that goes to a file when it grows. The pages depend on the entries
 //! alone, not on the spill's limit nor on where a load was interrupted.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "counts pages and entries that were written, which no u32 and u64 are too small for"
+)]
+
 mod level;
 mod spill;
 #[cfg(test)]

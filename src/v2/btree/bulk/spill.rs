@@ -165,7 +165,7 @@ struct Unread {
 impl SpillReader {
     /// Reads the next separator.
     pub(super) fn read(&mut self, into: &mut Separator) -> Result<()> {
-        if self.buffer.len() - self.at < HEADER_BYTES + MAX_STORED_KEY {
+        if self.buffer.len().saturating_sub(self.at) < HEADER_BYTES.saturating_add(MAX_STORED_KEY) {
             self.refill()?;
         }
         let mut cursor = Cursor::new(self.buffer.get(self.at..).unwrap_or_default());
@@ -180,7 +180,7 @@ impl SpillReader {
             let sentence = "a level of the tree left fewer separators than it has nodes";
             return Err(Error::new(Code::Internal, sentence));
         };
-        self.at += length;
+        self.at = self.at.saturating_add(length);
         Ok(())
     }
 
@@ -192,12 +192,12 @@ impl SpillReader {
         self.buffer.drain(..self.at);
         self.at = 0;
         let kept = self.buffer.len();
-        let left = usize::try_from(unread.end - unread.offset).unwrap_or(usize::MAX);
-        let more = left.min(READ_BYTES - kept.min(READ_BYTES));
-        self.buffer.resize(kept + more, 0);
+        let left = usize::try_from(unread.end.saturating_sub(unread.offset)).unwrap_or(usize::MAX);
+        let more = left.min(READ_BYTES.saturating_sub(kept.min(READ_BYTES)));
+        self.buffer.resize(kept.saturating_add(more), 0);
         let target = self.buffer.get_mut(kept..).unwrap_or_default();
         unread.input.read_exact_at(target, unread.offset)?;
-        unread.offset += more as u64;
+        unread.offset = unread.offset.saturating_add(more as u64);
         Ok(())
     }
 }

@@ -56,7 +56,7 @@ impl Levels {
         if self.open.node_count == 0 {
             self.open = Level::begin(0, page);
         }
-        self.open.node_count += 1;
+        self.open.node_count = self.open.node_count.saturating_add(1);
         Ok(())
     }
 
@@ -75,7 +75,7 @@ impl Levels {
                     format!("child {index} of the node is page {child}, expected {next}");
                 return Err(damaged(page, sentence));
             };
-            self.next_child += 1;
+            self.next_child = self.next_child.saturating_add(1);
             leftmost_of_node.get_or_insert(leftmost);
             let separator = index.checked_sub(1).and_then(|key| node.separator(key));
             if let Some(separator) = separator {
@@ -84,7 +84,7 @@ impl Levels {
             }
         }
         self.open.leftmost_leaves.extend(leftmost_of_node);
-        self.open.node_count += 1;
+        self.open.node_count = self.open.node_count.saturating_add(1);
         Ok(())
     }
 

@@ -134,10 +134,10 @@ impl TreeChecker {
         if node.is_leaf() {
             self.levels.leaf(id)?;
             self.leaves.node(id, &node, &mut self.tally, visitor)?;
-            self.tally.leaf_nodes += 1;
+            self.tally.leaf_nodes = self.tally.leaf_nodes.saturating_add(1);
         } else {
             self.levels.internal(id, &node)?;
-            self.tally.internal_nodes += 1;
+            self.tally.internal_nodes = self.tally.internal_nodes.saturating_add(1);
         }
         let key_count = u16::try_from(node.key_count()).unwrap_or(u16::MAX);
         self.tally.node_keys(key_count);

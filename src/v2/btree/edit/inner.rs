@@ -26,9 +26,9 @@ impl Inner {
     /// Moves the upper part of an overfull node out; gives the key between both.
     pub(super) fn split(&mut self) -> Option<(StoredKey, Self)> {
         let half = self.bytes() / 2;
-        let mut taken = 0;
+        let mut taken = 0_usize;
         let over = self.keys.iter().position(|key| {
-            taken += inner_bytes(std::iter::once(key.bytes.len()));
+            taken = taken.saturating_add(inner_bytes(std::iter::once(key.bytes.len())));
             taken > half
         });
         // Both sides keep a key: an overfull node has at least four.
@@ -36,8 +36,8 @@ impl Inner {
         let middle = over.unwrap_or(most).clamp(1, most.max(1));
         let right = Self {
             level: self.level,
-            children: self.children.split_off(middle + 1),
-            keys: self.keys.split_off(middle + 1),
+            children: self.children.split_off(middle.saturating_add(1)),
+            keys: self.keys.split_off(middle.saturating_add(1)),
         };
         Some((self.keys.pop()?, right))
     }
@@ -75,7 +75,7 @@ impl<P: TreePagesMut + ?Sized> TreeEditor<'_, P> {
         {
             let page = self.pages.allocate()?;
             self.put_inner(page, &right, None)?;
-            self.tree.internal_nodes += 1;
+            self.tree.internal_nodes = self.tree.internal_nodes.saturating_add(1);
             split = Some((key, page));
         }
         self.put_inner(id, &inner, old)?;
@@ -113,8 +113,8 @@ impl<P: TreePagesMut + ?Sized> TreeEditor<'_, P> {
         };
         self.put_inner(root, &inner, None)?;
         self.tree.root = root;
-        self.tree.height += 1;
-        self.tree.internal_nodes += 1;
+        self.tree.height = self.tree.height.saturating_add(1);
+        self.tree.internal_nodes = self.tree.internal_nodes.saturating_add(1);
         Ok(())
     }
 }

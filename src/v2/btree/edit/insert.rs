@@ -20,8 +20,11 @@ impl<P: TreePagesMut + ?Sized> TreeEditor<'_, P> {
         key: StoredKeyRef<'_>,
         value: &[u8; VALUE_BYTES],
     ) -> Result<()> {
-        self.tree.entry_count += 1;
-        self.tree.key_bytes_total += key.bytes.len() as u64;
+        self.tree.entry_count = self.tree.entry_count.saturating_add(1);
+        self.tree.key_bytes_total = self
+            .tree
+            .key_bytes_total
+            .saturating_add(key.bytes.len() as u64);
         let new = Entry { key, value };
         let id = position.leaf;
         if id == PageId(0) {
@@ -30,7 +33,7 @@ impl<P: TreePagesMut + ?Sized> TreeEditor<'_, P> {
         let page = self.page(id)?;
         let node = node_of(&page, id, self.tree.ids)?;
         let (prev, next) = (node.prev(), node.next());
-        let mut entries: Vec<Entry<'_>> = Vec::with_capacity(node.key_count() + 1);
+        let mut entries: Vec<Entry<'_>> = Vec::with_capacity(node.key_count().saturating_add(1));
         entries.extend(entries_of(&node));
         let old = entries.len();
         let at = position.index.min(old);
@@ -49,7 +52,7 @@ impl<P: TreePagesMut + ?Sized> TreeEditor<'_, P> {
         self.relink(next, Some(new_page), None)?;
         self.tree.recount(Some(old), Some(left.len()));
         self.tree.recount(None, Some(right.len()));
-        self.tree.leaf_nodes += 1;
+        self.tree.leaf_nodes = self.tree.leaf_nodes.saturating_add(1);
         match right.first() {
             Some(first) => self.add_child(&position.path, (first.key.to_owned(), new_page)),
             None => Ok(()),
@@ -89,7 +92,10 @@ impl<P: TreePagesMut + ?Sized> TreeEditor<'_, P> {
             let mut inner = self.read_inner(step.page)?;
             let old = inner.keys.len();
             inner.keys.insert(step.child.min(old), key);
-            inner.children.insert((step.child + 1).min(old + 1), child);
+            inner.children.insert(
+                step.child.saturating_add(1).min(old.saturating_add(1)),
+                child,
+            );
             match self.write_inner(step.page, inner, Some(old))? {
                 None => return Ok(()),
                 Some(split) => (key, child) = split,
@@ -102,11 +108,11 @@ impl<P: TreePagesMut + ?Sized> TreeEditor<'_, P> {
 /// Where to split an overfull leaf: as evenly as its bytes allow, with an entry on both sides.
 fn middle_of(entries: &[Entry<'_>]) -> usize {
     let half = bytes_of(entries) / 2;
-    let mut taken = 0;
+    let mut taken = 0_usize;
     let over = entries.iter().position(|entry| {
-        taken += bytes_of(std::slice::from_ref(entry));
+        taken = taken.saturating_add(bytes_of(std::slice::from_ref(entry)));
         taken > half
     });
     over.unwrap_or(entries.len() / 2)
-        .clamp(1, (entries.len() - 1).max(1))
+        .clamp(1, entries.len().saturating_sub(1).max(1))
 }

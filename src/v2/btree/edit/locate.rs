@@ -40,7 +40,7 @@ impl LeafPosition {
     #[must_use]
     pub fn after(&self) -> Self {
         Self {
-            index: self.index + 1,
+            index: self.index.saturating_add(1),
             ..self.clone()
         }
     }
@@ -124,7 +124,7 @@ fn lower_bound<O: EntryOrder + ?Sized>(node: &Node<'_>, order: &mut O) -> Result
             None => false,
         };
         if less {
-            low = middle + 1;
+            low = middle.saturating_add(1);
         } else {
             high = middle;
         }
@@ -149,7 +149,7 @@ fn choose_child<P: TreePages + ?Sized, O: EntryOrder + ?Sized>(
                 None => false,
             };
             if passed {
-                low = middle + 1;
+                low = middle.saturating_add(1);
             } else {
                 high = middle;
             }
@@ -161,7 +161,7 @@ fn choose_child<P: TreePages + ?Sized, O: EntryOrder + ?Sized>(
     // The separators in between equal the key, as far as they can tell.
     let (mut low, mut high) = (first, last);
     while low < high {
-        let middle = (low + high).div_ceil(2);
+        let middle = low.saturating_add(high).div_ceil(2);
         let child = child_of(node, PageId(0), middle)?;
         let smallest = first_below(pages, child, ids)?;
         let greater = match smallest.entry() {
@@ -169,7 +169,7 @@ fn choose_child<P: TreePages + ?Sized, O: EntryOrder + ?Sized>(
             None => true,
         };
         if greater {
-            high = middle - 1;
+            high = middle.saturating_sub(1);
         } else {
             low = middle;
         }
@@ -245,9 +245,9 @@ fn end_of<P: TreePages + ?Sized>(
     }
     let page = pages.index_page(id)?;
     let node = node_of(&page, id, ids)?;
-    if !node.is_leaf() || node.key_count() == 0 {
+    let (true, Some(last_index)) = (node.is_leaf(), node.key_count().checked_sub(1)) else {
         return Err(damaged(id, "the chain of leaves leads to no filled leaf"));
-    }
-    let index = if last { node.key_count() - 1 } else { 0 };
+    };
+    let index = if last { last_index } else { 0 };
     Ok(Some(Neighbour { page, index }))
 }

@@ -100,7 +100,7 @@ impl LiveTree {
     #[must_use]
     pub fn order(&self) -> u16 {
         let most = self.nodes_by_keys.iter().rposition(|count| *count > 0);
-        u16::try_from(most.unwrap_or_default() + 1).unwrap_or(u16::MAX)
+        u16::try_from(most.unwrap_or_default().saturating_add(1)).unwrap_or(u16::MAX)
     }
 
     /// A node with `old` keys has `new` ones now; `None` where it did not exist or does not any more.
@@ -110,10 +110,10 @@ impl LiveTree {
         }
         let Some(keys) = new else { return };
         if self.nodes_by_keys.len() <= keys {
-            self.nodes_by_keys.resize(keys + 1, 0);
+            self.nodes_by_keys.resize(keys.saturating_add(1), 0);
         }
         if let Some(count) = self.nodes_by_keys.get_mut(keys) {
-            *count += 1;
+            *count = count.saturating_add(1);
         }
     }
 }

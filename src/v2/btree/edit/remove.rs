@@ -110,7 +110,9 @@ impl<P: TreePagesMut + ?Sized> TreeEditor<'_, P> {
         let mut changed = true;
         if below.gone {
             inner.children.remove(at.min(old));
-            let key = inner.keys.remove(at.saturating_sub(1).min(old - 1));
+            let key = inner
+                .keys
+                .remove(at.saturating_sub(1).min(old.saturating_sub(1)));
             outcome.first = (at == 0).then_some(key);
         } else {
             changed = false;
@@ -128,7 +130,9 @@ impl<P: TreePagesMut + ?Sized> TreeEditor<'_, P> {
             }
             if let Some((key, right)) = below.split {
                 inner.keys.insert(at.min(old), key);
-                inner.children.insert((at + 1).min(old + 1), right);
+                inner
+                    .children
+                    .insert(at.saturating_add(1).min(old.saturating_add(1)), right);
                 changed = true;
             }
             if let Some(only) = below.bare {
@@ -158,7 +162,7 @@ impl<P: TreePagesMut + ?Sized> TreeEditor<'_, P> {
         let left_at = pair(parent, at);
         let (Some(left_id), Some(right_id)) = (
             parent.children.get(left_at).copied(),
-            parent.children.get(left_at + 1).copied(),
+            parent.children.get(left_at.saturating_add(1)).copied(),
         ) else {
             return Ok(false);
         };
@@ -176,7 +180,7 @@ impl<P: TreePagesMut + ?Sized> TreeEditor<'_, P> {
         self.write_leaf(left_id, &entries, left.prev(), right.next())?;
         self.relink(right.next(), Some(left_id), None)?;
         self.pages.free(right_id)?;
-        parent.children.remove(left_at + 1);
+        parent.children.remove(left_at.saturating_add(1));
         parent.keys.remove(left_at);
         Ok(true)
     }
@@ -188,7 +192,7 @@ impl<P: TreePagesMut + ?Sized> TreeEditor<'_, P> {
         let ids = parent
             .children
             .get(left_at)
-            .zip(parent.children.get(left_at + 1));
+            .zip(parent.children.get(left_at.saturating_add(1)));
         let Some((&left_id, &right_id)) = ids else {
             return Ok(false);
         };
@@ -208,7 +212,7 @@ impl<P: TreePagesMut + ?Sized> TreeEditor<'_, P> {
             }),
         };
         let (mut left, old_left) = read(left_at, left_id)?;
-        let (right, old_right) = read(left_at + 1, right_id)?;
+        let (right, old_right) = read(left_at.saturating_add(1), right_id)?;
         let Some(between) = parent.keys.get_mut(left_at) else {
             return Ok(false);
         };
@@ -220,7 +224,7 @@ impl<P: TreePagesMut + ?Sized> TreeEditor<'_, P> {
             self.put_inner(left_id, &left, old_left)?;
             self.tree.internal_nodes = self.tree.internal_nodes.saturating_sub(1);
             self.pages.free(right_id)?;
-            parent.children.remove(left_at + 1);
+            parent.children.remove(left_at.saturating_add(1));
             parent.keys.remove(left_at);
             return Ok(true);
         }
@@ -238,7 +242,7 @@ impl<P: TreePagesMut + ?Sized> TreeEditor<'_, P> {
 
 /// The left one of the two neighbours to be merged.
 fn pair(parent: &Inner, at: usize) -> usize {
-    if at + 1 < parent.children.len() {
+    if at.saturating_add(1) < parent.children.len() {
         at
     } else {
         at.saturating_sub(1)

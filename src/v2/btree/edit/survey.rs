@@ -46,19 +46,20 @@ pub fn survey<P: TreePages + ?Sized>(
         }
         tree.recount(None, Some(node.key_count()));
         if node.is_leaf() {
-            tree.leaf_nodes += 1;
+            tree.leaf_nodes = tree.leaf_nodes.saturating_add(1);
             for entry in node.entries() {
                 if entry.is_deleted() {
                     let sentence = "the leaf has an entry that is marked deleted";
                     return Err(damaged(id, sentence));
                 }
-                tree.entry_count += 1;
-                tree.key_bytes_total += entry.key.bytes.len() as u64;
+                tree.entry_count = tree.entry_count.saturating_add(1);
+                let key_bytes = entry.key.bytes.len() as u64;
+                tree.key_bytes_total = tree.key_bytes_total.saturating_add(key_bytes);
                 each(&entry)?;
             }
             continue;
         }
-        tree.internal_nodes += 1;
+        tree.internal_nodes = tree.internal_nodes.saturating_add(1);
         let below = node
             .level()
             .checked_sub(1)

@@ -1,5 +1,10 @@
 //! Writing nodes: entries in order, then the header.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "a node is only given what fits: used() never exceeds CAPACITY"
+)]
+
 use super::{
     CAPACITY, CHILD_BYTES, CHILD_COUNT, COLLECTION_ID, DIRECTORY, FLAG_TRUNCATED,
     FREE_SPACE_OFFSET, INDEX_ID, KEY_COUNT, LEAF, LEVEL, LeafSlot, NEXT_PAGE, NODE_TYPE, Node,

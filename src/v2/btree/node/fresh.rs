@@ -41,7 +41,7 @@ pub(in crate::v2) fn check_fresh(node: &Node<'_>) -> Result<(), PageError> {
         return Err(PageError::field(LEVEL, field, 0_u8, "1 or more"));
     }
     let free_space = get_u16(page, FREE_SPACE_OFFSET).unwrap_or_default();
-    let expected = node.directory_end() - PAGE_HEADER_SIZE;
+    let expected = node.directory_end().saturating_sub(PAGE_HEADER_SIZE);
     if usize::from(free_space) != expected {
         let field = "free_space_offset";
         return Err(PageError::field(
@@ -53,10 +53,12 @@ pub(in crate::v2) fn check_fresh(node: &Node<'_>) -> Result<(), PageError> {
     }
     // Areas lie apart and in order, so there is no hole if and only if the lowest one begins as far
     // from the page's end as all of them are long.
-    let lowest = PAGE_SIZE - check_keys(node)?;
-    let last = node.directory_entry(node.key_count() - 1) + leaf_entry::KEY_OFFSET;
+    let lowest = PAGE_SIZE.saturating_sub(check_keys(node)?);
+    let last = node
+        .directory_entry(node.key_count().saturating_sub(1))
+        .saturating_add(leaf_entry::KEY_OFFSET);
     let found = get_u16(page, last).unwrap_or_default();
-    let expected = lowest - PAGE_HEADER_SIZE;
+    let expected = lowest.saturating_sub(PAGE_HEADER_SIZE);
     if usize::from(found) != expected {
         let field = "key_offset of the last key";
         let expected = format!("{expected}, without a hole above it");
@@ -67,22 +69,24 @@ pub(in crate::v2) fn check_fresh(node: &Node<'_>) -> Result<(), PageError> {
 
 /// Checks lengths and flags; gives the bytes of all keys and values.
 fn check_keys(node: &Node<'_>) -> Result<usize, PageError> {
-    let mut total = 0;
+    let mut total = 0_usize;
     for (index, slot) in node.leaf_slots().enumerate() {
         let at = node.directory_entry(index);
-        check_length(at + leaf_entry::KEY_LENGTH, slot.key_length)?;
+        check_length(at.saturating_add(leaf_entry::KEY_LENGTH), slot.key_length)?;
         if slot.flags & !FLAG_TRUNCATED != 0 {
-            let offset = at + leaf_entry::FLAGS;
+            let offset = at.saturating_add(leaf_entry::FLAGS);
             return Err(PageError::field(offset, "flags", slot.flags, "0 or 4"));
         }
-        total += usize::from(slot.key_length) + VALUE_BYTES;
+        let length = usize::from(slot.key_length);
+        total = total.saturating_add(length).saturating_add(VALUE_BYTES);
     }
     if !node.is_leaf() {
         for index in 0..node.key_count() {
-            let at = node.directory_entry(index) + inner_entry::KEY_LENGTH;
+            let at = node.directory_entry(index);
+            let at = at.saturating_add(inner_entry::KEY_LENGTH);
             let length = get_u16(node.page(), at).unwrap_or_default();
             check_length(at, length)?;
-            total += usize::from(length);
+            total = total.saturating_add(usize::from(length));
         }
     }
     Ok(total)
@@ -92,12 +96,8 @@ fn check_keys(node: &Node<'_>) -> Result<usize, PageError> {
 fn check_length(at: usize, length: u16) -> Result<(), PageError> {
     if usize::from(length) > MAX_STORED_KEY {
         let expected = "1024 or less";
-        return Err(PageError::field(
-            at,
-            "key_length",
-            u64::from(length),
-            expected,
-        ));
+        let found = u64::from(length);
+        return Err(PageError::field(at, "key_length", found, expected));
     }
     Ok(())
 }

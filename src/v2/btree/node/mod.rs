@@ -151,5 +151,6 @@ const FILL_FLOOR: usize = CAPACITY * 3 / 4;
 ///
 /// Depends on the entries alone, never on memory or timing: the same entries give the same pages.
 const fn takes(used: usize, more: usize) -> bool {
-    used + more <= FILL_TARGET || (used < FILL_FLOOR && used + more <= CAPACITY)
+    used.saturating_add(more) <= FILL_TARGET
+        || (used < FILL_FLOOR && used.saturating_add(more) <= CAPACITY)
 }

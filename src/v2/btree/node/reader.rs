@@ -148,16 +148,21 @@ impl<'a> Node<'a> {
     }
 
     fn key_directory(&self) -> usize {
-        DIRECTORY + (self.key_count() + 1) * CHILD_BYTES
+        DIRECTORY.saturating_add(
+            self.key_count()
+                .saturating_add(1)
+                .saturating_mul(CHILD_BYTES),
+        )
     }
 
     /// Where the directory entry of the `index`-th key begins. Both kinds of node begin it with the
     /// key's offset and length.
     pub(super) fn directory_entry(&self, index: usize) -> usize {
         if self.header.is_leaf {
-            DIRECTORY + index * leaf_entry::SIZE
+            DIRECTORY.saturating_add(index.saturating_mul(leaf_entry::SIZE))
         } else {
-            self.key_directory() + index * inner_entry::SIZE
+            self.key_directory()
+                .saturating_add(index.saturating_mul(inner_entry::SIZE))
         }
     }
 
@@ -217,10 +222,10 @@ impl<'a> Node<'a> {
         let at = self.directory_entry(index);
         let bytes = self.bytes(
             self.u16(at + inner_entry::KEY_OFFSET),
-            self.u16(at + inner_entry::KEY_LENGTH),
+            self.u16(at.saturating_add(inner_entry::KEY_LENGTH)),
         );
         Some(StoredKeyRef {
-            key_type: self.u8(at + inner_entry::KEY_TYPE),
+            key_type: self.u8(at.saturating_add(inner_entry::KEY_TYPE)),
             bytes,
             truncated: bytes.len() == MAX_STORED_KEY,
         })
@@ -232,7 +237,11 @@ impl<'a> Node<'a> {
         if self.header.is_leaf || index > self.key_count() {
             return None;
         }
-        get_u32(self.page, DIRECTORY + index * CHILD_BYTES).map(PageId)
+        get_u32(
+            self.page,
+            DIRECTORY.saturating_add(index.saturating_mul(CHILD_BYTES)),
+        )
+        .map(PageId)
     }
 
     fn u8(&self, at: usize) -> u8 {
@@ -247,20 +256,20 @@ impl<'a> Node<'a> {
     fn bytes(&self, offset: u16, length: u16) -> &'a [u8] {
         let start = PAGE_HEADER_SIZE + usize::from(offset);
         self.page
-            .get(start..start + usize::from(length))
+            .get(start..start.saturating_add(usize::from(length)))
             .unwrap_or_default()
     }
 
     fn check_leaf_entries(&self) -> Result<(), PageError> {
-        let lowest = self.directory_end() - PAGE_HEADER_SIZE;
+        let lowest = self.directory_end().saturating_sub(PAGE_HEADER_SIZE);
         let mut end = PAGE_DATA_SIZE;
         for (index, slot) in self.leaf_slots().enumerate() {
             let value_at = usize::from(slot.value_offset);
             let key_at = usize::from(slot.key_offset);
-            let key_length = usize::from(slot.key_length);
+            let key_end = key_at.saturating_add(usize::from(slot.key_length));
             let is_sound = key_at >= lowest
-                && key_at + key_length <= value_at
-                && value_at + VALUE_BYTES <= end
+                && key_end <= value_at
+                && value_at.saturating_add(VALUE_BYTES) <= end
                 && usize::from(slot.value_length) == VALUE_BYTES
                 && slot.key_type <= LAST_KEY_TYPE
                 && slot.flags == 0;
@@ -275,19 +284,20 @@ impl<'a> Node<'a> {
     /// Checks an entry field by field. Gives where it begins.
     #[inline(never)]
     fn check_leaf_entry(&self, index: usize, end: usize) -> Result<usize, PageError> {
-        let at = self.directory_entry(index);
-        let length = self.u16(at + leaf_entry::VALUE_LENGTH);
+        let entry = self.directory_entry(index);
+        let at = |field: usize| entry.saturating_add(field);
+        let length = self.u16(at(leaf_entry::VALUE_LENGTH));
         if usize::from(length) != VALUE_BYTES {
-            let offset = at + leaf_entry::VALUE_LENGTH;
+            let offset = at(leaf_entry::VALUE_LENGTH);
             return Err(PageError::field(offset, "value_length", length, "12"));
         }
-        let value_at = at + leaf_entry::VALUE_OFFSET;
+        let value_at = at(leaf_entry::VALUE_OFFSET);
         let end = self.check_area(value_at, length, end, "value_offset")?;
-        let key_length = self.u16(at + leaf_entry::KEY_LENGTH);
-        let key_at = at + leaf_entry::KEY_OFFSET;
+        let key_length = self.u16(at(leaf_entry::KEY_LENGTH));
+        let key_at = at(leaf_entry::KEY_OFFSET);
         let end = self.check_area(key_at, key_length, end, "key_offset")?;
-        self.check_key_type(at + leaf_entry::KEY_TYPE)?;
-        self.check_flags(at + leaf_entry::FLAGS, key_length)?;
+        self.check_key_type(at(leaf_entry::KEY_TYPE))?;
+        self.check_flags(at(leaf_entry::FLAGS), key_length)?;
         Ok(end)
     }
 
@@ -295,9 +305,9 @@ impl<'a> Node<'a> {
         let mut end = PAGE_DATA_SIZE;
         for index in 0..self.key_count() {
             let at = self.directory_entry(index);
-            let length = self.u16(at + inner_entry::KEY_LENGTH);
+            let length = self.u16(at.saturating_add(inner_entry::KEY_LENGTH));
             end = self.check_area(at + inner_entry::KEY_OFFSET, length, end, "key_offset")?;
-            self.check_key_type(at + inner_entry::KEY_TYPE)?;
+            self.check_key_type(at.saturating_add(inner_entry::KEY_TYPE))?;
         }
         Ok(())
     }
@@ -313,8 +323,8 @@ impl<'a> Node<'a> {
     ) -> Result<usize, PageError> {
         let offset = self.u16(at);
         let start = usize::from(offset);
-        let lowest = self.directory_end() - PAGE_HEADER_SIZE;
-        if start < lowest || start + usize::from(length) > end {
+        let lowest = self.directory_end().saturating_sub(PAGE_HEADER_SIZE);
+        if start < lowest || start.saturating_add(usize::from(length)) > end {
             let expected =
                 format!("{lowest} or more, with its {length} bytes ending at {end} or before");
             return Err(PageError::field(at, field, offset, expected));
@@ -386,7 +396,7 @@ fn parse_header(page: &PageBytes) -> Result<NodeHeader, PageError> {
     }
     if !header.is_leaf {
         check_zero(page, NEXT_PAGE, PREV_PAGE, "next_page of an internal node")?;
-        let end = PREV_PAGE + size_of::<u32>();
+        let end = PREV_PAGE.saturating_add(size_of::<u32>());
         check_zero(page, PREV_PAGE, end, "prev_page of an internal node")?;
     }
     check_zero(page, RESERVED, DIRECTORY, "reserved")?;
@@ -405,7 +415,12 @@ pub(super) fn check_zero(
         None => Ok(()),
         Some(at) => {
             let found = bytes.get(at).copied().unwrap_or_default();
-            Err(PageError::field(start + at, field, found, "0"))
+            Err(PageError::field(
+                start.saturating_add(at),
+                field,
+                found,
+                "0",
+            ))
         }
     }
 }

@@ -5,15 +5,18 @@ use crate::v2::btree::key::MAX_STORED_KEY;
 
 /// Bytes of a leaf's directory, keys and values, given its keys' lengths.
 pub(in crate::v2) fn leaf_bytes(keys: impl Iterator<Item = usize>) -> usize {
-    keys.map(|key| leaf_entry::SIZE + key + VALUE_BYTES).sum()
+    keys.map(|key| {
+        leaf_entry::SIZE
+            .saturating_add(key)
+            .saturating_add(VALUE_BYTES)
+    })
+    .sum()
 }
 
 /// Bytes of an internal node's directory and keys, given the keys' lengths.
 pub(in crate::v2) fn inner_bytes(keys: impl Iterator<Item = usize>) -> usize {
-    CHILD_BYTES
-        + keys
-            .map(|key| CHILD_BYTES + inner_entry::SIZE + key)
-            .sum::<usize>()
+    let entry = CHILD_BYTES.saturating_add(inner_entry::SIZE);
+    CHILD_BYTES.saturating_add(keys.map(|key| entry.saturating_add(key)).sum())
 }
 
 /// About how many pages a bulk load makes of so many entries, whose stored keys have `key_bytes` in
@@ -25,22 +28,33 @@ pub fn expected_pages(entries: u64, key_bytes: u64) -> u64 {
     let Some(average) = key_bytes.checked_div(entries) else {
         return 0;
     };
-    let rounded = average + u64::from(!key_bytes.is_multiple_of(entries));
+    let rounded = average.saturating_add(u64::from(!key_bytes.is_multiple_of(entries)));
     let key = usize::try_from(rounded).map_or(MAX_STORED_KEY, |key| key.min(MAX_STORED_KEY));
-    let mut level = entries.div_ceil(fill(0, leaf_entry::SIZE + key + VALUE_BYTES));
+    let mut level = entries.div_ceil(fill(
+        0,
+        leaf_entry::SIZE
+            .saturating_add(key)
+            .saturating_add(VALUE_BYTES),
+    ));
     // The leftmost child has no key.
-    let children = 1 + fill(CHILD_BYTES, CHILD_BYTES + inner_entry::SIZE + key);
+    let children = fill(
+        CHILD_BYTES,
+        CHILD_BYTES
+            .saturating_add(inner_entry::SIZE)
+            .saturating_add(key),
+    )
+    .saturating_add(1);
     let mut pages = level;
     while level > 1 {
         level = level.div_ceil(children);
-        pages += level;
+        pages = pages.saturating_add(level);
     }
     pages
 }
 
 /// How many entries of this size a node takes beside what is used already; at least 1.
 fn fill(used: usize, entry: usize) -> u64 {
-    let fits = |count: &usize| takes(used + count * entry, entry);
+    let fits = |count: &usize| takes(used.saturating_add(count.saturating_mul(entry)), entry);
     let count = (0..).take_while(fits).count();
     u64::try_from(count).unwrap_or(u64::MAX).max(1)
 }

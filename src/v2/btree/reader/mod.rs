@@ -140,7 +140,7 @@ impl<'a, S: PageSource + ?Sized> TreeReader<'a, S> {
                 None => false,
             };
             if less {
-                low = middle + 1;
+                low = middle.saturating_add(1);
             } else {
                 high = middle;
             }

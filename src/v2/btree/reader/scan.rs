@@ -60,7 +60,7 @@ impl<'a, S: PageSource + ?Sized> TreeScan<'a, S> {
                 .is_outside(entry.key)
                 .map_err(|error| self.on_this_page(error))?;
             if before {
-                self.index += 1;
+                self.index = self.index.saturating_add(1);
                 continue;
             }
             if past {
@@ -68,13 +68,13 @@ impl<'a, S: PageSource + ?Sized> TreeScan<'a, S> {
                 return Ok(None);
             }
             self.lower = Bound::Unbounded;
-            self.index += 1;
+            self.index = self.index.saturating_add(1);
             if !entry.is_deleted() {
                 break;
             }
         }
         let leaf = self.leaf.as_ref();
-        Ok(leaf.and_then(|leaf| leaf.node().entry(self.index - 1)))
+        Ok(leaf.and_then(|leaf| leaf.node().entry(self.index.saturating_sub(1))))
     }
 
     /// Whether a key lies before the lower bound, and past the upper one.

@@ -121,8 +121,10 @@ impl<'a, P: TreePagesMut + ?Sized> PostingEditor<'a, P> {
     /// Writes a chunk that has lost a posting, joined with a neighbour if they are few together;
     /// gives the term's first chunk.
     fn shrunk(&mut self, first: ChunkAddress, mut link: Link) -> Result<ChunkAddress> {
-        let is_few =
-            |link: &Link, other: &Link| link.postings.len() + other.postings.len() <= MOST_JOINED;
+        let is_few = |link: &Link, other: &Link| {
+            let joined = link.postings.len().saturating_add(other.postings.len());
+            joined <= MOST_JOINED
+        };
         // A chunk that is nearly full has no neighbour to be joined with.
         if link.postings.len() >= MOST_JOINED {
             return self.write(first, link);
@@ -199,7 +201,9 @@ impl<'a, P: TreePagesMut + ?Sized> PostingEditor<'a, P> {
         let next = next.unwrap_or_default();
         // At most 253.
         let count = u16::try_from(postings.len()).unwrap_or(u16::MAX);
-        let mut chunk = Vec::with_capacity(CHUNK_HEADER_BYTES + postings.len() * POSTING_BYTES);
+        let mut chunk = Vec::with_capacity(
+            CHUNK_HEADER_BYTES.saturating_add(postings.len().saturating_mul(POSTING_BYTES)),
+        );
         chunk.extend_from_slice(&next.page.0.to_le_bytes());
         chunk.extend_from_slice(&next.slot.0.to_le_bytes());
         chunk.extend_from_slice(&count.to_le_bytes());
@@ -271,7 +275,7 @@ impl<'a, P: TreePagesMut + ?Sized> PostingEditor<'a, P> {
                 return Ok(at);
             }
         }
-        if let Some(page) = self.room.take(content.len() + SLOT_SIZE) {
+        if let Some(page) = self.room.take(content.len().saturating_add(SLOT_SIZE)) {
             self.room.set_open(page);
             if let Some(at) = self.place_in(page, &content)? {
                 return Ok(at);

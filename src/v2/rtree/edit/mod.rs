@@ -46,7 +46,7 @@ impl LiveRTree {
             height: self.height,
             leaf_nodes: self.leaf_nodes,
             internal_nodes: self.internal_nodes,
-            order: u16::try_from(most.unwrap_or_default() + 1).unwrap_or(u16::MAX),
+            order: u16::try_from(most.unwrap_or_default().saturating_add(1)).unwrap_or(u16::MAX),
             bounds: self.bounds,
             first_page: PageId(0),
         }
@@ -63,13 +63,13 @@ impl LiveRTree {
             (Some(_), None) => *nodes = nodes.saturating_sub(1),
             _ => {}
         }
-        let most = capacity(0).max(capacity(1)) + 1;
+        let most = capacity(0).max(capacity(1)).saturating_add(1);
         self.nodes_by_entries.resize(most, 0);
         if let Some(count) = old.and_then(|old| self.nodes_by_entries.get_mut(old)) {
             *count = count.saturating_sub(1);
         }
         if let Some(count) = new.and_then(|new| self.nodes_by_entries.get_mut(new)) {
-            *count += 1;
+            *count = count.saturating_add(1);
         }
     }
 }
@@ -158,7 +158,7 @@ pub fn survey_rtree<P: TreePages + ?Sized>(
             .ok_or_else(|| damaged(node.id, "the tree has more nodes than the file has pages"))?;
         tree.recount(node.level, None, Some(node.before));
         if node.level == 0 {
-            tree.entry_count += node.before as u64;
+            tree.entry_count = tree.entry_count.saturating_add(node.before as u64);
             continue;
         }
         for entry in &node.entries {
@@ -248,7 +248,7 @@ impl<'a, P: TreePagesMut + ?Sized> RTreeEditor<'a, P> {
     pub fn insert(&mut self, bounds: Rect, address: DocumentAddress) -> Result<()> {
         let target = Target::Document(self.tree.ids.collection_id, address);
         let entry = Entry { bounds, target };
-        self.tree.entry_count += 1;
+        self.tree.entry_count = self.tree.entry_count.saturating_add(1);
         self.insert_at(0, entry)
     }
 
@@ -316,7 +316,7 @@ impl<'a, P: TreePagesMut + ?Sized> RTreeEditor<'a, P> {
         let id = self.pages.allocate()?;
         self.write(id, root.level.saturating_add(1), &entries, None)?;
         self.tree.root = id;
-        self.tree.height += 1;
+        self.tree.height = self.tree.height.saturating_add(1);
         self.tree.bounds = bounds_of(&entries);
         Ok(())
     }
