@@ -18,12 +18,35 @@ use laura_migrate::v1::wal::{RecordKind, RecordWriter};
 use laura_migrate::v2::btree::Node;
 use laura_migrate::v2::rtree::RTreeNode;
 use laura_migrate::{Migration, Options};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+/// What the fuzzers have found for a target, a part of it: a packed file of a length u32 and so
+/// many bytes, again and again.
+fn found(target: &str) -> Vec<Vec<u8>> {
+    let path = fixtures()
+        .join("fuzz-corpus")
+        .join(format!("{target}.pack.gz"));
+    let Ok(packed) = std::fs::read(path) else {
+        return Vec::new();
+    };
+    let mut bytes = Vec::new();
+    flate2::read::GzDecoder::new(&packed[..])
+        .read_to_end(&mut bytes)
+        .unwrap();
+    let mut rest = &bytes[..];
+    let mut inputs = Vec::new();
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let (input, after) = after.split_at(u32::from_le_bytes(*length) as usize);
+        inputs.push(input.to_vec());
+        rest = after;
+    }
+    inputs
 }
 
 /// The inputs that were kept for a target.
@@ -244,5 +267,6 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         _ => {}
     }
     seeds.extend(kept(target));
+    seeds.extend(found(target));
     seeds
 }
