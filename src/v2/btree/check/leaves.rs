@@ -80,13 +80,16 @@ impl Leaves {
             visitor.entry(entry)?;
             previous = Some(entry);
         }
-        self.last = node.entries().last().map(|entry| LastLeaf {
-            page,
-            next: node.next(),
-            key: entry.key.to_owned(),
-            flags: entry.flags,
-            value: *entry.value,
-        });
+        let last = node.key_count().checked_sub(1);
+        self.last = last
+            .and_then(|last| node.entry(last))
+            .map(|entry| LastLeaf {
+                page,
+                next: node.next(),
+                key: entry.key.to_owned(),
+                flags: entry.flags,
+                value: *entry.value,
+            });
         Ok(())
     }
 
