@@ -42,6 +42,7 @@ fn with_mode(directory: &Path, mode: Mode) -> Options {
 type OwnFile = (&'static str, &'static str, Mode, Code);
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn each_damage_of_a_file_of_our_own_has_its_id() {
     const MARKER: &str = ".lauradb-version";
     const RECEIPT: &str = ".lauradb-migration.json";
@@ -233,6 +234,7 @@ fn change(path: &Path, number: usize, is_sealed: bool, change: impl Fn(&mut Page
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn each_damage_of_the_files_of_v2_has_its_id_and_page() {
     const DATA: usize = 16;
     // The file, the type and number of its page, whether the checksum is made right again, the
