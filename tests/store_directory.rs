@@ -29,20 +29,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use store_support::{assert_sound, assert_valid, config, special_indexes};
 
-fn v1() -> Directory {
-    let users: Vec<_> = (0..200)
-        .map(|n| json!({"_id": format!("u{n}"), "fields": {"name": format!("N {n}"), "age": n}}))
-        .collect();
-    let indexes = json!([{"name":"age_1","type":"btree","field_paths":["age"],"unique":true}]);
-    Directory::of_collections(&json!([{"name":"users","documents":users,"indexes":indexes}]))
-}
-
-fn migrated() -> Directory {
-    let directory = v1();
-    run(directory.in_place()).unwrap();
-    directory
-}
-
 fn user<'a>(id: &'a str, text: &'a str, age: i64) -> OwnedDocument {
     let fields = [
         ("_id", RawValue::String(id)),
@@ -119,7 +105,7 @@ fn export(directory: &Path, target: &Path, expected: &[Code]) -> PathBuf {
 
 #[test]
 fn a_directory_that_a_store_closed_is_sound_is_exported_and_rolled_back_by_force_only() {
-    let directory = migrated();
+    let directory = Directory::of_migrated_users();
     let source = directory.source();
     work(&source).close().unwrap();
     assert_eq!(validate_one(&source), []);
@@ -149,7 +135,7 @@ fn a_directory_that_a_store_closed_is_sound_is_exported_and_rolled_back_by_force
 
 #[test]
 fn a_log_that_was_not_replayed_yet_is_read_through_and_named() {
-    let directory = migrated();
+    let directory = Directory::of_migrated_users();
     let source = directory.source();
     drop(work(&source));
     let before = tree(&source);
@@ -173,7 +159,7 @@ fn a_log_that_was_not_replayed_yet_is_read_through_and_named() {
 
 #[test]
 fn a_log_that_is_damaged_before_its_end_is_named() {
-    let directory = migrated();
+    let directory = Directory::of_migrated_users();
     let source = directory.source();
     drop(work(&source));
     let log = source.join("wal.log");
@@ -214,7 +200,7 @@ fn a_half_published_directory_is_finished_where_migrating_is_allowed_and_refused
     };
     let (mut halves, mut at) = (0, 0);
     loop {
-        let directory = v1();
+        let directory = Directory::of_users();
         let source = directory.source();
         let opened = open_with(&source, &auto, &killed_at(at), &mut Unwatched);
         if opened.is_ok() {
@@ -264,7 +250,7 @@ fn a_half_published_directory_is_finished_where_migrating_is_allowed_and_refused
 
 #[test]
 fn a_store_that_migrates_gives_what_the_command_gives() {
-    let (by_store, by_command) = (v1(), v1());
+    let (by_store, by_command) = (Directory::of_users(), Directory::of_users());
     let auto = StoreConfig {
         auto_migrate: true,
         source_date_epoch: by_command.in_place().source_date_epoch,

@@ -13,7 +13,7 @@
 mod common;
 mod store_support;
 
-use common::{Directory, assert_same_tree, run, tree};
+use common::{Directory, assert_same_tree, tree};
 use laura_migrate::Code;
 use laura_migrate::document::bson::RawValue;
 use laura_migrate::files::{ChangeKind, Dir, Gate, Verdict};
@@ -22,7 +22,6 @@ use laura_migrate::store::{
     DiskStore, DocumentStore, ForceMode, StoreConfig, StoreMode, open, open_with,
 };
 use rustix::fs::FlockOperation;
-use serde_json::json;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -134,23 +133,9 @@ fn after_a_failed_fsync_of_the_pages_they_are_written_again_and_the_log_is_kept(
     }
 }
 
-fn v1() -> Directory {
-    let users: Vec<_> = (0..200)
-        .map(|n| json!({"_id": format!("u{n}"), "fields": {"name": format!("N {n}"), "age": n}}))
-        .collect();
-    let indexes = json!([{"name":"age_1","type":"btree","field_paths":["age"],"unique":true}]);
-    Directory::of_collections(&json!([{"name":"users","documents":users,"indexes":indexes}]))
-}
-
-fn migrated() -> Directory {
-    let directory = v1();
-    run(directory.in_place()).unwrap();
-    directory
-}
-
 #[test]
 fn a_directory_of_format_2_1_is_read_and_never_written() {
-    let directory = migrated();
+    let directory = Directory::of_migrated_users();
     let source = directory.source();
     let mut store = open(&source, &config()).unwrap();
     let bob = [("_id", RawValue::String("bob")), ("age", number(1000))];
@@ -211,7 +196,7 @@ fn files_that_another_process_may_change_are_not_loaded_and_none_is_made_beside_
     assert!(tree(&empty.source()).is_empty());
     drop(held);
     assert!(open(&empty.source(), &config()).is_ok());
-    for directory in [v1(), migrated()] {
+    for directory in [Directory::of_users(), Directory::of_migrated_users()] {
         let held = lock(&directory.source());
         let before = tree(&directory.source());
         for config in [&memory, &config()] {
@@ -233,7 +218,7 @@ fn files_that_another_process_may_change_are_not_loaded_and_none_is_made_beside_
 
 #[test]
 fn a_migration_that_a_store_runs_tells_how_far_it_is() {
-    let directory = v1();
+    let directory = Directory::of_users();
     let config = StoreConfig {
         auto_migrate: true,
         ..config()
@@ -251,7 +236,7 @@ fn a_migration_that_a_store_runs_tells_how_far_it_is() {
 
 #[test]
 fn a_migration_that_fails_leaves_the_documents_in_memory_where_that_is_allowed() {
-    let directory = v1();
+    let directory = Directory::of_users();
     let (gate, broken) = failing(ChangeKind::Create, "data.db");
     broken.store(true, Ordering::SeqCst);
     let mut config = StoreConfig {

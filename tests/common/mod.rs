@@ -49,6 +49,25 @@ impl Directory {
         Self::new().snapshot(snapshot_text(collections))
     }
 
+    /// One whose snapshot has 200 users with a unique index on their age.
+    pub(crate) fn of_users() -> Self {
+        let user = |n| serde_json::json!({"_id": format!("u{n}"), "fields": {"name": format!("N {n}"), "age": n}});
+        let users: Vec<_> = (0..200).map(user).collect();
+        let indexes = serde_json::json!([
+            {"name": "age_1", "type": "btree", "field_paths": ["age"], "unique": true}
+        ]);
+        Self::of_collections(
+            &serde_json::json!([{"name": "users", "documents": users, "indexes": indexes}]),
+        )
+    }
+
+    /// [`Self::of_users`], migrated in place.
+    pub(crate) fn of_migrated_users() -> Self {
+        let directory = Self::of_users();
+        run(directory.in_place()).unwrap();
+        directory
+    }
+
     /// Adds `snapshot.json`.
     pub(crate) fn snapshot(self, text: impl AsRef<[u8]>) -> Self {
         self.file("snapshot.json", text)
