@@ -112,10 +112,9 @@ impl ExtractorSet {
             let top = top_level(document, &self.slots, wanted);
             let key = &mut self.key;
             let made = match extractor.only_path() {
-                Some(path) => match extractor.one(path, document, |wanted| top(0, wanted)) {
-                    Ok(value) => Ok(SortKey::of(value, key)),
-                    Err(nothing) => Err(nothing),
-                },
+                Some(path) => extractor
+                    .one(path, document, |wanted| top(0, wanted))
+                    .map(|value| SortKey::of(value, key)),
                 None => match extractor.build(document, top, |values| values.make(key)) {
                     Extraction::Key => Ok(SortKey::Built(key)),
                     nothing => Err(nothing),

@@ -174,15 +174,6 @@ impl<'a> Record<'a> {
                     truncated: false,
                 })
             }
-            Some(KeyValue::Int64(number)) => {
-                out.clear();
-                out.extend_from_slice(&number.to_le_bytes());
-                Ok(StoredKeyRef {
-                    key_type: KeyType::Int64 as u8,
-                    bytes: out,
-                    truncated: false,
-                })
-            }
             Some(value) => Ok(stored_of_values(std::iter::once(value), out)),
             None => self.stored_of_fields(out),
         }

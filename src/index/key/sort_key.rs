@@ -68,7 +68,7 @@ impl<'k> SortKey<'k> {
     pub fn normal_len(&self) -> usize {
         match self {
             Self::String(ShortString(bytes)) => bytes.len().saturating_add(1),
-            Self::Exact(_) => normal::EXACT_BYTES - 1,
+            Self::Exact(_) => usize::from(EXACT_NORMAL),
             Self::Built(key) => key.normal().len(),
         }
     }
