@@ -17,7 +17,7 @@ use crate::index::IndexDefinition;
 use crate::index::definition::ID_INDEX;
 use crate::index::extract::{Extraction, KeyExtractor};
 use crate::index::key::KeyBuffer;
-use crate::index::sort::{FullKeys, Merge, MergePosition, SortedEntry};
+use crate::index::sort::{Entries, FullKeys, MergePosition, SortedEntry};
 use crate::problems::NAMED;
 use crate::v2::DocumentAddress;
 use crate::v2::btree::bulk::SPILL_LIMIT;
@@ -65,7 +65,7 @@ impl TreeBuild<'_, '_, '_> {
     pub(super) fn run(
         mut self,
         data: &mut PageFileWriter,
-        merge: &mut Merge<'_>,
+        entries: &mut Entries<'_, '_>,
         current: Option<CurrentTree>,
     ) -> Result<BuiltTree> {
         let levels = Cell::new(usize::from(current.is_some()));
@@ -91,13 +91,13 @@ impl TreeBuild<'_, '_, '_> {
             .unwrap_or_default();
         let mut loader = self.loader(data, current, &mut spill)?;
         let mut mark = Mark {
-            position: merge.position(),
+            position: entries.position(),
             merged,
             duplicates: self.duplicate_count(),
             previous,
         };
         let mut max_key = String::new();
-        while let Some(entry) = merge.next()? {
+        while let Some(entry) = entries.next()? {
             is_group_open &= entry.same_key_as_previous;
             if self.is_dropped(entry.address)? {
                 continue;
@@ -114,11 +114,11 @@ impl TreeBuild<'_, '_, '_> {
                 loader.push(entry.stored, &value, is_same)?;
             }
             if self.dropped.is_some() {
-                max_key = merge.last_key_json()?.unwrap_or_default();
+                max_key = entries.last_key_json()?.unwrap_or_default();
             }
             merged += 1;
             if merged == 1 {
-                min_key = merge.last_key_json()?.unwrap_or_default();
+                min_key = entries.last_key_json()?.unwrap_or_default();
             }
             if merged.is_multiple_of(ENTRIES_AT_ONCE) {
                 self.context.count(ENTRIES_AT_ONCE, ENTRIES_AT_ONCE);
@@ -127,7 +127,7 @@ impl TreeBuild<'_, '_, '_> {
                 }
                 self.context.interrupt.check()?;
                 mark = Mark {
-                    position: merge.position(),
+                    position: entries.position(),
                     merged,
                     duplicates: self.duplicate_count(),
                     previous,
@@ -135,7 +135,7 @@ impl TreeBuild<'_, '_, '_> {
             }
         }
         if self.dropped.is_none() {
-            max_key = merge.last_key_json()?.unwrap_or_default();
+            max_key = entries.last_key_json()?.unwrap_or_default();
         }
         let tree = loader.finish()?;
         self.context

@@ -3,7 +3,7 @@
 use super::arena::Arena;
 use super::groups::sort_by_full_key;
 use super::loser::LoserTree;
-use super::order::{TOUCH_RECORDS, location, same_key};
+use super::order::{self, TOUCH_RECORDS, is_same_key, location, same_key};
 use super::pool::Lease;
 use super::{FullKeys, damaged_record};
 use crate::index::key::{KeyBuffer, Record, StoredKeyRef, is_cut};
@@ -73,11 +73,15 @@ pub(super) struct InMemory {
     /// The word before the head.
     before: Option<u128>,
     has_cut: bool,
+    /// Words that are equal may tell so of their keys.
+    is_flat: bool,
 }
 
 impl InMemory {
-    pub(super) fn new(arena: Arena, index: Vec<u128>) -> Self {
+    /// Sorts the records of an arena, in the memory of `index`.
+    pub(super) fn sort(arena: Arena, mut index: Vec<u128>) -> Self {
         Self {
+            is_flat: order::sort(&arena, &mut index),
             has_cut: arena.has_cut(),
             arena,
             index,
@@ -107,6 +111,7 @@ impl InMemory {
     #[inline]
     fn repeats(&self, record: &Record<'_>) -> bool {
         match (self.before, self.index.get(self.at)) {
+            (Some(before), Some(word)) if self.is_flat && is_same_key(before, *word) => true,
             // What words have of equal keys is equal.
             (Some(before), Some(word)) if same_key(before, *word) => {
                 self.arena.normal(location(before)) == record.normal

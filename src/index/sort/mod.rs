@@ -8,6 +8,7 @@
 //! address; only the last merge puts groups of longer keys that agree so far into the order of
 //! their whole keys, which it reads again through [`FullKeys`].
 
+mod ahead;
 mod arena;
 mod batch;
 mod groups;
@@ -20,6 +21,7 @@ mod spill;
 #[cfg(test)]
 mod tests;
 
+pub use ahead::{Ahead, Entries, merge_ahead};
 pub use batch::KeyBatch;
 pub use merge::{Merge, MergePosition, SortedEntry};
 pub use pool::{Covered, PoolState, SortPool, SorterId, SorterState};
@@ -31,7 +33,7 @@ use crate::v2::DocumentAddress;
 use crate::{Code, Error, Result};
 
 /// Gives whole keys back, for those of which a sort record keeps only the beginning.
-pub trait FullKeys {
+pub trait FullKeys: Sync {
     /// Extracts the key of the document at `address` again, whole
     /// ([`KeyExtractor::extract_whole`](super::extract::KeyExtractor::extract_whole)).
     ///

@@ -51,6 +51,19 @@ pub(super) fn same_key(left: u128, right: u128) -> bool {
     left >> 32 == right >> 32
 }
 
+/// True if two words of the same place of their keys, up to which these agree, stand for equal
+/// keys; false if they do not, or need not.
+#[inline]
+pub(super) fn is_same_key(left: u128, right: u128) -> bool {
+    same_key(left, right) && key_bytes(left) <= WORD_KEY_BYTES
+}
+
+/// Number of bytes that the key has from the word's place on, or any greater one.
+#[inline]
+fn key_bytes(word: u128) -> usize {
+    usize::try_from((word >> 32) & 0xFF).unwrap_or_default()
+}
+
 /// Key bytes `skip..skip + 15` and how many of them there are, as a number that orders like the
 /// key does among keys that agree up to `skip`.
 #[inline]
@@ -97,14 +110,15 @@ pub(super) fn common_length(left: &[u8], right: &[u8]) -> usize {
         .count()
 }
 
-/// Fills `index` with the words of all records, sorted by normal form, then address.
-pub(super) fn sort(arena: &Arena, index: &mut Vec<u128>) {
+/// Fills `index` with the words of all records, sorted by normal form, then address. True if all
+/// words are of the same place of their keys, so that [`is_same_key`] holds for any two of them.
+pub(super) fn sort(arena: &Arena, index: &mut Vec<u128>) -> bool {
     index.clear();
     index.reserve_exact(arena.entries());
     let skip = fill(arena, index);
     // Keys often come in long ascending runs, which this one finds; locations leave no two equal.
     index.sort();
-    settle_groups(arena, index, skip);
+    settle_groups(arena, index, skip)
 }
 
 /// Fills `index` with the words of all records, from where the keys begin to differ; gives how far
@@ -161,12 +175,14 @@ impl<'k> Beginning<'k> {
 
     #[inline]
     fn begins(&self, normal: &[u8]) -> bool {
-        match normal.first_chunk() {
-            Some(word) if self.bytes.len() <= word.len() => {
-                (u128::from_le_bytes(*word) ^ self.word) & self.mask == 0
+        let word = match (normal.first_chunk(), normal.first_chunk()) {
+            (Some(word), _) if self.bytes.len() <= size_of::<u128>() => u128::from_le_bytes(*word),
+            (None, Some(word)) if self.bytes.len() <= size_of::<u64>() => {
+                u64::from_le_bytes(*word).into()
             }
-            _ => normal.starts_with(self.bytes),
-        }
+            _ => return normal.starts_with(self.bytes),
+        };
+        (word ^ self.word) & self.mask == 0
     }
 
     /// Leaves what `normal` begins with as well.
@@ -178,11 +194,13 @@ impl<'k> Beginning<'k> {
 
 /// `words` are sorted, and their keys agree up to `skip`; orders those that are still tied.
 ///
-/// Each level of the recursion looks at least 11 bytes further, and a key has at most 1024.
-fn settle_groups(arena: &Arena, words: &mut [u128], skip: usize) {
+/// Each level of the recursion looks at least 11 bytes further, and a key has at most 1024. False
+/// if there was one.
+fn settle_groups(arena: &Arena, words: &mut [u128], skip: usize) -> bool {
+    let mut is_flat = true;
     for group in words.chunk_by_mut(|left, right| same_key(*left, *right)) {
         let Some(first) = group.first() else { continue };
-        let count = usize::try_from((first >> 32) & 0xFF).unwrap_or_default();
+        let count = key_bytes(*first);
         if group.len() == 1 {
             continue;
         }
@@ -192,8 +210,10 @@ fn settle_groups(arena: &Arena, words: &mut [u128], skip: usize) {
             sort_by_record(arena, group, skip + WORD_KEY_BYTES);
         } else {
             settle_large(arena, group, skip + WORD_KEY_BYTES);
+            is_flat = false;
         }
     }
+    is_flat
 }
 
 /// For equal keys; the locations are in order already.

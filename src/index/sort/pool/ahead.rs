@@ -2,7 +2,7 @@
 
 use super::{Lease, SortPool, SorterId, position};
 use crate::index::sort::merge::InMemory;
-use crate::index::sort::order::{self, index_bytes, sorting_bytes};
+use crate::index::sort::order::{index_bytes, sorting_bytes};
 use crate::{Code, Error, Result};
 use std::thread::{self, JoinHandle};
 
@@ -35,11 +35,7 @@ impl SortPool {
             return;
         };
         let lease = self.lend(arena.capacity() + sorting_bytes(entries));
-        let thread = thread::spawn(move || {
-            let mut index = Vec::new();
-            order::sort(&arena, &mut index);
-            InMemory::new(arena, index)
-        });
+        let thread = thread::spawn(move || InMemory::sort(arena, Vec::new()));
         self.ahead = Some(Ahead {
             id,
             entries,
@@ -57,9 +53,7 @@ impl SortPool {
                 .map_err(|_| Error::new(Code::Internal, "a sorting thread has panicked"))?,
             None => {
                 let arena = self.take_arena(id).unwrap_or_default();
-                let mut index = std::mem::take(&mut self.index);
-                order::sort(&arena, &mut index);
-                InMemory::new(arena, index)
+                InMemory::sort(arena, std::mem::take(&mut self.index))
             }
         };
         let lease = self.lend(sorted.arena_bytes() + index_bytes(sorted.index_capacity()));
