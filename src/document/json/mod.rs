@@ -19,6 +19,7 @@
 mod error;
 mod numbers;
 mod object;
+mod pattern;
 mod reader;
 mod shapes;
 mod state;
@@ -29,6 +30,7 @@ pub use error::{DocumentError, DocumentErrorKind};
 use super::bson::{RawDocument, RawValue};
 use super::{ID_FIELD, InferTypes, MAX_DOCUMENT_BYTES};
 use crate::bytes::put_u32;
+use pattern::Patterns;
 use reader::{NotPlain, PlainReader};
 use serde::de::{DeserializeSeed, IgnoredAny};
 use sha2::{Digest, Sha256};
@@ -61,6 +63,7 @@ pub struct Converted {
 pub struct JsonConverter {
     infer: InferTypes,
     scratch: Scratch,
+    patterns: Patterns,
 }
 
 impl JsonConverter {
@@ -70,6 +73,7 @@ impl JsonConverter {
         Self {
             infer,
             scratch: Scratch::default(),
+            patterns: Patterns::default(),
         }
     }
 
@@ -100,9 +104,17 @@ impl JsonConverter {
     ) -> Result<Converted, DocumentError> {
         let start = out.len();
         let mut state = State::new(self.infer, &mut self.scratch, out);
-        let text_bytes = match state.read_passes(|state| state.read_plain(text)) {
-            Ok(text_bytes) => text_bytes,
-            Err(NotPlain) => {
+        let mut read = self.patterns.read(text, &mut state);
+        let has_pattern = matches!(read, Some(Ok(_)));
+        if !has_pattern {
+            if read.is_some() {
+                state = state.anew();
+            }
+            read = Some(state.read_passes(|state| state.read_plain(text)));
+        }
+        let text_bytes = match read {
+            Some(Ok(text_bytes)) => text_bytes,
+            _ => {
                 state = state.anew();
                 state.read_passes(|state| state.read_document(text))?
             }
@@ -113,6 +125,11 @@ impl JsonConverter {
             emptied_array_documents: state.emptied_array_documents,
             unknown_keys: state.unknown_keys,
         };
+        if !has_pattern {
+            let text = text.get(..text_bytes).unwrap_or_default();
+            let document = out.get(start..).unwrap_or_default();
+            self.patterns.learn(self.infer, text, document);
+        }
         if converted.generated_id {
             generate_id(context, start, out);
         }

@@ -231,7 +231,7 @@ impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
 
     /// Reads a value; `shape` is that of the field it lies in, in arrays or not.
     #[inline]
-    fn value(&mut self, depth: usize, shape: ShapeId) -> Result<ElementType, NotPlain> {
+    pub(super) fn value(&mut self, depth: usize, shape: ShapeId) -> Result<ElementType, NotPlain> {
         match self.peek()? {
             b'"' => self.string(depth),
             b'-' | b'0'..=b'9' => self.number(depth),
@@ -266,6 +266,11 @@ impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
         let mut goes_on = !self.ends(b']')?;
         while goes_on {
             self.state.room(0)?;
+            if self.short_element(position) {
+                position += 1;
+                goes_on = self.goes_on(b']')?;
+                continue;
+            }
             let element_at = self.state.out.len();
             element_name(self.state.out, position);
             let value_at = self.state.out.len();
@@ -281,6 +286,32 @@ impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
         }
         self.state.end(start);
         Ok(ElementType::Array)
+    }
+
+    /// Appends one of the first elements of an array, if it is a short string.
+    #[inline]
+    fn short_element(&mut self, position: u32) -> bool {
+        let Some(short) = self.short_string() else {
+            return false;
+        };
+        if position > 9 {
+            return false;
+        }
+        let digit = b'0' + u8::try_from(position).unwrap_or_default();
+        self.append_short([ElementType::String as u8, digit, 0], short);
+        true
+    }
+
+    /// Appends a short string behind the head of its element, and passes it.
+    #[inline(always)]
+    fn append_short<const HEAD: usize>(
+        &mut self,
+        head: [u8; HEAD],
+        (step, length): (&[u8; STEP], usize),
+    ) -> ElementType {
+        self.at += 1 + length + 1;
+        append_short(head, self.state.out, step, length);
+        ElementType::String
     }
 
     fn boolean(&mut self, word: &str) -> Result<ElementType, NotPlain> {
@@ -314,22 +345,27 @@ impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
     }
 
     /// Appends a string value.
-    #[inline]
-    fn string(&mut self, depth: usize) -> Result<ElementType, NotPlain> {
-        let start = self.at + 1;
-        let step = self.bytes().get(start..).and_then(<[u8]>::first_chunk);
-        // So short a one can only be a string, unless times are to be told from others.
-        if let Some(step) = step
-            && let Some(length) = special(step)
-            && step.get(length) == Some(&b'"')
-            && !self.state.infer.timestamp
-        {
-            self.at = start + length + 1;
-            append_short(self.state.out, step, length);
-            self.state.room(0)?;
-            return Ok(ElementType::String);
+    #[inline(always)]
+    pub(super) fn string(&mut self, depth: usize) -> Result<ElementType, NotPlain> {
+        if let Some(short) = self.short_string() {
+            // Elements of arrays and new names see to the room, and known names are few.
+            return Ok(self.append_short([], short));
         }
         self.long_string(depth)
+    }
+
+    /// The step that a string ends in with its quotation mark, and its length, if one begins here.
+    /// So short a one can only be a string, unless times are to be told from others.
+    #[inline(always)]
+    fn short_string(&self) -> Option<(&'t [u8; STEP], usize)> {
+        let text = self.bytes().get(self.at..)?;
+        let (b'"', rest) = text.split_first()? else {
+            return None;
+        };
+        let step = rest.first_chunk()?;
+        let length = special(step)?;
+        let is_string = step.get(length) == Some(&b'"');
+        (is_string && !self.state.infer.timestamp).then_some((step, length))
     }
 
     /// [`Self::string`] of any length and kind.
@@ -445,10 +481,15 @@ const KEPT: [u128; STEP] = {
     kept
 };
 
-/// Appends a string that ends in the step that it begins with.
+/// Appends a string that ends in the step that it begins with, behind the head of its element.
 #[inline(always)]
-fn append_short(out: &mut Vec<u8>, step: &[u8; STEP], length: usize) {
-    let end = out.len() + 4 + length + 1;
+fn append_short<const HEAD: usize>(
+    head: [u8; HEAD],
+    out: &mut Vec<u8>,
+    step: &[u8; STEP],
+    length: usize,
+) {
+    let end = out.len() + HEAD + 4 + length + 1;
     // Zeros from the string's end on: its terminator is among them.
     let kept = KEPT.get(length).copied().unwrap_or_default();
     let bytes = u128::from_le_bytes(*step) & kept;
@@ -459,6 +500,7 @@ fn append_short(out: &mut Vec<u8>, step: &[u8; STEP], length: usize) {
         *place = stored.to_le_bytes();
         rest.copy_from_slice(&bytes.to_le_bytes());
     }
+    out.extend_from_slice(&head);
     out.extend_from_slice(&value);
     out.truncate(end);
 }

@@ -9,6 +9,7 @@ use std::io::Read as _;
 
 mod fixtures;
 mod limits;
+mod patterns;
 mod plain;
 
 const CONTEXT: DocumentContext<'static> = DocumentContext {
