@@ -10,7 +10,7 @@ use crate::index::filter::Filter;
 use crate::index::geo::{PointExtractor, PointKey, point_hash};
 use crate::index::key::SortKey;
 use crate::index::text::{TermKey, TextExtractor, posting_hash};
-use crate::index::{EntrySum, IndexDefinition, IndexKind, TextTotals, key_hash};
+use crate::index::{EntrySum, IndexDefinition, IndexKind, TextTotals};
 use crate::v2::DocumentAddress;
 use crate::v2::postings::Posting;
 use serde::{Deserialize, Serialize};
@@ -148,9 +148,9 @@ impl Extractors {
         sums: &mut [IndexSum],
     ) {
         let numbers = &self.key_numbers;
-        self.keys.extract_stored(document, |at, key| {
+        self.keys.extract_hashes(document, address, |at, hash| {
             if let Some(sum) = numbers.get(at).and_then(|number| sums.get_mut(*number)) {
-                sum.entries.add(key_hash(key, address));
+                sum.entries.add(hash);
             }
         });
         for (number, extractor) in &self.points {

@@ -20,4 +20,4 @@ pub use listed::{CollectionIndexes, ListedText, parse_listed};
 pub use options::{OWN_OPTIONS, TextTotals, infer_types_names, infer_types_of};
 pub use portable::PortableIndex;
 pub use skip::SkipIndexes;
-pub use sum::{EntrySum, key_hash};
+pub use sum::{EntrySum, key_hash, value_hash};

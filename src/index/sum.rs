@@ -1,7 +1,7 @@
 //! Comparing two multisets without an order.
 
+use super::key::{KeyType, KeyValue, MAX_STORED_KEY, StoredKeyRef, string_bytes};
 use crate::v2::DocumentAddress;
-use crate::v2::btree::StoredKeyRef;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
@@ -31,15 +31,45 @@ impl EntrySum {
 }
 
 /// The hash of an entry of a B+tree. The seed has everything but the key's bytes, so that no two
-/// entries are hashed alike: page 32 bits, slot 16, key type 8, and whether the key was cut.
+/// entries are hashed alike: page 32 bits, slot 16, key type 8, whether the key was cut, and
+/// whether the bytes are those of a string without the length that is stored before them.
 #[inline]
 #[must_use]
 pub fn key_hash(key: StoredKeyRef<'_>, address: DocumentAddress) -> u128 {
-    let seed = u64::from(address.page.0)
-        | u64::from(address.slot.0) << 32
-        | u64::from(key.key_type) << 48
-        | u64::from(key.truncated) << 56;
-    xxh3_128_with_seed(key.bytes, seed)
+    let is_string = key.key_type == KeyType::String as u8 && !key.truncated;
+    match is_string.then(|| string_bytes(key.bytes)).flatten() {
+        Some(bytes) => string_hash(bytes, address),
+        None => {
+            let seed = seed(key.key_type, address) | u64::from(key.truncated) << 56;
+            xxh3_128_with_seed(key.bytes, seed)
+        }
+    }
+}
+
+/// [`key_hash`] of the key of one value, if it is one that needs no stored form for that.
+#[inline]
+#[must_use]
+pub fn value_hash(value: KeyValue<'_>, address: DocumentAddress) -> Option<u128> {
+    match value {
+        KeyValue::String(bytes) if bytes.len() <= MAX_STORED_KEY - 2 => {
+            Some(string_hash(bytes, address))
+        }
+        KeyValue::Int64(number) => {
+            let seed = seed(KeyType::Int64 as u8, address);
+            Some(xxh3_128_with_seed(&number.to_le_bytes(), seed))
+        }
+        _ => None,
+    }
+}
+
+#[inline]
+fn string_hash(bytes: &[u8], address: DocumentAddress) -> u128 {
+    xxh3_128_with_seed(bytes, seed(KeyType::String as u8, address) | 1 << 57)
+}
+
+#[inline]
+fn seed(key_type: u8, address: DocumentAddress) -> u64 {
+    u64::from(address.page.0) | u64::from(address.slot.0) << 32 | u64::from(key_type) << 48
 }
 
 fn to_hex<S: Serializer>(hashes: &u128, serializer: S) -> Result<S::Ok, S::Error> {
@@ -49,4 +79,70 @@ fn to_hex<S: Serializer>(hashes: &u128, serializer: S) -> Result<S::Ok, S::Error
 fn from_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
     let text = String::deserialize(deserializer)?;
     u128::from_str_radix(&text, 16).map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::key::stored_of_values;
+    use crate::v2::{PageId, SlotNumber};
+
+    #[test]
+    fn a_value_is_hashed_as_its_stored_form_is() {
+        let address = DocumentAddress {
+            page: PageId(0x0102_0304),
+            slot: SlotNumber(0x0506),
+        };
+        let long = vec![b'x'; MAX_STORED_KEY];
+        for length in [0, 1, 3, 8, 15, 16, 17, 128, 240, 1021, 1022] {
+            let value = KeyValue::String(long.get(..length).unwrap());
+            let mut stored = Vec::new();
+            let key = stored_of_values(std::iter::once(value), &mut stored);
+            assert_eq!(value_hash(value, address), Some(key_hash(key, address)));
+        }
+        for number in [0, -1, 7, i64::MIN, i64::MAX] {
+            let value = KeyValue::Int64(number);
+            let mut stored = Vec::new();
+            let key = stored_of_values(std::iter::once(value), &mut stored);
+            assert_eq!(value_hash(value, address), Some(key_hash(key, address)));
+        }
+        for value in [
+            KeyValue::Null,
+            KeyValue::Double(1.0),
+            KeyValue::String(long.get(..1023).unwrap()),
+            KeyValue::Binary(b"x"),
+        ] {
+            assert_eq!(value_hash(value, address), None);
+        }
+    }
+
+    #[test]
+    fn what_stands_in_an_entry_shows_in_its_hash() {
+        let address = |page, slot| DocumentAddress {
+            page: PageId(page),
+            slot: SlotNumber(slot),
+        };
+        let key = |key_type, bytes, truncated| StoredKeyRef {
+            key_type,
+            bytes,
+            truncated,
+        };
+        let long = vec![0; MAX_STORED_KEY];
+        let hashes = [
+            key_hash(key(2, b"\x01\0a", false), address(1, 1)),
+            key_hash(key(2, b"\x01\0a", false), address(1, 2)),
+            key_hash(key(2, b"\x01\0a", false), address(2, 1)),
+            key_hash(key(2, b"\x01\0b", false), address(1, 1)),
+            // A wrong length is not passed over, nor taken for bytes of another string.
+            key_hash(key(2, b"\x02\0a", false), address(1, 1)),
+            key_hash(key(2, b"\x03\0\x02\0a", false), address(1, 1)),
+            key_hash(key(2, b"a", false), address(1, 1)),
+            key_hash(key(8, b"\x01\0a", false), address(1, 1)),
+            key_hash(key(2, &long, false), address(1, 1)),
+            key_hash(key(2, &long, true), address(1, 1)),
+        ];
+        for (number, hash) in hashes.iter().enumerate() {
+            assert!(!hashes.iter().skip(number + 1).any(|other| other == hash));
+        }
+    }
 }

@@ -6,6 +6,8 @@ use super::{Extraction, KeyExtractor, TopLevel, Values};
 use crate::Result;
 use crate::document::bson::RawDocument;
 use crate::index::key::{KeyBuffer, SortKey, StoredKeyRef};
+use crate::index::{key_hash, value_hash};
+use crate::v2::DocumentAddress;
 
 /// Where the two candidates of a path stand in the table of names.
 #[derive(Clone, Copy, Debug)]
@@ -144,6 +146,32 @@ impl ExtractorSet {
             }
             extractor.build(document, top, |values| {
                 each(number, values.stored(stored));
+            });
+        }
+    }
+
+    /// Calls `each` as [`Self::extract_stored`] does, with the hash of the key's entry for the
+    /// document at `address`.
+    pub fn extract_hashes(
+        &mut self,
+        document: RawDocument<'_>,
+        address: DocumentAddress,
+        mut each: impl FnMut(usize, u128),
+    ) {
+        self.find_fields(document);
+        let stored = &mut self.stored;
+        for (number, (extractor, wanted)) in self.extractors.iter().enumerate() {
+            let top = top_level(document, &self.slots, wanted);
+            if let Some(path) = extractor.only_path() {
+                if let Ok(value) = extractor.one(path, document, |wanted| top(0, wanted)) {
+                    let hash = value_hash(value, address)
+                        .unwrap_or_else(|| key_hash(Values::One(value).stored(stored), address));
+                    each(number, hash);
+                }
+                continue;
+            }
+            extractor.build(document, top, |values| {
+                each(number, key_hash(values.stored(stored), address));
             });
         }
     }

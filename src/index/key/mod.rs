@@ -26,7 +26,7 @@ pub use value::{KeyType, KeyValue};
 
 pub use crate::v2::btree::{MAX_STORED_KEY, StoredKeyRef};
 
-pub(super) use stored::stored_of_values;
+pub(super) use stored::{stored_of_values, string_bytes};
 
 pub(super) use record::{MAX_RECORD_BYTES, RECORD_HEADER_BYTES, Record, is_cut, record_length};
 

@@ -435,7 +435,7 @@ fn compare_alike(left: StoredKeyRef<'_>, right: StoredKeyRef<'_>) -> Option<Orde
 
 /// The bytes of a whole string key.
 #[inline]
-fn string_bytes(stored: &[u8]) -> Option<&[u8]> {
+pub(in crate::index) fn string_bytes(stored: &[u8]) -> Option<&[u8]> {
     let (len, bytes) = stored.split_first_chunk()?;
     let whole = usize::from(u16::from_le_bytes(*len)) == bytes.len();
     (whole && stored.len() <= MAX_STORED_KEY).then_some(bytes)
