@@ -301,6 +301,7 @@ fn check_space(
         collections,
         wal,
         context.options.infer_types,
+        directories.backup.is_some(),
     )?;
     if let Some(pages) = pages {
         let text = collections.iter().map(PlannedCollection::text_bytes).sum();

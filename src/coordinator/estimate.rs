@@ -86,34 +86,17 @@ impl SpaceEstimate {
         .fold(0, u64::saturating_add)
     }
 
-    /// Parses a sample of the snapshot.
+    /// Parses a sample of the snapshot. Of a backup it only tells if there will be one.
     pub(super) fn sample(
         snapshot: Option<&InputFile>,
         collections: &[PlannedCollection],
         wal: Option<(&Overlay, &WalSummary)>,
         infer_types: InferTypes,
+        has_backup: bool,
     ) -> Result<Self> {
-        Self::sample_chunks(snapshot, collections, wal, infer_types, SAMPLE_CHUNKS)
-    }
-
-    fn sample_chunks(
-        snapshot: Option<&InputFile>,
-        collections: &[PlannedCollection],
-        wal: Option<(&Overlay, &WalSummary)>,
-        infer_types: InferTypes,
-        chunks: u64,
-    ) -> Result<Self> {
-        let mut sampler = Sampler::new(collections, infer_types, chunks);
-        let mut sampled: Vec<Sample> = collections.iter().map(Sample::new).collect();
-        if let Some(file) = snapshot {
-            // Where the sample ends early, it has at least the collections that matter.
-            let mut largest_first: Vec<_> = collections.iter().zip(&mut sampled).collect();
-            largest_first.sort_by_key(|(collection, _)| std::cmp::Reverse(collection.text_bytes()));
-            for (collection, sample) in largest_first {
-                sampler.collection(file, collection, sample)?;
-            }
-        }
-        Self::of_samples(collections, &sampled, wal)
+        let mut sampler = Sampler::new(collections, infer_types, SAMPLE_CHUNKS);
+        sampler.has_backup = has_backup;
+        sampler.estimate(snapshot, collections, wal)
     }
 
     fn of_samples(
@@ -288,6 +271,8 @@ struct Sampler {
     read: u64,
     text: Vec<u8>,
     bson: Vec<u8>,
+    /// Lines of a backup are counted too.
+    has_backup: bool,
     line: Vec<u8>,
 }
 
@@ -301,8 +286,27 @@ impl Sampler {
             read: 0,
             text: Vec::new(),
             bson: Vec::new(),
+            has_backup: false,
             line: Vec::new(),
         }
+    }
+
+    fn estimate(
+        mut self,
+        snapshot: Option<&InputFile>,
+        collections: &[PlannedCollection],
+        wal: Option<(&Overlay, &WalSummary)>,
+    ) -> Result<SpaceEstimate> {
+        let mut sampled: Vec<Sample> = collections.iter().map(Sample::new).collect();
+        if let Some(file) = snapshot {
+            // Where the sample ends early, it has at least the collections that matter.
+            let mut largest_first: Vec<_> = collections.iter().zip(&mut sampled).collect();
+            largest_first.sort_by_key(|(collection, _)| std::cmp::Reverse(collection.text_bytes()));
+            for (collection, sample) in largest_first {
+                self.collection(file, collection, sample)?;
+            }
+        }
+        SpaceEstimate::of_samples(collections, &sampled, wal)
     }
 
     fn collection(
@@ -404,9 +408,11 @@ impl Sampler {
         costs.documents += 1;
         costs.bson += document.as_bytes().len() as u64;
         pages.insert(document.as_bytes());
-        self.line.clear();
-        ejson::write_document(document, &mut self.line);
-        costs.backup += self.line.len() as u64 + 1;
+        if self.has_backup {
+            self.line.clear();
+            ejson::write_document(document, &mut self.line);
+            costs.backup += self.line.len() as u64 + 1;
+        }
         extractors.extract(document, |number, taken| indexes.add(number, taken))
     }
 }

@@ -43,7 +43,8 @@ fn estimate(options: &Options, chunks: u64) -> SpaceEstimate {
     let (plan, _) = check::run(&mut context, &directories).unwrap();
     let wal = plan.overlay.as_ref().zip(plan.wal_summary.as_ref());
     let (file, collections) = (plan.snapshot.as_ref(), &plan.collections);
-    SpaceEstimate::sample_chunks(file, collections, wal, plan.infer_types, chunks).unwrap()
+    let sampler = Sampler::new(collections, plan.infer_types, chunks);
+    sampler.estimate(file, collections, wal).unwrap()
 }
 
 /// Sizes of `data.db` and `metadata.db`.
@@ -120,7 +121,7 @@ fn collections_that_the_sample_did_not_reach_are_taken_for_the_costliest() {
 
 #[test]
 fn nothing_needs_next_to_nothing() {
-    let estimate = SpaceEstimate::sample(None, &[], None, InferTypes::default()).unwrap();
+    let estimate = SpaceEstimate::sample(None, &[], None, InferTypes::default(), true).unwrap();
     assert_eq!(estimate.data, 0);
     assert!(estimate.work_directory() < 4 << 20);
 }

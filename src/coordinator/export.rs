@@ -219,7 +219,8 @@ fn text_read(source: &V1Source) -> u64 {
 fn text_of_v1(source: &V1Source, options: &Options) -> Result<u64> {
     let planned: Vec<PlannedCollection> = planned(source).collect();
     let snapshot = source.files().snapshot.as_ref();
-    let estimate = SpaceEstimate::sample(snapshot, &planned, source.log(), options.infer_types)?;
+    let (log, infer_types) = (source.log(), options.infer_types);
+    let estimate = SpaceEstimate::sample(snapshot, &planned, log, infer_types, true)?;
     Ok(estimate.backup)
 }
 
