@@ -218,10 +218,18 @@ fn fill(
     loop {
         let mut batch = free.try_recv().unwrap_or_default();
         batch.clear();
+        let mut failed = None;
         while until_position > 0 && batch.bytes.len() < BATCH_BYTES {
-            let Some(entry) = merge.next()? else { break };
-            batch.push(&entry);
+            match merge.next() {
+                Ok(Some(entry)) => batch.push(&entry),
+                Ok(None) => break,
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
             until_position -= 1;
+            // Its key may be asked for.
             if std::mem::take(&mut is_first) {
                 break;
             }
@@ -230,12 +238,18 @@ fn fill(
             until_position = every;
             batch.position = merge.position();
         }
-        let is_last = batch.entries.is_empty();
-        if !is_last {
+        let is_empty = batch.entries.is_empty();
+        if !is_empty && failed.is_none() {
             batch.last_key = merge.last_key_json()?;
         }
-        if filled.send(Ok(batch)).is_err() || is_last {
+        // What came before an error goes before it; an empty batch says that no error was the end.
+        if !(is_empty && failed.is_some()) && filled.send(Ok(batch)).is_err() {
             return Ok(());
+        }
+        match failed {
+            Some(error) => return Err(error),
+            None if is_empty => return Ok(()),
+            None => {}
         }
     }
 }
