@@ -21,7 +21,7 @@ use super::work::{SEPARATORS, STAGED_DATA, WorkDir};
 use crate::document::bson::RawDocument;
 use crate::document::{ID_FIELD, ejson};
 use crate::index::definition::ID_INDEX;
-use crate::index::sort::{Entries, SorterId, merge_ahead};
+use crate::index::sort::{SorterId, take_entries};
 use crate::index::text::StoredLongTerms;
 use crate::index::{IndexDefinition, IndexKind};
 use crate::progress::{Phase, Totals};
@@ -358,16 +358,11 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             unique_duplicates: 0,
             dropped: self.dropped.as_mut().map(|(_, dropped)| dropped),
         };
-        // Where entries are passed over, there would be no position where one is wanted.
-        let all_count = build.duplicates.is_none() && build.dropped.is_none();
+        let ahead = build.context.options.jobs > 1;
         let data = &mut self.data;
-        let tree = if all_count && build.context.options.jobs > 1 {
-            merge_ahead(&mut merge, ENTRIES_AT_ONCE, |entries| {
-                build.run(data, entries, current)
-            })?
-        } else {
-            build.run(data, &mut Entries::OneByOne(&mut merge), current)?
-        };
+        let tree = take_entries(&mut merge, ENTRIES_AT_ONCE, ahead, |entries| {
+            build.run(data, entries, current)
+        })?;
         if let Some(mut duplicates) = duplicates {
             duplicates.sync()?;
             self.pending = duplicates.count();

@@ -4,7 +4,7 @@ use super::share::Share;
 use super::{BuiltTree, ENTRIES_AT_ONCE, IndexBuilder, separators};
 use crate::coordinator::keys::SortedIndex;
 use crate::index::key::key_json;
-use crate::index::sort::{NoFullKeys, SortedEntry};
+use crate::index::sort::{NoFullKeys, SortedEntry, take_entries};
 use crate::index::text::{StoredLongTerms, TextIndexBuilder};
 use crate::v2::btree::bulk::SPILL_LIMIT;
 use crate::v2::btree::{StoredKey, TreeIds};
@@ -28,27 +28,29 @@ impl IndexBuilder<'_, '_, '_> {
         };
         let mut builder =
             TextIndexBuilder::new(&mut self.data, ids, SPILL_LIMIT, spill, long_terms);
-        let mut count = 0_u64;
+        let ahead = self.context.options.jobs > 1;
         // The one before with the same term may be of a document that is gone.
         let mut is_term_open = false;
-        while let Some(entry) = merge.next()? {
-            is_term_open &= entry.same_key_as_previous;
-            let is_dropped = match &mut self.dropped {
-                Some((_, dropped)) => dropped.contains(entry.address)?,
-                None => false,
-            };
-            if !is_dropped {
-                builder.push(&SortedEntry {
-                    same_key_as_previous: is_term_open,
-                    ..entry
-                })?;
-                is_term_open = true;
+        take_entries(&mut merge, ENTRIES_AT_ONCE, ahead, |entries| {
+            while let Some(batch) = entries.next()? {
+                for entry in batch.iter() {
+                    is_term_open &= entry.same_key_as_previous;
+                    let is_dropped = match &mut self.dropped {
+                        Some((_, dropped)) => dropped.contains(entry.address)?,
+                        None => false,
+                    };
+                    if !is_dropped {
+                        builder.push(&SortedEntry {
+                            same_key_as_previous: is_term_open,
+                            ..entry
+                        })?;
+                        is_term_open = true;
+                    }
+                }
+                share.advance(self.context, batch.len() as u64)?;
             }
-            count += 1;
-            if count.is_multiple_of(ENTRIES_AT_ONCE) {
-                share.advance(self.context, ENTRIES_AT_ONCE)?;
-            }
-        }
+            Ok(())
+        })?;
         let index = builder.finish(|| share.advance(self.context, 0))?;
         share.finish(self.context);
         // No checkpoint goes on from them.

@@ -16,12 +16,12 @@ use crate::files::AppendWriter;
 use crate::index::IndexDefinition;
 use crate::index::definition::ID_INDEX;
 use crate::index::extract::{Extraction, KeyExtractor};
-use crate::index::key::KeyBuffer;
+use crate::index::key::{KeyBuffer, KeyError, key_json};
 use crate::index::sort::{Entries, FullKeys, MergePosition, SortedEntry};
 use crate::problems::NAMED;
 use crate::v2::DocumentAddress;
 use crate::v2::btree::bulk::SPILL_LIMIT;
-use crate::v2::btree::{BulkLoader, TreeIds};
+use crate::v2::btree::{BulkLoader, StoredKey, StoredKeyRef, TreeIds};
 use crate::v2::data_file::DocumentReader;
 use crate::v2::page_file::{PageFileReader, PageFileWriter};
 use crate::{Code, Error, Place, Result};
@@ -89,62 +89,85 @@ impl TreeBuild<'_, '_, '_> {
             .as_ref()
             .map(|current| current.previous)
             .unwrap_or_default();
-        let mut loader = self.loader(data, current, &mut spill)?;
         let mut mark = Mark {
-            position: entries.position(),
+            position: current.as_ref().map(|current| current.merge.clone()),
             merged,
             duplicates: self.duplicate_count(),
             previous,
         };
-        let mut max_key = String::new();
-        while let Some(entry) = entries.next()? {
-            is_group_open &= entry.same_key_as_previous;
-            if self.is_dropped(entry.address)? {
-                continue;
+        let mut loader = self.loader(data, current, &mut spill)?;
+        let mut counted = merged;
+        // The last entry that the tree has.
+        let mut max = (StoredKey::default(), previous);
+        while let Some(batch) = entries.next()? {
+            let mut last = None;
+            for (position, entry) in batch.iter().enumerate() {
+                is_group_open &= entry.same_key_as_previous;
+                if self.is_dropped(entry.address)? {
+                    continue;
+                }
+                let is_same = is_group_open;
+                is_group_open = true;
+                if is_same && self.definition.unique {
+                    self.note_duplicate(previous, &entry)?;
+                    continue;
+                }
+                previous = entry.address;
+                if merged >= loaded {
+                    let value = entry.address.encode(self.ids.collection_id);
+                    loader.push(entry.stored, &value, is_same)?;
+                }
+                merged += 1;
+                if merged == 1 {
+                    min_key = self.key_json(entry.stored, entry.address)?;
+                }
+                last = Some(position);
             }
-            let is_same = is_group_open;
-            is_group_open = true;
-            if is_same && self.definition.unique {
-                self.note_duplicate(previous, &entry)?;
-                continue;
+            if let Some(last) = last.and_then(|last| batch.get(last)) {
+                max = (last.stored.to_owned(), last.address);
             }
-            previous = entry.address;
-            if merged >= loaded {
-                let value = entry.address.encode(self.ids.collection_id);
-                loader.push(entry.stored, &value, is_same)?;
-            }
-            if self.dropped.is_some() {
-                max_key = entries.last_key_json()?.unwrap_or_default();
-            }
-            merged += 1;
-            if merged == 1 {
-                min_key = entries.last_key_json()?.unwrap_or_default();
-            }
-            if merged.is_multiple_of(ENTRIES_AT_ONCE) {
-                self.context.count(ENTRIES_AT_ONCE, ENTRIES_AT_ONCE);
+            self.context.count(merged - counted, merged - counted);
+            counted = merged;
+            // From one mark to the next are more entries than a leaf holds, those left out not
+            // counted.
+            if let Some(position) = batch.mark()
+                && merged - mark.merged >= ENTRIES_AT_ONCE
+            {
                 if self.context.wants_checkpoint() {
                     self.checkpoint(&mut loader, &mark, &min_key)?;
                 }
-                self.context.interrupt.check()?;
                 mark = Mark {
-                    position: entries.position(),
+                    position: position.cloned(),
                     merged,
                     duplicates: self.duplicate_count(),
                     previous,
                 };
             }
+            self.context.interrupt.check()?;
         }
-        if self.dropped.is_none() {
-            max_key = entries.last_key_json()?.unwrap_or_default();
-        }
+        let max_key = match merged {
+            0 => String::new(),
+            _ => self.key_json(max.0.borrow(), max.1)?,
+        };
         let tree = loader.finish()?;
-        self.context
-            .count(merged % ENTRIES_AT_ONCE, merged % ENTRIES_AT_ONCE);
         Ok(BuiltTree::Keys {
             tree,
             min_key,
             max_key,
         })
+    }
+
+    /// A key as index statistics have it.
+    fn key_json(&self, key: StoredKeyRef<'_>, address: DocumentAddress) -> Result<String> {
+        let unreadable = |error: KeyError| {
+            Error::new(Code::Internal, "a sorted key cannot be read back").because(error)
+        };
+        if let Some(json) = key_json(key).map_err(unreadable)? {
+            return Ok(json);
+        }
+        let mut whole = KeyBuffer::new();
+        self.staged.full_key(address, &mut whole)?;
+        Ok(whole.json().map_err(unreadable)?.unwrap_or_default())
     }
 
     fn loader<'l>(

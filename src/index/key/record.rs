@@ -12,8 +12,8 @@
 
 use super::json::values_json;
 use super::normal::{self, KeyError, NORMAL_KEPT_BYTES, NormalReader};
-use super::stored::{StoredWriter, stored_of_values};
-use super::value::{KeyType, KeyValue};
+use super::stored::{StoredWriter, append_single};
+use super::value::KeyValue;
 use super::{MAX_STORED_KEY, StoredKeyRef};
 use crate::v2::{DocumentAddress, PageId, SlotNumber};
 
@@ -161,36 +161,37 @@ impl<'a> Record<'a> {
     /// The record is damaged.
     #[inline]
     pub(crate) fn stored<'o>(&self, out: &'o mut Vec<u8>) -> Result<StoredKeyRef<'o>, KeyError> {
+        out.clear();
+        let (key_type, truncated) = self.append_stored(out)?;
+        Ok(StoredKeyRef {
+            key_type,
+            bytes: out,
+            truncated,
+        })
+    }
+
+    /// Appends the stored form; its type, and whether it was cut.
+    ///
+    /// # Errors
+    /// The record is damaged.
+    #[inline]
+    pub(crate) fn append_stored(&self, out: &mut Vec<u8>) -> Result<(u8, bool), KeyError> {
         match self.single() {
-            Some(KeyValue::String(bytes)) if bytes.len() <= MAX_STORED_KEY - 2 => {
-                // As the general way would, without its detours.
-                out.clear();
-                let len = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
-                out.extend_from_slice(&len.to_le_bytes());
-                out.extend_from_slice(bytes);
-                Ok(StoredKeyRef {
-                    key_type: KeyType::String as u8,
-                    bytes: out,
-                    truncated: false,
-                })
+            Some(value) => {
+                let (key_type, truncated) = append_single(value, out);
+                Ok((key_type as u8, truncated))
             }
-            Some(value) => Ok(stored_of_values(std::iter::once(value), out)),
-            None => self.stored_of_fields(out),
+            None => self.append_stored_fields(out),
         }
     }
 
-    fn stored_of_fields<'o>(&self, out: &'o mut Vec<u8>) -> Result<StoredKeyRef<'o>, KeyError> {
-        out.clear();
+    fn append_stored_fields(&self, out: &mut Vec<u8>) -> Result<(u8, bool), KeyError> {
         if self.is_cut() {
             let [key_type, truncated, stored @ ..] = self.trailer else {
                 return Err(KeyError::Record);
             };
             out.extend_from_slice(stored.get(..MAX_STORED_KEY).unwrap_or(stored));
-            return Ok(StoredKeyRef {
-                key_type: *key_type,
-                bytes: out,
-                truncated: *truncated != 0,
-            });
+            return Ok((*key_type, *truncated != 0));
         }
         let (mut values, count) = self.values()?;
         let mut writer = StoredWriter::new(out, count);
@@ -202,11 +203,7 @@ impl<'a> Record<'a> {
             }
         }
         let (key_type, truncated) = writer.finish();
-        Ok(StoredKeyRef {
-            key_type: key_type as u8,
-            bytes: out,
-            truncated,
-        })
+        Ok((key_type as u8, truncated))
     }
 
     /// The key as JSON for index statistics; `None` if it is cut, and the whole key is needed.

@@ -146,7 +146,7 @@ pub(super) fn append_stored<'v>(
 
 /// [`append_stored`] for the only value of a key.
 #[inline]
-fn append_single(value: KeyValue<'_>, out: &mut Vec<u8>) -> (KeyType, bool) {
+pub(super) fn append_single(value: KeyValue<'_>, out: &mut Vec<u8>) -> (KeyType, bool) {
     match value {
         KeyValue::String(bytes) if bytes.len() <= MAX_STORED_KEY - 2 => {
             out.extend_from_slice(&length16(bytes.len()));

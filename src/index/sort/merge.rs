@@ -1,12 +1,13 @@
 //! The sorted entries of one index, one after the other.
 
 use super::arena::Arena;
+use super::entries::EntryBatch;
 use super::groups::sort_by_full_key;
 use super::loser::LoserTree;
 use super::order::{self, TOUCH_RECORDS, is_same_key, location, same_key};
 use super::pool::Lease;
 use super::{FullKeys, damaged_record};
-use crate::index::key::{KeyBuffer, Record, StoredKeyRef, is_cut};
+use crate::index::key::{KeyBuffer, KeyError, Record, StoredKeyRef, is_cut};
 use crate::v2::DocumentAddress;
 use crate::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
@@ -34,14 +35,6 @@ impl Source {
         match self {
             Self::Memory(memory) => memory.has_cut && is_cut(memory.head_bytes()),
             Self::Runs(tree) => is_cut(tree.head_bytes()),
-        }
-    }
-
-    /// The record before the head; `None` where it is gone.
-    fn before_head(&self) -> Option<Record<'_>> {
-        match self {
-            Self::Memory(memory) => memory.arena.record(location(memory.before?)),
-            Self::Runs(_) => None,
         }
     }
 
@@ -107,17 +100,53 @@ impl InMemory {
         }
     }
 
-    /// Whether the head, which is `record`, has the key of the one before.
+    /// Whether the head, which is `record` by this word, has the key of the one before.
     #[inline]
-    fn repeats(&self, record: &Record<'_>) -> bool {
-        match (self.before, self.index.get(self.at)) {
-            (Some(before), Some(word)) if self.is_flat && is_same_key(before, *word) => true,
+    fn repeats(&self, word: u128, record: &Record<'_>) -> bool {
+        match self.before {
+            Some(before) if self.is_flat && is_same_key(before, word) => true,
             // What words have of equal keys is equal.
-            (Some(before), Some(word)) if same_key(before, *word) => {
+            Some(before) if same_key(before, word) => {
                 self.arena.normal(location(before)) == record.normal
             }
             _ => false,
         }
+    }
+
+    /// [`Self::repeats`] of the head.
+    #[inline]
+    fn head_repeats(&self, record: &Record<'_>) -> bool {
+        let word = self.index.get(self.at);
+        word.is_some_and(|word| self.repeats(*word, record))
+    }
+
+    /// Appends the entries from the head on to a batch. None of the keys is cut.
+    fn fill(
+        &mut self,
+        batch: &mut EntryBatch,
+        most: usize,
+        mut has_previous: bool,
+    ) -> std::result::Result<(), KeyError> {
+        let words = self.index.get(self.at..).unwrap_or_default();
+        let words = words.get(..most).unwrap_or(words);
+        'words: for words in words.chunks(TOUCH_RECORDS) {
+            self.arena.touch(words.iter().map(|word| location(*word)));
+            for word in words {
+                let Some(record) = self.arena.record(location(*word)) else {
+                    break 'words;
+                };
+                let same = has_previous && self.repeats(*word, &record);
+                let kind = record.append_stored(&mut batch.bytes)?;
+                batch.end_entry(kind, record.trailer, record.address, same);
+                has_previous = true;
+                self.before = Some(*word);
+                self.at += 1;
+                if batch.is_full() {
+                    break 'words;
+                }
+            }
+        }
+        Ok(())
     }
 
     #[inline]
@@ -169,13 +198,6 @@ struct Group {
     offsets: Option<Vec<u64>>,
 }
 
-/// The entry that was given out last.
-#[derive(Clone, Copy, Debug)]
-struct Last {
-    address: DocumentAddress,
-    in_group: bool,
-}
-
 /// A merge that is under way.
 pub struct Merge<'f> {
     source: Source,
@@ -191,7 +213,6 @@ pub struct Merge<'f> {
     kept: Vec<u8>,
     /// The last entry's key, if it came from a group.
     group_key: KeyBuffer,
-    last: Option<Last>,
     stored: Vec<u8>,
     _lease: Lease,
 }
@@ -199,7 +220,6 @@ pub struct Merge<'f> {
 impl std::fmt::Debug for Merge<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Merge")
-            .field("last", &self.last)
             .field("group", &self.group)
             .finish_non_exhaustive()
     }
@@ -216,7 +236,6 @@ impl<'f> Merge<'f> {
             group: None,
             kept: Vec::new(),
             group_key: KeyBuffer::new(),
-            last: None,
             stored: Vec::new(),
             _lease: lease,
         }
@@ -288,7 +307,7 @@ impl<'f> Merge<'f> {
             return Ok(None);
         };
         let same = match &self.source {
-            Source::Memory(memory) => self.has_previous && memory.repeats(&record),
+            Source::Memory(memory) => self.has_previous && memory.head_repeats(&record),
             Source::Runs(_) => {
                 let same = self.has_previous && self.previous_key.normal() == record.normal;
                 self.previous_key.set_record(&record);
@@ -297,10 +316,6 @@ impl<'f> Merge<'f> {
         };
         self.has_previous = true;
         self.taken = true;
-        self.last = Some(Last {
-            address: record.address,
-            in_group: false,
-        });
         let stored = record.stored(&mut self.stored).map_err(damaged_record)?;
         Ok(Some(SortedEntry {
             normal: record.normal,
@@ -309,6 +324,34 @@ impl<'f> Merge<'f> {
             same_key_as_previous: same,
             payload: record.trailer,
         }))
+    }
+
+    /// Appends entries to a batch, `most` of them at most and until it is full. There are no more if
+    /// it gets none.
+    ///
+    /// # Errors
+    /// As [`Self::next`]; the entries before are in the batch.
+    pub(super) fn fill(&mut self, batch: &mut EntryBatch, most: usize) -> Result<()> {
+        if let Source::Memory(memory) = &mut self.source
+            && !memory.has_cut
+        {
+            if std::mem::take(&mut self.taken) {
+                memory.advance();
+            }
+            let filled = memory.fill(batch, most, self.has_previous);
+            self.has_previous |= !batch.is_empty();
+            return filled.map_err(damaged_record);
+        }
+        for _ in 0..most {
+            match self.next()? {
+                Some(entry) => batch.push(&entry),
+                None => return Ok(()),
+            }
+            if batch.is_full() {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     /// Takes all records from the source that keep the same bytes of a longer key. A single one
@@ -353,10 +396,6 @@ impl<'f> Merge<'f> {
             self.full.full_key(address, &mut self.group_key)?;
         }
         let same = !first && self.group_key.normal() == self.previous_key.normal();
-        self.last = Some(Last {
-            address,
-            in_group: true,
-        });
         let stored = self
             .group_key
             .stored(&mut self.stored)
@@ -368,35 +407,5 @@ impl<'f> Merge<'f> {
             same_key_as_previous: same,
             payload: &[],
         }))
-    }
-
-    /// The last entry's key as JSON for index statistics, `None` before the first.
-    ///
-    /// # Errors
-    /// The whole key is needed and cannot be had.
-    pub fn last_key_json(&mut self) -> Result<Option<String>> {
-        let Some(last) = self.last else {
-            return Ok(None);
-        };
-        let before = match self.taken {
-            true => self.source.head(),
-            false => self.source.before_head(),
-        };
-        if let (false, Some(record)) = (last.in_group, before)
-            && let Some(json) = record.json().map_err(damaged_record)?
-        {
-            return Ok(Some(json));
-        }
-        let key = if last.in_group {
-            &self.group_key
-        } else {
-            &self.previous_key
-        };
-        if let Some(json) = key.json().map_err(damaged_record)? {
-            return Ok(Some(json));
-        }
-        let mut key = KeyBuffer::new();
-        self.full.full_key(last.address, &mut key)?;
-        key.json().map_err(damaged_record)
     }
 }

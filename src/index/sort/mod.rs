@@ -8,9 +8,9 @@
 //! address; only the last merge puts groups of longer keys that agree so far into the order of
 //! their whole keys, which it reads again through [`FullKeys`].
 
-mod ahead;
 mod arena;
 mod batch;
+mod entries;
 mod groups;
 mod loser;
 mod merge;
@@ -21,8 +21,8 @@ mod spill;
 #[cfg(test)]
 mod tests;
 
-pub use ahead::{Ahead, Entries, merge_ahead};
 pub use batch::KeyBatch;
+pub use entries::{Entries, EntryBatch, take_entries};
 pub use merge::{Merge, MergePosition, SortedEntry};
 pub use pool::{Covered, PoolState, SortPool, SorterId, SorterState};
 pub use run::Run;

@@ -1,4 +1,4 @@
-mod ahead;
+mod entries;
 
 use super::*;
 use crate::files::{Access, AppendWriter, Dir, Gate};
@@ -439,33 +439,7 @@ fn addresses_out_of_order_come_out_in_order() {
     for expected in 0..4 {
         assert_eq!(number(merge.next().unwrap().unwrap().address), expected);
     }
-    assert_eq!(merge.last_key_json().unwrap().as_deref(), Some("5"));
     assert!(merge.next().unwrap().is_none());
-}
-
-#[test]
-fn the_last_key_is_known_after_the_end() {
-    let mut pool = SortPool::new(MIB, no_spill());
-    let ids = [pool.add_index(), pool.add_index(), pool.add_index()];
-    let mut key = KeyBuffer::new();
-    key.set([KeyValue::Int32(1), KeyValue::Double(2.0)].into_iter());
-    pool.push(ids[0], &key, address(0)).unwrap();
-    let mut long = vec![b'x'; 2000];
-    let documents = Documents::new(vec![long.clone(), {
-        long.push(b'y');
-        long
-    }]);
-    documents.push(&mut pool, ids[1], 0);
-    documents.push(&mut pool, ids[2], 1);
-    let long = format!("\"{}\"", "x".repeat(256));
-    for (id, json) in ids.into_iter().zip(["[1,2.0]", &long, &long]) {
-        let mut merge = pool.merge(id, &documents).unwrap();
-        assert_eq!(merge.last_key_json().unwrap(), None);
-        while merge.next().unwrap().is_some() {
-            assert_eq!(merge.last_key_json().unwrap().as_deref(), Some(json));
-        }
-        assert_eq!(merge.last_key_json().unwrap().as_deref(), Some(json));
-    }
 }
 
 #[test]
