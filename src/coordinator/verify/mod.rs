@@ -3,8 +3,8 @@
 //! ```text
 //!             data pages          ┌→ data workers: checksums, slots, digest of the documents,
 //! reader ─────────────────────────┤                and a sum of hashes over all keys they have
-//!   │         index pages         └→ tree checker: structure, order, uniqueness,
-//!   └→ XXH3-128 of the file                        and the same sum over all entries
+//!   │         index pages         └→ leaf thread: checksums, and the same sum over all entries
+//!   └→ XXH3-128 of the file           └→ tree checker: structure, order, uniqueness
 //! ```
 //!
 //! Sums of hashes do not depend on order. So the documents are compared with what was parsed, and
@@ -12,6 +12,7 @@
 //! read; only overflow documents are fetched from the pages that their slots point at.
 
 mod data;
+mod leaves;
 mod trees;
 
 use super::context::Context;
@@ -29,6 +30,7 @@ use crate::v2::page_file::{PageFileReader, page_offset};
 use crate::{Code, Error, Place, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use data::{DataSums, DataWorker};
+use leaves::LeafThread;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
 use trees::{TreeSources, TreeThread};
@@ -42,6 +44,9 @@ const BLOCKS: usize = 8;
 
 /// More threads than this only wait for the disk.
 const MOST_JOBS: usize = 16;
+
+/// Blocks that wait for the tree checker behind the leaf thread.
+const SUMMED_BLOCKS: usize = 2;
 
 /// A run of pages as read from the file.
 struct Block {
@@ -216,7 +221,8 @@ fn check_data(
     })
 }
 
-/// Checks the trees that are not finished, on a thread of its own.
+/// Checks the trees that are not finished, on two threads: one looks at each page by itself, the
+/// other at the trees.
 fn check_trees(
     context: &mut Context<'_, '_>,
     plan: &Plan,
@@ -228,6 +234,7 @@ fn check_trees(
     let (recycle, empty) = bounded::<AlignedBuffer>(BLOCKS);
     let finished = Arc::new(Mutex::new(std::mem::take(&mut verified.trees)));
     let sources = TreeSources::new(plan, blocks.file.file())?;
+    let leaves = LeafThread::new(plan, built);
     let trees = TreeThread::new(plan, built, &sources, Arc::clone(&finished))?;
     let so_far = || {
         finished
@@ -239,7 +246,9 @@ fn check_trees(
     let passed = so_far().len();
     let mut prefixes = Vec::new();
     let checked = std::thread::scope(|scope| {
-        let trees = scope.spawn(move || trees.run(&checked, &recycle));
+        let (summed, to_check) = bounded(SUMMED_BLOCKS);
+        let leaves = scope.spawn(move || leaves.run(&checked, &summed));
+        let trees = scope.spawn(move || trees.run(&to_check, &recycle));
         let mut read = Ok(());
         for end in tree_ends(built).skip(passed) {
             read = blocks.send_until(context, end, &sender, &empty, |context| {
@@ -263,7 +272,9 @@ fn check_trees(
         drop(sender);
         // Where reading stopped early, what the thread misses is no damage.
         read?;
-        trees.join().unwrap_or_else(|_| Err(panicked()))
+        let trees = trees.join().unwrap_or_else(|_| Err(panicked()));
+        leaves.join().map_err(|_| panicked())?;
+        trees
     });
     verified.trees = so_far();
     checked

@@ -1,6 +1,7 @@
 //! Index pages read back: structure, order, uniqueness, and all entries.
 
-use super::{Block, different};
+use super::different;
+use super::leaves::SummedBlock;
 use crate::coordinator::extract::{key_extractor, text_extractor};
 use crate::coordinator::indexes::{Built, BuiltIndex, BuiltTree, StagedKeys};
 use crate::coordinator::plan::{Plan, PlannedCollection};
@@ -10,9 +11,9 @@ use crate::index::geo::GeoIndexChecker;
 use crate::index::key::{KeyBuffer, StoredOrder};
 use crate::index::sort::FullKeys;
 use crate::index::text::{StoredLongTerms, TextIndexChecker};
-use crate::index::{EntrySum, IndexKind, key_hash};
+use crate::index::{EntrySum, IndexKind};
 use crate::v2::btree::{LeafEntry, StoredKeyRef, TreeChecker, TreeIds, TreeVisitor, Values};
-use crate::v2::page::{self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageType};
+use crate::v2::page::{ChecksumPolicy, PAGE_SIZE, PageBytes, PageError};
 use crate::v2::page_file::PageFileReader;
 use crate::v2::{DocumentAddress, PageId};
 use crate::{Code, Error, Place, Result};
@@ -124,12 +125,24 @@ impl<'p> TreeThread<'p> {
 
     pub(super) fn run(
         mut self,
-        blocks: &Receiver<Block>,
+        blocks: &Receiver<SummedBlock>,
         recycle: &Sender<AlignedBuffer>,
     ) -> Result<()> {
-        for block in blocks {
+        for SummedBlock {
+            block,
+            entries,
+            mut damage,
+        } in blocks
+        {
             for (number, bytes) in (block.first.0..).zip(block.bytes.as_chunks::<PAGE_SIZE>().0) {
-                self.page(PageId(number), bytes)?;
+                let id = PageId(number);
+                let damage = damage.take_if(|(damaged, _)| *damaged == id);
+                self.page(id, bytes, damage.map(|(_, error)| error))?;
+            }
+            if let Some(tree) = &mut self.current
+                && let Checker::Keys(keys) = &mut tree.checker
+            {
+                keys.1.sum.merge(entries);
             }
             // A reader that has ended needs no empty buffers.
             let _ = recycle.try_send(block.bytes);
@@ -137,7 +150,7 @@ impl<'p> TreeThread<'p> {
         self.finish_until(None)
     }
 
-    fn page(&mut self, id: PageId, bytes: &PageBytes) -> Result<()> {
+    fn page(&mut self, id: PageId, bytes: &PageBytes, damage: Option<PageError>) -> Result<()> {
         if id != self.next {
             return Err(different(self.file, "index pages are missing"));
         }
@@ -149,8 +162,9 @@ impl<'p> TreeThread<'p> {
                 format!("page {id} belongs to no index"),
             ));
         };
-        page::verify(bytes, id, PageType::Index, ChecksumPolicy::Required)
-            .map_err(|error| error.at(self.file.path(), id))?;
+        if let Some(damage) = damage {
+            return Err(damage.at(self.file.path(), id));
+        }
         let checked = match &mut tree.checker {
             Checker::Keys(keys) => keys.0.page(id, bytes, &mut keys.1),
             Checker::Terms(terms) => terms.page(id, bytes),
@@ -266,7 +280,7 @@ impl<'p> Checker<'p> {
     }
 }
 
-/// Compares keys, and sums up entries.
+/// Compares keys, and takes the sums of entries.
 struct Entries {
     collection_id: u32,
     keys: StagedKeys,
@@ -315,10 +329,9 @@ impl TreeVisitor for Entries {
         Ok(one.normal().cmp(two.normal()))
     }
 
+    /// They come in sums, a block's at a time.
     #[inline]
-    fn entry(&mut self, entry: LeafEntry<'_>) -> Result<()> {
-        let address = self.address(entry)?;
-        self.sum.add(key_hash(entry.key, address));
+    fn entry(&mut self, _: LeafEntry<'_>) -> Result<()> {
         Ok(())
     }
 }
