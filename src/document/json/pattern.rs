@@ -24,6 +24,7 @@ use super::shapes::ShapeId;
 use super::state::{IdState, State};
 use crate::document::bson::ElementType;
 use crate::document::{ID_FIELD, InferTypes};
+use wide::u8x16;
 
 /// What every document with a pattern begins with.
 const BEGIN: &[u8] = b"{\"_id\":";
@@ -39,51 +40,56 @@ const POINT: &[u8] = b"\x06\0\0\0Point\0";
 struct Piece {
     bytes: Vec<u8>,
     /// The same with zeros behind it, if it is short enough.
-    padded: Option<[u8; STEP]>,
-    /// Two words of it, and the bits that count in them.
-    words: [u128; 2],
-    masks: [u128; 2],
+    short: Option<Short>,
+}
+
+#[derive(Debug)]
+struct Short {
+    bytes: [u8; STEP],
+    /// Its halves, and ones where bytes count in them.
+    halves: [u8x16; 2],
+    masks: [u8x16; 2],
 }
 
 impl Piece {
     fn new(bytes: Vec<u8>) -> Self {
         let mut padded = [0; STEP];
         let mut mask = [0; STEP];
-        for (number, byte) in bytes.iter().enumerate().take(STEP) {
-            if let (Some(place), Some(mask)) = (padded.get_mut(number), mask.get_mut(number)) {
-                (*place, *mask) = (*byte, u8::MAX);
-            }
+        for (byte, (place, mask)) in bytes.iter().zip(padded.iter_mut().zip(&mut mask)) {
+            (*place, *mask) = (*byte, u8::MAX);
         }
+        let short = Short {
+            bytes: padded,
+            halves: halves(&padded),
+            masks: halves(&mask),
+        };
         Self {
-            padded: (bytes.len() <= STEP).then_some(padded),
-            words: words(&padded),
-            masks: words(&mask),
+            short: (bytes.len() <= STEP).then_some(short),
             bytes,
         }
     }
 
+    #[inline]
     fn len(&self) -> usize {
         self.bytes.len()
     }
 
     #[inline]
     fn begins(&self, text: &[u8]) -> bool {
-        let [own, more] = self.words;
-        let [mask, more_mask] = self.masks;
-        match (&self.padded, text.first_chunk()) {
-            (Some(_), Some(text)) => {
-                let [other, other_more] = words(text);
-                (own ^ other) & mask == 0 && (more ^ other_more) & more_mask == 0
-            }
-            _ => text.starts_with(&self.bytes),
-        }
+        let (Some(short), Some(text)) = (&self.short, text.first_chunk()) else {
+            return text.starts_with(&self.bytes);
+        };
+        let ([own, more], [other, other_more]) = (short.halves, halves(text));
+        let [mask, more_mask] = short.masks;
+        let differ = ((own ^ other) & mask) | ((more ^ other_more) & more_mask);
+        differ.simd_eq(u8x16::ZERO).to_bitmask() == 0xFFFF
     }
 
     #[inline]
     fn append(&self, out: &mut Vec<u8>) {
         let end = out.len() + self.bytes.len();
-        match &self.padded {
-            Some(padded) => out.extend_from_slice(padded),
+        match &self.short {
+            Some(short) => out.extend_from_slice(&short.bytes),
             None => out.extend_from_slice(&self.bytes),
         }
         out.truncate(end);
@@ -91,12 +97,12 @@ impl Piece {
 }
 
 #[inline]
-fn words(bytes: &[u8; STEP]) -> [u128; 2] {
-    let (words, _) = bytes.as_chunks::<16>();
-    let [first, second] = words else {
-        return [0; 2];
+fn halves(bytes: &[u8; STEP]) -> [u8x16; 2] {
+    let (halves, _) = bytes.as_chunks();
+    let [first, second] = halves else {
+        return [u8x16::ZERO; 2];
     };
-    [u128::from_le_bytes(*first), u128::from_le_bytes(*second)]
+    [u8x16::new(*first), u8x16::new(*second)]
 }
 
 /// A value, with what stands before it.

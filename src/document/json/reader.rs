@@ -19,6 +19,7 @@ use crate::document::ID_FIELD;
 use crate::document::bson::{ElementType, MIN_DOCUMENT_BYTES};
 use serde::de::{self, DeserializeSeed};
 use std::fmt;
+use wide::u8x16;
 
 /// Keys with their colon.
 const ID_KEY: &[u8] = b"\"_id\":";
@@ -508,24 +509,12 @@ fn append_short<const HEAD: usize>(
 /// The first byte that a string does not just contain.
 #[inline(always)]
 fn special(step: &[u8; STEP]) -> Option<usize> {
-    let (words, _) = step.as_chunks::<8>();
-    words.iter().enumerate().find_map(|(number, word)| {
-        let special = special_in(u64::from_le_bytes(*word));
-        // Borrows go upwards, so the lowest one is right.
-        (special != 0).then(|| number * 8 + (special.trailing_zeros() >> 3) as usize)
-    })
-}
-
-/// The highest bit of each special byte is set, and perhaps those of some above it.
-#[inline(always)]
-fn special_in(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 0xFF;
-    const HIGH: u64 = ONES << 7;
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
-    let controls = word.wrapping_sub(ONES * 0x20) & !word;
-    let quotes = zeros(word ^ (ONES * u64::from(b'"')));
-    let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
-    (controls | quotes | backslashes) & HIGH
+    let step = u8x16::new(*step);
+    let controls = step.min(u8x16::splat(0x1F)).simd_eq(step);
+    let quotes = step.simd_eq(u8x16::splat(b'"'));
+    let backslashes = step.simd_eq(u8x16::splat(b'\\'));
+    let special = (controls | quotes | backslashes).to_bitmask();
+    (special != 0).then(|| special.trailing_zeros() as usize)
 }
 
 /// Lets serde_json read one token.

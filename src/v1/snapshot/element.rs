@@ -12,6 +12,8 @@
     reason = "positions within a block of bytes that is in memory; the depth is at most their count"
 )]
 
+use wide::u8x16;
+
 /// The automaton: how deep, and whether inside a string and after a backslash there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Nesting {
@@ -88,22 +90,22 @@ impl Nesting {
 
     #[inline]
     fn feed_block(&mut self, block: &[u8; BLOCK]) -> Option<usize> {
-        let has_backslash = block
-            .iter()
-            .fold(0, |any, byte| any | u8::from(*byte == b'\\'))
-            != 0;
-        let (escapes, escaped) = if has_backslash {
-            escapes(mask(block, |byte| byte == b'\\'), self.escaped)
-        } else {
-            (0, u64::from(self.escaped))
+        let backslashes = mask(block, |bytes| bytes.simd_eq(u8x16::splat(b'\\')));
+        let (escapes, escaped) = match backslashes {
+            0 => (0, u64::from(self.escaped)),
+            _ => escapes(backslashes, self.escaped),
         };
         let outside_before = if self.in_string { u64::MAX } else { 0 };
-        let strings = running_xor(mask(block, |byte| byte == b'"') & !escaped) ^ outside_before;
+        let quotes = mask(block, |bytes| bytes.simd_eq(u8x16::splat(b'"')));
+        let strings = running_xor(quotes & !escaped) ^ outside_before;
         if escapes & !strings != 0 {
             return self.feed_bytes(block);
         }
-        let mut brackets =
-            !strings & mask(block, |byte| byte | FOLD == b'{' || byte | FOLD == b'}');
+        let brackets = mask(block, |bytes| {
+            let folded = bytes | u8x16::splat(FOLD);
+            folded.simd_eq(u8x16::splat(b'{')) | folded.simd_eq(u8x16::splat(b'}'))
+        });
+        let mut brackets = brackets & !strings;
         while brackets != 0 {
             let at = brackets.trailing_zeros() as usize;
             if block.get(at).is_some_and(|byte| byte & OPENS != 0) {
@@ -143,20 +145,12 @@ fn running_xor(mut bits: u64) -> u64 {
     bits
 }
 
-/// One bit per byte of a block for which `is` holds, the first byte lowest.
-///
-/// Written so that compilers turn the comparison into vector instructions: each byte becomes 0 or
-/// 1, and one multiplication moves the lowest bits of eight bytes together.
+/// One bit per byte of a block, the first byte lowest: set where `is` gives a byte of ones.
 #[inline(always)]
-fn mask(block: &[u8; BLOCK], is: impl Fn(u8) -> bool) -> u64 {
-    let mut found = *block;
-    for byte in &mut found {
-        *byte = u8::from(is(*byte));
-    }
-    let (words, _) = found.as_chunks::<8>();
-    words.iter().rev().fold(0, |mask, word| {
-        let bits = u64::from_le_bytes(*word).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        mask << 8 | bits
+fn mask(block: &[u8; BLOCK], is: impl Fn(u8x16) -> u8x16) -> u64 {
+    let (lanes, _) = block.as_chunks();
+    lanes.iter().rev().fold(0, |mask, lanes| {
+        mask << 16 | u64::from(is(u8x16::new(*lanes)).to_bitmask())
     })
 }
 
@@ -216,8 +210,8 @@ mod tests {
         for at in 0..BLOCK {
             let mut block = [b'x'; BLOCK];
             block[at] = b'y';
-            assert_eq!(mask(&block, |byte| byte == b'y'), 1 << at);
-            assert_eq!(mask(&block, |byte| byte == b'x'), !(1 << at));
+            let equal = |to| mask(&block, |bytes| bytes.simd_eq(u8x16::splat(to)));
+            assert_eq!((equal(b'y'), equal(b'x')), (1 << at, !(1 << at)));
         }
     }
 
