@@ -5,19 +5,15 @@ use super::run::RunReader;
 use crate::Result;
 use crate::index::key::Record;
 
-/// What is compared of a run's head before the record itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Head {
-    /// Exhausted runs come last.
-    exhausted: bool,
-    prefix: u128,
-}
+/// What stands for the [`prefix`] of an exhausted run's head; it is greater than any.
+const EXHAUSTED: u128 = u128::MAX;
 
 /// Several runs, of which the one with the smallest head is known.
 #[derive(Debug)]
 pub(super) struct LoserTree {
     readers: Vec<RunReader>,
-    heads: Vec<Head>,
+    /// What is compared of the runs' heads before the records themselves.
+    heads: Vec<u128>,
     /// The loser of each inner node's match; place 0 has the winner of all.
     losers: Vec<usize>,
     /// What all keys begin with, in bytes.
@@ -70,22 +66,22 @@ impl LoserTree {
 
     #[inline]
     fn is_less(&self, left: usize, right: usize) -> bool {
-        let (Some(left_head), Some(right_head)) = (self.heads.get(left), self.heads.get(right))
+        let (Some(&left_head), Some(&right_head)) = (self.heads.get(left), self.heads.get(right))
         else {
             return left < right;
         };
-        match left_head.cmp(right_head) {
-            std::cmp::Ordering::Equal => self.is_less_record(left, right, left_head),
-            decided => decided.is_lt(),
+        if left_head == right_head {
+            return self.is_less_record(left, right, left_head);
         }
+        left_head < right_head
     }
 
-    fn is_less_record(&self, left: usize, right: usize, head: &Head) -> bool {
+    fn is_less_record(&self, left: usize, right: usize, head: u128) -> bool {
         let record = |run: usize| self.readers.get(run).and_then(RunReader::head);
         let (Some(a), Some(b)) = (record(left), record(right)) else {
             return left < right;
         };
-        let keys = if prefix_is_all(head.prefix) {
+        let keys = if prefix_is_all(head) {
             std::cmp::Ordering::Equal
         } else {
             a.normal.cmp(b.normal)
@@ -155,15 +151,7 @@ impl LoserTree {
 }
 
 #[inline]
-fn head(reader: &RunReader, common: usize) -> Head {
-    match reader.head() {
-        Some(record) => Head {
-            exhausted: false,
-            prefix: prefix(record.normal, common),
-        },
-        None => Head {
-            exhausted: true,
-            prefix: 0,
-        },
-    }
+fn head(reader: &RunReader, common: usize) -> u128 {
+    let record = reader.head();
+    record.map_or(EXHAUSTED, |record| prefix(record.normal, common))
 }
