@@ -259,6 +259,9 @@ impl SortedKeys {
         } else {
             SortPool::restore(sort_budget(options, plan), spill, state.pool)?
         };
+        if options.jobs > 1 {
+            pool.spill_ahead();
+        }
         let mut number = 0;
         let mut sorters = Vec::with_capacity(plan.collections.len());
         for (position, collection) in plan.collections.iter().enumerate() {
@@ -399,6 +402,7 @@ impl<'scope> KeyStage<'scope> {
                     }
                 }
             }
+            sorter.keys.pool.settle()?;
             Ok(sorter.keys)
         });
         let feeder = KeyFeeder {

@@ -12,6 +12,8 @@ pub struct SpillFile {
     /// Where the first appended byte has to go: bytes that stored runs take.
     expected: u64,
     writer: Option<AppendWriter>,
+    /// The writer is with a thread.
+    is_taken: bool,
 }
 
 impl fmt::Debug for SpillFile {
@@ -30,6 +32,7 @@ impl SpillFile {
             open: Box::new(open),
             expected: 0,
             writer: None,
+            is_taken: false,
         }
     }
 
@@ -48,6 +51,10 @@ impl SpillFile {
     pub(super) fn writer(&mut self) -> Result<&mut AppendWriter> {
         let writer = match self.writer.take() {
             Some(writer) => writer,
+            None if self.is_taken => {
+                let sentence = "the spill file is in use by another thread";
+                return Err(Error::new(Code::Internal, sentence));
+            }
             None => (self.open)()?,
         };
         let writer = self.writer.insert(writer);
@@ -64,6 +71,22 @@ impl SpillFile {
             .at(Place::file(path)));
         }
         Ok(writer)
+    }
+
+    /// Takes the writer away, for a run; the position stays where it begins.
+    pub(super) fn take_writer(&mut self) -> Result<AppendWriter> {
+        self.writer()?;
+        let missing = || Error::new(Code::Internal, "the spill file has no writer");
+        let writer = self.writer.take().ok_or_else(missing)?;
+        self.expected = writer.position();
+        self.is_taken = true;
+        Ok(writer)
+    }
+
+    /// Brings it back.
+    pub(super) fn put_writer(&mut self, writer: AppendWriter) {
+        self.writer = Some(writer);
+        self.is_taken = false;
     }
 
     /// The file to read runs from, with all that was appended handed to the kernel.

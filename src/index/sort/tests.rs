@@ -1,4 +1,5 @@
 mod entries;
+mod spilling;
 
 use super::*;
 use crate::files::{Access, AppendWriter, Dir, Gate};
@@ -102,15 +103,26 @@ fn no_spill() -> SpillFile {
     SpillFile::new(|| Err(Error::new(Code::Internal, "nothing should be spilled")))
 }
 
-/// Sorts with a budget; the output and the number of runs.
+/// Sorts with a budget, with and without another thread that spills; the output and the number of
+/// runs.
 fn sorted(documents: &Documents, budget: usize) -> (Vec<(usize, bool)>, usize) {
-    let directory = tempfile::tempdir().unwrap();
-    let mut pool = SortPool::new(budget, spill_in(&directory, 0));
-    let id = pool.add_index();
-    documents.push(&mut pool, id, 0);
-    let runs = pool.runs(id).len();
-    let mut merge = pool.merge(id, documents).unwrap();
-    (documents.drain(&mut merge), runs)
+    let [here, ahead] = [false, true].map(|ahead| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut pool = SortPool::new(budget, spill_in(&directory, 0));
+        if ahead {
+            pool.spill_ahead();
+        }
+        let id = pool.add_index();
+        documents.push(&mut pool, id, 0);
+        assert_eq!(pool.entries(id), documents.keys.len() as u64);
+        pool.settle().unwrap();
+        assert_eq!(pool.entries(id), documents.keys.len() as u64);
+        let runs = pool.runs(id).len();
+        let mut merge = pool.merge(id, documents).unwrap();
+        (documents.drain(&mut merge), runs)
+    });
+    assert!(here.0 == ahead.0 && here.1 <= ahead.1);
+    here
 }
 
 /// A small generator, so that big inputs cost proptest nothing.

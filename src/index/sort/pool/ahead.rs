@@ -25,7 +25,7 @@ impl SortPool {
         };
         let entries = sorter.arena.entries();
         let is_in_memory = sorter.stored.runs.is_empty() && entries > 0;
-        if !is_in_memory || self.ahead.is_some() {
+        if !is_in_memory || self.ahead.is_some() || self.spilling.is_some() {
             return;
         }
         if self.memory().saturating_add(sorting_bytes(entries)) > self.budget {

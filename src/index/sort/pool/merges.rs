@@ -18,6 +18,7 @@ impl SortPool {
     /// # Errors
     /// Spilling or reading a run fails.
     pub fn merge<'f>(&mut self, id: SorterId, full: &'f dyn FullKeys) -> Result<Merge<'f>> {
+        self.settle()?;
         if self.runs(id).is_empty() {
             return self.merge_in_memory(id, full);
         }
@@ -36,6 +37,7 @@ impl SortPool {
         full: &'f dyn FullKeys,
         position: &MergePosition,
     ) -> Result<Merge<'f>> {
+        self.settle()?;
         let runs = self.runs(id);
         let fits = |(run, offset): (&Run, &u64)| {
             (run.offset..=run.end().unwrap_or_default()).contains(offset)
@@ -70,12 +72,9 @@ impl SortPool {
     /// Takes a sorter's keys out of the pool.
     pub(super) fn take_arena(&mut self, id: SorterId) -> Option<Arena> {
         let sorter = self.sorters.get_mut(super::position(id))?;
-        let arena = std::mem::take(&mut sorter.arena);
         // These keys will be in no run: after an interruption they have to come again.
         sorter.last = sorter.stored.covered;
-        self.arena_bytes -= arena.capacity();
-        self.count_entries();
-        Some(arena)
+        self.lift_arena(id)
     }
 
     pub(super) fn lend(&self, bytes: usize) -> Lease {

@@ -2,17 +2,19 @@
 
 mod ahead;
 mod merges;
+mod spilling;
 
 use super::SpillFile;
 use super::arena::{Arena, BLOCK_BYTES};
 use super::batch::{KeyBatch, unsortable};
-use super::order::{self, common_length, index_bytes, sorting_bytes};
-use super::run::{COMMON_BYTES, Run};
+use super::order::{index_bytes, sorting_bytes};
+use super::run::Run;
 use crate::index::key::{KeyBuffer, SortKey};
 use crate::v2::DocumentAddress;
 use crate::{Code, Error, Result};
 use ahead::Ahead;
 use serde::{Deserialize, Serialize};
+use spilling::Spilling;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -89,6 +91,8 @@ pub struct SortPool {
     spill: SpillFile,
     sorters: Vec<Sorter>,
     ahead: Option<Ahead>,
+    spills_ahead: bool,
+    spilling: Option<Spilling>,
     /// Scratch for sorting, as large as the largest sort so far.
     index: Vec<u128>,
     /// Blocks of full size that wait to be used again.
@@ -107,6 +111,8 @@ impl SortPool {
             spill,
             sorters: Vec::new(),
             ahead: None,
+            spills_ahead: false,
+            spilling: None,
             index: Vec::new(),
             free: Vec::new(),
             arena_bytes: 0,
@@ -141,9 +147,10 @@ impl SortPool {
     /// What is in the spill file now. Make that durable with [`Self::sync`] before relying on it.
     #[must_use]
     pub fn state(&self) -> PoolState {
-        let sorters = self.sorters.iter().map(|sorter| SorterState {
+        let sorters = (0..).map(SorterId).zip(&self.sorters);
+        let sorters = sorters.map(|(id, sorter)| SorterState {
             runs: sorter.stored.runs.clone(),
-            covered: sorter.covered(),
+            covered: self.covered(id),
         });
         PoolState {
             spill_bytes: self.spill.position(),
@@ -156,6 +163,7 @@ impl SortPool {
     /// # Errors
     /// The write or the fsync fails.
     pub fn sync(&mut self) -> Result<()> {
+        self.settle()?;
         self.spill.sync()
     }
 
@@ -197,7 +205,12 @@ impl SortPool {
     /// Up to where the runs hold every key of the sorter.
     #[must_use]
     pub fn covered(&self, id: SorterId) -> Option<Covered> {
-        self.sorters.get(position(id))?.covered()
+        let sorter = self.sorters.get(position(id))?;
+        match &self.spilling {
+            // Its keys are neither in memory nor in a run.
+            Some(spilling) if spilling.id == id => sorter.stored.covered,
+            _ => sorter.covered(),
+        }
     }
 
     /// Keys that a sorter was given: those in memory and in its runs.
@@ -207,7 +220,9 @@ impl SortPool {
             (Some(ahead), _) if ahead.id == id => ahead.entries as u64,
             (_, sorter) => sorter.map_or(0, |sorter| sorter.arena.entries() as u64),
         };
+        let spilling = self.spilling.as_ref().filter(|spilling| spilling.id == id);
         let runs = self.runs(id).iter().map(|run| run.entries);
+        let runs = runs.chain(spilling.map(|spilling| spilling.entries));
         runs.fold(in_memory, u64::saturating_add)
     }
 
@@ -295,7 +310,7 @@ impl SortPool {
         let entries = sorter.arena.entries();
         if entries > self.most_entries {
             self.most_entries = entries;
-            if entries % 64 == 0 && self.memory() > self.budget {
+            if entries % 64 == 0 && self.memory() > self.budget && !self.settle()? {
                 self.spill_largest()?;
             }
         }
@@ -324,6 +339,7 @@ impl SortPool {
         if self.sorter(id)?.arena.is_full() {
             self.seal(id)?;
         }
+        self.begin_spilling()?;
         loop {
             let bytes = self.sorter(id)?.arena.next_block_bytes();
             if bytes == BLOCK_BYTES
@@ -345,59 +361,22 @@ impl SortPool {
 
     /// Frees some memory; false if none is left that could be.
     fn free_memory(&mut self) -> Result<bool> {
-        Ok(self.free.pop().is_some() || self.spill_largest()?)
+        Ok(self.free.pop().is_some() || self.settle()? || self.spill_largest()?)
     }
 
     fn spill_largest(&mut self) -> Result<bool> {
-        let sorters = self.sorters.iter().enumerate();
-        let largest = sorters.max_by_key(|(_, sorter)| sorter.arena.capacity());
-        match largest {
-            Some((at, sorter)) if sorter.arena.entries() > 0 => {
-                self.spill(at)?;
-                Ok(true)
-            }
-            _ => Ok(false),
+        match self.largest() {
+            Some(id) => self.spill(id).map(|()| true),
+            None => Ok(false),
         }
     }
 
-    /// Sorts what a sorter has in memory and appends it to the spill file as a run.
-    fn spill(&mut self, at: usize) -> Result<()> {
-        let Some(sorter) = self.sorters.get_mut(at) else {
-            return Ok(());
-        };
-        let arena = &sorter.arena;
-        if arena.entries() == 0 {
-            return Ok(());
-        }
-        order::sort(arena, &mut self.index);
-        let writer = self.spill.writer()?;
-        let offset = writer.position();
-        for words in self.index.chunks(order::TOUCH_RECORDS) {
-            arena.touch(words.iter().map(|word| order::location(*word)));
-            for word in words {
-                writer.append(arena.record_bytes(order::location(*word)))?;
-            }
-        }
-        let ends = self.index.first().zip(self.index.last());
-        let common = ends.map_or(&[][..], |(first, last)| {
-            let first = arena.normal(order::location(*first));
-            let last = arena.normal(order::location(*last));
-            let common = common_length(first, last).min(COMMON_BYTES);
-            first.get(..common).unwrap_or_default()
-        });
-        sorter.stored.runs.push(Run {
-            offset,
-            bytes: writer.position() - offset,
-            entries: arena.entries() as u64,
-            common: common.to_vec(),
-        });
-        sorter.stored.covered = sorter.last;
-        self.arena_bytes -= sorter.arena.capacity();
-        let blocks = sorter.arena.take_blocks();
-        self.free
-            .extend(blocks.filter(|block| block.capacity() == BLOCK_BYTES));
-        self.count_entries();
-        Ok(())
+    /// The sorter with the most memory, if it has keys.
+    fn largest(&self) -> Option<SorterId> {
+        let sorters = (0..).map(SorterId).zip(&self.sorters);
+        let largest = sorters.max_by_key(|(_, sorter)| sorter.arena.capacity());
+        let (id, sorter) = largest?;
+        (sorter.arena.entries() > 0).then_some(id)
     }
 
     fn count_entries(&mut self) {
@@ -410,7 +389,7 @@ impl SortPool {
     /// # Errors
     /// Spilling fails.
     pub fn seal(&mut self, id: SorterId) -> Result<()> {
-        self.spill(position(id))
+        self.spill(id)
     }
 
     /// Puts all keys of all sorters into runs.
@@ -418,7 +397,8 @@ impl SortPool {
     /// # Errors
     /// Spilling fails.
     pub fn seal_all(&mut self) -> Result<()> {
-        (0..self.sorters.len()).try_for_each(|at| self.spill(at))
+        let ids = (0..).map(SorterId).take(self.sorters.len());
+        ids.into_iter().try_for_each(|id| self.spill(id))
     }
 }
 

@@ -1,0 +1,181 @@
+//! Keys on their way into runs of the spill file, on another thread if there is one.
+//!
+//! With a second thread, the largest sorter's keys go as soon as memory is half full. The other
+//! half takes the keys that come meanwhile; only when it is full as well, they wait.
+
+use super::{Covered, Lease, SortPool, SorterId, position};
+use crate::files::AppendWriter;
+use crate::index::sort::arena::{Arena, BLOCK_BYTES};
+use crate::index::sort::order::{self, common_length, sorting_bytes};
+use crate::index::sort::run::{COMMON_BYTES, Run};
+use crate::{Code, Error, Result};
+use std::thread::{self, JoinHandle};
+
+/// A sorter has to have this part of the budget to be spilled ahead: many small runs would cost
+/// more than waiting.
+const LEAST_PART: usize = 8;
+
+/// Keys that another thread writes to the spill file.
+#[derive(Debug)]
+pub(super) struct Spilling {
+    pub(super) id: SorterId,
+    pub(super) entries: u64,
+    covered: Option<Covered>,
+    thread: Option<JoinHandle<Result<Spilled>>>,
+    /// Their memory.
+    _lease: Lease,
+}
+
+#[derive(Debug)]
+struct Spilled {
+    run: Run,
+    arena: Arena,
+    index: Vec<u128>,
+    writer: AppendWriter,
+}
+
+impl Drop for Spilling {
+    /// Nothing is written any more once the pool is gone.
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl SortPool {
+    /// Lets another thread write runs while keys come.
+    pub fn spill_ahead(&mut self) {
+        self.spills_ahead = true;
+    }
+
+    /// Begins to spill the largest sorter if memory is half full, free blocks not counted.
+    pub(super) fn begin_spilling(&mut self) -> Result<()> {
+        let used = self.memory() - self.free.len() * BLOCK_BYTES;
+        if !self.spills_ahead || self.spilling.is_some() || used <= self.budget / 2 {
+            return Ok(());
+        }
+        let Some(id) = self.largest() else {
+            return Ok(());
+        };
+        let Some(sorter) = self.sorters.get(position(id)) else {
+            return Ok(());
+        };
+        let (entries, covered) = (sorter.arena.entries(), sorter.last);
+        let needed = sorting_bytes(entries);
+        let is_large = sorter.arena.capacity() >= self.budget / LEAST_PART;
+        if !is_large || used.saturating_add(needed) > self.budget {
+            return Ok(());
+        }
+        while self.memory().saturating_add(needed) > self.budget && self.free.pop().is_some() {}
+        let mut writer = self.spill.take_writer()?;
+        let arena = self.lift_arena(id).unwrap_or_default();
+        let lease = self.lend(arena.capacity() + needed);
+        let mut index = std::mem::take(&mut self.index);
+        let thread = thread::spawn(move || {
+            let run = write_run(&arena, &mut index, &mut writer)?;
+            Ok(Spilled {
+                run,
+                arena,
+                index,
+                writer,
+            })
+        });
+        self.spilling = Some(Spilling {
+            id,
+            entries: entries as u64,
+            covered,
+            thread: Some(thread),
+            _lease: lease,
+        });
+        Ok(())
+    }
+
+    /// True while another thread writes a run, or has written it and was not waited for.
+    #[cfg(test)]
+    pub(in crate::index::sort) fn is_spilling(&self) -> bool {
+        self.spilling.is_some()
+    }
+
+    /// Waits for what another thread spills; false if there is nothing.
+    ///
+    /// # Errors
+    /// Its write has failed.
+    pub fn settle(&mut self) -> Result<bool> {
+        let Some(mut spilling) = self.spilling.take() else {
+            return Ok(false);
+        };
+        let Some(thread) = spilling.thread.take() else {
+            return Ok(false);
+        };
+        let panicked = |_| Error::new(Code::Internal, "a spilling thread has panicked");
+        let mut spilled = thread.join().map_err(panicked)??;
+        self.spill.put_writer(spilled.writer);
+        self.index = spilled.index;
+        self.keep_blocks(&mut spilled.arena);
+        let sorter = self.sorter(spilling.id)?;
+        sorter.stored.runs.push(spilled.run);
+        sorter.stored.covered = spilling.covered;
+        Ok(true)
+    }
+
+    /// Sorts what a sorter has in memory and appends it to the spill file as a run.
+    pub(super) fn spill(&mut self, id: SorterId) -> Result<()> {
+        self.settle()?;
+        let Some(sorter) = self.sorters.get(position(id)) else {
+            return Ok(());
+        };
+        if sorter.arena.entries() == 0 {
+            return Ok(());
+        }
+        let covered = sorter.last;
+        let run = write_run(&sorter.arena, &mut self.index, self.spill.writer()?)?;
+        let mut arena = self.lift_arena(id).unwrap_or_default();
+        self.keep_blocks(&mut arena);
+        let sorter = self.sorter(id)?;
+        sorter.stored.runs.push(run);
+        sorter.stored.covered = covered;
+        Ok(())
+    }
+
+    /// Takes a sorter's keys out of the pool.
+    pub(super) fn lift_arena(&mut self, id: SorterId) -> Option<Arena> {
+        let sorter = self.sorters.get_mut(position(id))?;
+        let arena = std::mem::take(&mut sorter.arena);
+        self.arena_bytes -= arena.capacity();
+        self.count_entries();
+        Some(arena)
+    }
+
+    /// Keeps the blocks of full size for other keys.
+    fn keep_blocks(&mut self, arena: &mut Arena) {
+        let blocks = arena.take_blocks();
+        self.free
+            .extend(blocks.filter(|block| block.capacity() == BLOCK_BYTES));
+    }
+}
+
+/// Sorts the keys, in the memory of `index`, and appends them to the spill file.
+fn write_run(arena: &Arena, index: &mut Vec<u128>, writer: &mut AppendWriter) -> Result<Run> {
+    order::sort(arena, index);
+    let offset = writer.position();
+    for words in index.chunks(order::TOUCH_RECORDS) {
+        arena.touch(words.iter().map(|word| order::location(*word)));
+        for word in words {
+            writer.append(arena.record_bytes(order::location(*word)))?;
+        }
+    }
+    let ends = index.first().zip(index.last());
+    let common = ends.map_or(&[][..], |(first, last)| {
+        let first = arena.normal(order::location(*first));
+        let last = arena.normal(order::location(*last));
+        let common = common_length(first, last).min(COMMON_BYTES);
+        first.get(..common).unwrap_or_default()
+    });
+    Ok(Run {
+        offset,
+        bytes: writer.position() - offset,
+        entries: arena.entries() as u64,
+        common: common.to_vec(),
+    })
+}
