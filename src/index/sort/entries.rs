@@ -285,7 +285,11 @@ fn fill_all(
         let mut batch = free.try_recv().unwrap_or_default();
         let result = filler.fill(&mut batch);
         let is_last = batch.is_empty();
-        if (is_last && result.is_ok()) || filled.send(result.map(|()| batch)).is_err() || is_last {
+        if is_last && result.is_ok() {
+            return;
+        }
+        let sent = filled.send(result.map(|()| batch));
+        if sent.is_err() || is_last {
             return;
         }
     }
