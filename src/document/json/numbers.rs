@@ -66,18 +66,27 @@ impl PlainReader<'_, '_, '_> {
         let start = self.at + usize::from(is_negative);
         let (end, number) = self.digits(point + 1, whole);
         let (before, after) = (point - start, end - point - 1);
-        let is_exact = before > 0 && after > 0 && before + after <= MOST_EXACT_DIGITS;
+        let is_exact = before + after <= MOST_EXACT_DIGITS;
         let leading_zero = before > 1 && self.bytes().get(start) == Some(&b'0');
         let goes_on = matches!(self.bytes().get(end), Some(b'e' | b'E'));
-        let Some(power) = POWERS_OF_TEN.get(after) else {
-            return self.unusual_number(depth);
-        };
-        if !is_exact || leading_zero || goes_on {
+        if before == 0 || after == 0 || leading_zero || goes_on {
             return self.unusual_number(depth);
         }
+        let double = match POWERS_OF_TEN.get(after) {
+            Some(power) if is_exact => {
+                let double = number as f64 / power;
+                if is_negative { -double } else { double }
+            }
+            // Rounds to the nearest double, as serde_json does.
+            _ => {
+                let text = self.text.get(self.at..end).ok_or(NotPlain)?;
+                match text.parse() {
+                    Ok(double) if f64::is_finite(double) => double,
+                    _ => return self.unusual_number(depth),
+                }
+            }
+        };
         self.at = end;
-        let double = number as f64 / power;
-        let double = if is_negative { -double } else { double };
         self.state.out.extend_from_slice(&double.to_le_bytes());
         Ok(ElementType::Double)
     }

@@ -50,7 +50,7 @@ impl de::Error for NotPlain {
 
 /// Reads from the start of a text on.
 pub(super) struct PlainReader<'t, 's, 'o> {
-    text: &'t str,
+    pub(super) text: &'t str,
     pub(super) at: usize,
     pub(super) state: &'s mut State<'o>,
 }
@@ -375,12 +375,25 @@ impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
         let value_at = self.state.out.len();
         let start = self.at + 1;
         self.state.out.extend_from_slice(&[0; 4]);
-        let end = self.copy_plain(start)?;
-        if self.bytes().get(end) != Some(&b'"') {
+        let mut end = self.copy_plain(start)?;
+        let mut length = end - start;
+        if self.bytes().get(end) == Some(&b'\\') {
+            // Steps go past the end of what was copied.
+            self.state.out.truncate(value_at + 4 + length);
+            let rest = self.copy_escaped(end)?;
+            length = self.state.out.len() - value_at - 4;
+            // What could be another type is for the visitors.
+            match rest {
+                Some(rest) if length != 24 && !self.state.infer.timestamp => end = rest,
+                _ => {
+                    self.state.out.truncate(value_at);
+                    return self.escaped(depth);
+                }
+            }
+        } else if self.bytes().get(end) != Some(&b'"') {
             self.state.out.truncate(value_at);
             return self.escaped(depth);
         }
-        let length = end - start;
         if length == 24 || self.state.infer.timestamp {
             let text = self.text.get(start..end).ok_or(NotPlain)?;
             self.state.out.truncate(value_at);
@@ -397,6 +410,52 @@ impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
         self.at = end + 1;
         self.state.room(0)?;
         Ok(ElementType::String)
+    }
+
+    /// Appends what stands for the rest of a string, from a backslash on; gives where its quotation
+    /// mark is. `None` for surrogates, and for what is no string.
+    fn copy_escaped(&mut self, mut at: usize) -> Result<Option<usize>, NotPlain> {
+        loop {
+            let rest = self.bytes().get(at + 1..).unwrap_or_default();
+            let Some(escape) = rest.first() else {
+                return Ok(None);
+            };
+            let character = match escape {
+                b'"' | b'\\' | b'/' => char::from(*escape),
+                b'b' => '\u{8}',
+                b'f' => '\u{c}',
+                b'n' => '\n',
+                b'r' => '\r',
+                b't' => '\t',
+                b'u' => {
+                    let digits = rest
+                        .get(1..5)
+                        .and_then(|digits| str::from_utf8(digits).ok());
+                    // A sign is no digit.
+                    let digits = digits.filter(|digits| !digits.starts_with('+'));
+                    let code = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+                    let Some(character) = code.and_then(char::from_u32) else {
+                        return Ok(None);
+                    };
+                    at += 4;
+                    character
+                }
+                _ => return Ok(None),
+            };
+            let mut bytes = [0; 4];
+            let bytes = character.encode_utf8(&mut bytes).as_bytes();
+            self.state.out.extend_from_slice(bytes);
+            at += 2;
+            self.state.room(0)?;
+            let begin = self.state.out.len();
+            let end = self.copy_plain(at)?;
+            self.state.out.truncate(begin + (end - at));
+            match self.bytes().get(end) {
+                Some(b'"') => return Ok(Some(end)),
+                Some(b'\\') => at = end,
+                _ => return Ok(None),
+            }
+        }
     }
 
     /// Appends the bytes from `at` up to the first special one, and perhaps some more; gives where

@@ -30,7 +30,7 @@ fn agree(text: &str) -> bool {
     plain.is_some()
 }
 
-const SCALARS: [&str; 44] = [
+const SCALARS: [&str; 56] = [
     "null",
     "true",
     "false",
@@ -71,6 +71,18 @@ const SCALARS: [&str; 44] = [
     r#""a\"b\\""#,
     r#""\ud83d\ude00""#,
     r#""\ud83d""#,
+    r#""\u003cb\u003e of more than sixteen bytes \/ and \\ \b\f\n\r\t behind it""#,
+    r#""exactly twenty-four\u0020abc""#,
+    r#""\u0030123456789abcdef01234567""#,
+    r#""\u+041""#,
+    r#""\u00g0""#,
+    r#""\u00""#,
+    r#""a string of some length \u0e17 \uFFFF \udc00""#,
+    r#""ends in one \""#,
+    "68.34000000000003",
+    "-123456789012345678901234567890.123456789012345678901234567890",
+    "0.30000000000000004",
+    "2.2250738585072011e-308",
     r#""\x""#,
     "\"tab\there\"",
     "\"bell\u{7}\"",
@@ -200,4 +212,12 @@ fn what_is_not_plain_is_left_to_serde_json() {
         r#"{{"fields":{{"a":{}"#,
         "[".repeat(100_000)
     )));
+    // Beyond every double, and within.
+    for (digits, is_plain) in [(310, false), (300, true)] {
+        let number = format!("-{}.5", "9".repeat(digits));
+        assert_eq!(
+            agree(&format!(r#"{{"_id":"x","fields":{{"a":{number}}}}}"#)),
+            is_plain
+        );
+    }
 }
