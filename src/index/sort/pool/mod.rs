@@ -310,7 +310,7 @@ impl SortPool {
         let entries = sorter.arena.entries();
         if entries > self.most_entries {
             self.most_entries = entries;
-            if entries % 64 == 0 && self.memory() > self.budget && !self.settle()? {
+            if entries % 64 == 0 && self.memory() > self.limit() && !self.settle()? {
                 self.spill_largest()?;
             }
         }
@@ -350,7 +350,7 @@ impl SortPool {
                 return Ok(());
             }
             // With nothing left to spill, one block has to be there whatever the budget.
-            if self.memory() + bytes <= self.budget || !self.free_memory()? {
+            if self.memory() + bytes <= self.limit() || !self.free_memory()? {
                 let block = Vec::with_capacity(bytes);
                 self.arena_bytes += block.capacity();
                 self.sorter(id)?.arena.add_block(block);

@@ -1,7 +1,8 @@
 //! Keys on their way into runs of the spill file, on another thread if there is one.
 //!
-//! With a second thread, the largest sorter's keys go as soon as memory is half full. The other
-//! half takes the keys that come meanwhile; only when it is full as well, they wait.
+//! Keys that fit in memory stay there. Once some did not, and with a second thread, the largest
+//! sorter's keys go as soon as memory is half full. The other half takes the keys that come
+//! meanwhile; only when it is full as well, they wait.
 
 use super::{Covered, Lease, SortPool, SorterId, position};
 use crate::files::AppendWriter;
@@ -49,10 +50,21 @@ impl SortPool {
         self.spills_ahead = true;
     }
 
-    /// Begins to spill the largest sorter if memory is half full, free blocks not counted.
+    /// What of the budget is used. Threads leave holes in the heap, which count as memory too.
+    pub(super) fn limit(&self) -> usize {
+        if self.spills_ahead && self.spill.position() > 0 {
+            self.budget - self.budget / 4
+        } else {
+            self.budget
+        }
+    }
+
+    /// Begins to spill the largest sorter if memory is half full, free blocks not counted, and has been
+    /// full before.
     pub(super) fn begin_spilling(&mut self) -> Result<()> {
         let used = self.memory() - self.free.len() * BLOCK_BYTES;
-        if !self.spills_ahead || self.spilling.is_some() || used <= self.budget / 2 {
+        let is_wanted = self.spills_ahead && self.spilling.is_none() && self.spill.position() > 0;
+        if !is_wanted || used <= self.budget / 2 {
             return Ok(());
         }
         let Some(id) = self.largest() else {
@@ -64,10 +76,10 @@ impl SortPool {
         let (entries, covered) = (sorter.arena.entries(), sorter.last);
         let needed = sorting_bytes(entries);
         let is_large = sorter.arena.capacity() >= self.budget / LEAST_PART;
-        if !is_large || used.saturating_add(needed) > self.budget {
+        if !is_large || used.saturating_add(needed) > self.limit() {
             return Ok(());
         }
-        while self.memory().saturating_add(needed) > self.budget && self.free.pop().is_some() {}
+        while self.memory().saturating_add(needed) > self.limit() && self.free.pop().is_some() {}
         let mut writer = self.spill.take_writer()?;
         let arena = self.lift_arena(id).unwrap_or_default();
         let lease = self.lend(arena.capacity() + needed);
