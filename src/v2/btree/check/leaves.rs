@@ -148,7 +148,7 @@ impl Leaves {
         Err(damaged(page, sentence))
     }
 
-    #[inline]
+    #[inline(always)]
     fn address(
         &self,
         page: PageId,
