@@ -32,7 +32,6 @@ const NO_DIGIT: u8 = 0x80;
 /// The value of each hex digit.
 #[expect(
     clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
     reason = "made when compiling, which a place outside would end"
 )]
 const HEX_DIGITS: [u8; 256] = {
