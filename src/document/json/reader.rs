@@ -2,8 +2,9 @@
 //!
 //! It appends BSON as the visitors do, without the detour over them. What it does not know (unknown
 //! keys, anything that is no JSON or no document) it does not judge: it stops, and the document is
-//! read once more by serde_json, which says what is wrong and where. Escaped strings and numbers
-//! that are out of the ordinary are handed to serde_json one by one.
+//! read once more by serde_json, which says what is wrong and where. Strings with surrogates, those
+//! that escapes may have made another type of, and numbers that are out of the ordinary are handed
+//! to serde_json one by one.
 
 #![expect(
     clippy::arithmetic_side_effects,
