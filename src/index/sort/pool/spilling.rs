@@ -74,15 +74,19 @@ impl SortPool {
             return Ok(());
         };
         let (entries, covered) = (sorter.arena.entries(), sorter.last);
-        let needed = sorting_bytes(entries);
+        // One array is counted already: that of the sorter with the most keys.
+        let others = (0..).map(SorterId).zip(&self.sorters);
+        let others = others.filter(|(other, _)| *other != id);
+        let others = others.map(|(_, other)| other.arena.entries()).max();
+        let more = sorting_bytes(entries.min(others.unwrap_or_default()));
         let is_large = sorter.arena.capacity() >= self.budget / LEAST_PART;
-        if !is_large || used.saturating_add(needed) > self.limit() {
+        if !is_large || used.saturating_add(more) > self.limit() {
             return Ok(());
         }
-        while self.memory().saturating_add(needed) > self.limit() && self.free.pop().is_some() {}
+        while self.memory().saturating_add(more) > self.limit() && self.free.pop().is_some() {}
         let mut writer = self.spill.take_writer()?;
         let arena = self.lift_arena(id).unwrap_or_default();
-        let lease = self.lend(arena.capacity() + needed);
+        let lease = self.lend(arena.capacity() + sorting_bytes(entries));
         let mut index = std::mem::take(&mut self.index);
         let thread = thread::spawn(move || {
             let run = write_run(&arena, &mut index, &mut writer)?;

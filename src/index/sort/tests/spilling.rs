@@ -1,6 +1,8 @@
 //! Another thread that spills changes neither what comes out nor how much memory is used.
 
 use super::*;
+use crate::files::Verdict;
+use std::sync::Mutex;
 
 fn pool_in(directory: &tempfile::TempDir, budget: usize) -> SortPool {
     let mut pool = SortPool::new(budget, spill_in(directory, 0));
@@ -43,66 +45,75 @@ fn memory_stays_within_the_budget_while_keys_are_spilled() {
 
 #[test]
 fn a_state_that_is_taken_meanwhile_leaves_out_what_is_not_written() {
-    let documents = Documents::new(emails(100_000, 23));
-    let (mut while_spilling, mut runs) = (0, 0);
-    for stop in (5000..100_000).step_by(3500) {
+    const BUDGET: usize = 4 * MIB;
+    let documents = Documents::new(emails(150_000, 23));
+    for pushed_meanwhile in [1, 2, 100, 1000, 4000] {
         let directory = tempfile::tempdir().unwrap();
-        let mut pool = pool_in(&directory, 2 * MIB);
+        let mut pool = pool_in(&directory, BUDGET);
         let id = pool.add_index();
         let mut key = KeyBuffer::new();
-        for (number, bytes) in documents.keys.iter().enumerate().take(stop) {
+        let mut left = pushed_meanwhile;
+        let mut keys = documents.keys.iter().enumerate();
+        while left > 0 {
+            let (number, bytes) = keys.next().unwrap();
             key.set(std::iter::once(KeyValue::String(bytes)));
             pool.push(id, &key, address(number)).unwrap();
+            left -= usize::from(pool.is_spilling());
         }
-        while_spilling += usize::from(pool.is_spilling());
+        assert!(pool.is_spilling());
         let state = pool.state();
-        runs += state.sorters[0].runs.len();
+        assert!(!state.sorters[0].runs.is_empty());
         pool.sync().unwrap();
+        assert!(pool.state().sorters[0].runs.len() > state.sorters[0].runs.len());
         drop(pool);
-        if state.spill_bytes == 0 {
-            let _ = std::fs::remove_file(directory.path().join("runs"));
-        }
         let spill = spill_in(&directory, state.spill_bytes);
-        let mut pool = SortPool::restore(2 * MIB, spill, state).unwrap();
+        let mut pool = SortPool::restore(BUDGET, spill, state).unwrap();
         pool.spill_ahead();
-        let covered = pool.covered(id);
-        let from = covered.map_or(0, |covered| number(covered.address) + 1);
-        documents.push(&mut pool, id, from);
+        let covered = pool.covered(id).unwrap();
+        documents.push(&mut pool, id, number(covered.address) + 1);
         let mut merge = pool.merge(id, &documents).unwrap();
-        assert!(
-            documents.drain(&mut merge) == documents.expected(),
-            "{stop}"
-        );
+        assert!(documents.drain(&mut merge) == documents.expected());
     }
-    assert!(while_spilling > 5 && runs > 20, "{while_spilling} {runs}");
 }
 
 #[test]
 fn an_error_of_the_other_thread_ends_the_sort() {
-    let documents = Documents::new(emails(40_000, 25));
+    let documents = Documents::new(emails(100_000, 25));
     let directory = tempfile::tempdir().unwrap();
-    let dir = Dir::open(directory.path(), Gate::open()).unwrap();
-    let mut pool = SortPool::new(
-        MIB,
-        SpillFile::new(move || {
-            // Nothing can be written to what was opened to read.
-            let file = dir.create("runs", Access::default())?;
-            std::fs::write(file.path(), "").unwrap();
-            Ok(AppendWriter::new(file, u64::MAX - 4096, 16 * 1024))
-        }),
-    );
+    // What the first run took can be written, which is made on this thread.
+    let left = Mutex::new(2 * MIB);
+    let gate = Gate::guarded(move |change| {
+        let mut left = left.lock().unwrap();
+        match left.checked_sub(change.len) {
+            Some(rest) => {
+                *left = rest;
+                Verdict::Proceed
+            }
+            None => Verdict::Fail(std::io::Error::other("injected")),
+        }
+    });
+    let dir = Dir::open(directory.path(), gate).unwrap();
+    let spill = SpillFile::new(move || {
+        let file = dir.create("runs", Access::default())?;
+        Ok(AppendWriter::new(file, 0, 16 * 1024))
+    });
+    let mut pool = SortPool::new(2 * MIB, spill);
     pool.spill_ahead();
     let id = pool.add_index();
     let mut key = KeyBuffer::new();
-    let pushed = documents
-        .keys
-        .iter()
-        .enumerate()
-        .try_for_each(|(number, bytes)| {
-            key.set(std::iter::once(KeyValue::String(bytes)));
-            pool.push(id, &key, address(number))
-        });
-    assert!(pushed.and_then(|()| pool.settle()).is_err());
+    let mut was_spilling = false;
+    let pushed = documents.keys.iter().enumerate();
+    let pushed = pushed.map(|(number, bytes)| {
+        key.set(std::iter::once(KeyValue::String(bytes)));
+        was_spilling |= pool.is_spilling();
+        pool.push(id, &key, address(number))
+    });
+    let failed = pushed.collect::<Result<Vec<()>>>().unwrap_err();
+    assert!(
+        was_spilling && failed.to_string().contains("runs"),
+        "{failed}"
+    );
     assert!(!pool.is_spilling());
+    // Its writer is gone with it.
     assert!(pool.seal(id).is_err());
 }
