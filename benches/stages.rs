@@ -319,8 +319,8 @@ fn verify_data(pages: &[PageBytes], extractors: &mut ExtractorSet) -> (u128, Ent
             };
             digest = digest.wrapping_add(xxh3_128(bson));
             let address = DocumentAddress { page: id, slot };
-            extractors.extract_stored(RawDocument::trusted(bson), |_, key| {
-                sum.add(key_hash(key, address));
+            extractors.extract_hashes(RawDocument::trusted(bson), address, |_, hash| {
+                sum.add(hash);
             });
         }
     }

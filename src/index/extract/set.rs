@@ -5,7 +5,7 @@ use super::layout::{Layout, Place};
 use super::{Extraction, KeyExtractor, TopLevel, Values};
 use crate::Result;
 use crate::document::bson::RawDocument;
-use crate::index::key::{KeyBuffer, SortKey, StoredKeyRef};
+use crate::index::key::{KeyBuffer, SortKey};
 use crate::index::{key_hash, value_hash};
 use crate::v2::DocumentAddress;
 
@@ -127,31 +127,9 @@ impl ExtractorSet {
         Ok(())
     }
 
-    /// Calls `each` for every extractor that finds a key, in order: its number, and the key's stored
-    /// form, made from the document's values without a normal form in between.
-    pub fn extract_stored(
-        &mut self,
-        document: RawDocument<'_>,
-        mut each: impl FnMut(usize, StoredKeyRef<'_>),
-    ) {
-        self.find_fields(document);
-        let stored = &mut self.stored;
-        for (number, (extractor, wanted)) in self.extractors.iter().enumerate() {
-            let top = top_level(document, &self.slots, wanted);
-            if let Some(path) = extractor.only_path() {
-                if let Ok(value) = extractor.one(path, document, |wanted| top(0, wanted)) {
-                    each(number, Values::One(value).stored(stored));
-                }
-                continue;
-            }
-            extractor.build(document, top, |values| {
-                each(number, values.stored(stored));
-            });
-        }
-    }
-
-    /// Calls `each` as [`Self::extract_stored`] does, with the hash of the key's entry for the
-    /// document at `address`.
+    /// Calls `each` for every extractor that finds a key, in order: its number, and the hash of the
+    /// entry that the document at `address` has with it, made from the document's values without a
+    /// normal form in between.
     pub fn extract_hashes(
         &mut self,
         document: RawDocument<'_>,

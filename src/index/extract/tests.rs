@@ -1,5 +1,7 @@
 use super::*;
 use crate::document::bson::{OwnedDocument, RawValue};
+use crate::index::key_hash;
+use crate::v2::{DocumentAddress, PageId, SlotNumber};
 
 /// Stands in for the real parser: digits are seconds.
 fn parse_time(text: &str) -> Option<i64> {
@@ -38,16 +40,21 @@ fn extract(extractor: &KeyExtractor, document: &OwnedDocument) -> Result<String,
     })
     .unwrap();
     assert_eq!(seen, 2);
-    let mut stored = Vec::new();
-    set.extract_stored(document.as_raw(), |number, other| {
-        stored.push((number, other.to_owned()));
+    let address = DocumentAddress {
+        page: PageId(7),
+        slot: SlotNumber(3),
+    };
+    let mut hashes = Vec::new();
+    set.extract_hashes(document.as_raw(), address, |number, hash| {
+        hashes.push((number, hash));
     });
     match extraction {
         Extraction::Key => {
-            let expected = key.stored(&mut Vec::new()).unwrap().to_owned();
-            assert_eq!(stored, [(0, expected.clone()), (1, expected)]);
+            let mut stored = Vec::new();
+            let expected = key_hash(key.stored(&mut stored).unwrap(), address);
+            assert_eq!(hashes, [(0, expected), (1, expected)]);
         }
-        _ => assert_eq!(stored, []),
+        _ => assert_eq!(hashes, []),
     }
     match extraction {
         Extraction::Key => Ok(key.json().unwrap().unwrap()),

@@ -6,7 +6,6 @@ use crate::document::bson::RawDocument;
 use crate::error::Place;
 use crate::index::extract::{Extraction, ExtractorSet};
 use crate::index::geo::{PointExtractor, point_hash};
-use crate::index::key::StoredKeyRef;
 use crate::index::text::{TextExtractor, posting_hash};
 use crate::index::{EntrySum, IndexDefinition, IndexKind, TextTotals, infer_types_of};
 use crate::v2::DocumentAddress;
@@ -14,18 +13,6 @@ use crate::v2::metadata::{CollectionMetadata, IndexRecord};
 use crate::v2::postings::Posting;
 use crate::validate::listed::{filter, key_extractor};
 use crate::{Code, Error, Result};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
-
-/// The hash of an entry of a B+tree. The seed has everything but the key's bytes, so that no two
-/// entries are hashed alike: page 32 bits, slot 16, key type 8, and whether the key was cut.
-#[inline]
-pub(super) fn entry_hash(key: StoredKeyRef<'_>, address: DocumentAddress) -> u128 {
-    let seed = u64::from(address.page.0)
-        | u64::from(address.slot.0) << 32
-        | u64::from(key.key_type) << 48
-        | u64::from(key.truncated) << 56;
-    xxh3_128_with_seed(key.bytes, seed)
-}
 
 /// An index as it is recorded; `None` if its record cannot be understood.
 pub(super) fn definition_of(record: &IndexRecord) -> Option<(IndexDefinition, InferTypes)> {
@@ -96,10 +83,10 @@ impl IndexKeys {
 
     pub(super) fn add(&mut self, document: RawDocument<'_>, address: DocumentAddress) {
         let (numbers, sums) = (&self.numbers, &mut self.sums);
-        self.btrees.extract_stored(document, |at, key| {
+        self.btrees.extract_hashes(document, address, |at, hash| {
             let sum = numbers.get(at).and_then(|number| sums.get_mut(*number));
             if let Some(sum) = sum {
-                sum.add(entry_hash(key, address));
+                sum.add(hash);
             }
         });
         for (number, extractor) in &mut self.texts {

@@ -2,16 +2,16 @@
 
 use super::accounting::Guard;
 use super::collections::DataPass;
-use super::indexes::{definition_of, entry_hash};
+use super::indexes::definition_of;
 use super::metadata::Described;
 use super::owners::owner_bits;
 use crate::document::bson::RawDocument;
 use crate::error::Place;
 use crate::index::extract::{Extraction, KeyExtractor};
-use crate::index::geo::entry_hash as point_entry_hash;
+use crate::index::geo::entry_hash;
 use crate::index::key::{KeyBuffer, StoredKeyRef, StoredOrder, key_json};
 use crate::index::text::stored_posting_hash;
-use crate::index::{EntrySum, IndexDefinition, IndexKind};
+use crate::index::{EntrySum, IndexDefinition, IndexKind, key_hash};
 use crate::v2::btree::{
     LeafEntry, TreeIds, TreeSummary, TreeVisitor, Values, WalkRules, WalkedTree, walk_tree,
 };
@@ -178,7 +178,7 @@ fn walk_points(pass: &mut DataPass<'_, '_>, record: &IndexRecord, place: Place) 
         ids(record),
         pass.check.fresh,
         &mut guard,
-        &mut |bounds, address| sum.add(point_entry_hash(bounds, address)),
+        &mut |bounds, address| sum.add(entry_hash(bounds, address)),
     )?;
     Ok(Walked {
         entries: sum,
@@ -413,7 +413,7 @@ impl TreeVisitor for Entries<'_> {
     fn entry(&mut self, entry: LeafEntry<'_>) -> Result<()> {
         // The walk has reported values that are no address.
         if let Some(address) = self.address(entry) {
-            self.sum.add(entry_hash(entry.key, address));
+            self.sum.add(key_hash(entry.key, address));
         }
         Ok(())
     }
