@@ -195,9 +195,7 @@ impl<'a, S: PageSink> BulkLoader<'a, S> {
     /// # Errors
     /// A page or the spill cannot be written or read back.
     pub fn finish(mut self) -> Result<TreeSummary> {
-        let node = self.leaf.node();
-        let last = node.key_count().checked_sub(1);
-        let max_key = last.and_then(|last| node.entry(last));
+        let max_key = self.leaf.node().last_entry();
         let Some(max_key) = max_key.map(|entry| entry.key.to_owned()) else {
             // A leaf is only closed for an entry that begins the next one, so there is none.
             return Ok(Tally::default().summary(PageId(0), 0, None, None));

@@ -80,16 +80,13 @@ impl Leaves {
             visitor.entry(entry)?;
             previous = Some(entry);
         }
-        let last = node.key_count().checked_sub(1);
-        self.last = last
-            .and_then(|last| node.entry(last))
-            .map(|entry| LastLeaf {
-                page,
-                next: node.next(),
-                key: entry.key.to_owned(),
-                flags: entry.flags,
-                value: *entry.value,
-            });
+        self.last = node.last_entry().map(|entry| LastLeaf {
+            page,
+            next: node.next(),
+            key: entry.key.to_owned(),
+            flags: entry.flags,
+            value: *entry.value,
+        });
         Ok(())
     }
 

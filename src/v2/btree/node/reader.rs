@@ -194,6 +194,12 @@ impl<'a> Node<'a> {
         })
     }
 
+    /// The last entry of a leaf.
+    #[must_use]
+    pub fn last_entry(self) -> Option<LeafEntry<'a>> {
+        self.entry(self.key_count().checked_sub(1)?)
+    }
+
     /// The entries of a leaf, in order; none for an internal node.
     #[inline]
     pub fn entries(self) -> impl Iterator<Item = LeafEntry<'a>> {
