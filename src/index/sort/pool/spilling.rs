@@ -125,13 +125,10 @@ impl SortPool {
             return Ok(false);
         };
         let panicked = |_| Error::new(Code::Internal, "a spilling thread has panicked");
-        let mut spilled = thread.join().map_err(panicked)??;
+        let spilled = thread.join().map_err(panicked)??;
         self.spill.put_writer(spilled.writer);
         self.index = spilled.index;
-        self.keep_blocks(&mut spilled.arena);
-        let sorter = self.sorter(spilling.id)?;
-        sorter.stored.runs.push(spilled.run);
-        sorter.stored.covered = spilling.covered;
+        self.keep_run(spilling.id, spilled.run, spilling.covered, spilled.arena)?;
         Ok(true)
     }
 
@@ -146,12 +143,8 @@ impl SortPool {
         }
         let covered = sorter.last;
         let run = write_run(&sorter.arena, &mut self.index, self.spill.writer()?)?;
-        let mut arena = self.lift_arena(id).unwrap_or_default();
-        self.keep_blocks(&mut arena);
-        let sorter = self.sorter(id)?;
-        sorter.stored.runs.push(run);
-        sorter.stored.covered = covered;
-        Ok(())
+        let arena = self.lift_arena(id).unwrap_or_default();
+        self.keep_run(id, run, covered, arena)
     }
 
     /// Takes a sorter's keys out of the pool.
@@ -163,11 +156,22 @@ impl SortPool {
         Some(arena)
     }
 
-    /// Keeps the blocks of full size for other keys.
-    fn keep_blocks(&mut self, arena: &mut Arena) {
+    /// The keys of an arena are in this run, up to what it covers. Blocks of full size stay for other
+    /// keys.
+    fn keep_run(
+        &mut self,
+        id: SorterId,
+        run: Run,
+        covered: Option<Covered>,
+        mut arena: Arena,
+    ) -> Result<()> {
         let blocks = arena.take_blocks();
         self.free
             .extend(blocks.filter(|block| block.capacity() == BLOCK_BYTES));
+        let stored = &mut self.sorter(id)?.stored;
+        stored.runs.push(run);
+        stored.covered = covered;
+        Ok(())
     }
 }
 
