@@ -68,32 +68,8 @@ fn object() -> impl Strategy<Value = Fields> {
 }
 
 fn value() -> impl Strategy<Value = String> {
-    let scalar = select(vec![
-        "null",
-        "true",
-        "false",
-        "0",
-        "-0",
-        "7",
-        "-12.5",
-        "01",
-        "1e400",
-        "9223372036854775807",
-        "\"\"",
-        "\"Point\"",
-        "\"point\"",
-        "\"fifteen bytes 15\"",
-        "\"sixteen bytes 16\"",
-        "\"a string of more than sixty-four bytes, which is where steps end; this one has more\"",
-        "\"0123456789abcdef01234567\"",
-        "\"a\\\"b\"",
-        "\"\\u0000\"",
-        "\"é\"",
-        "{}",
-        "[]",
-        " 1",
-        "x",
-    ]);
+    let others = ["\"point\"", "\"sixteen bytes 16\"", "{}", "[]", " 1", "x"];
+    let scalar = select([plain::SCALARS.as_slice(), &others].concat());
     scalar
         .prop_map(str::to_owned)
         .prop_recursive(2, 12, 4, |inner| {

@@ -30,7 +30,7 @@ fn agree(text: &str) -> bool {
     plain.is_some()
 }
 
-const SCALARS: [&str; 56] = [
+pub(super) const SCALARS: [&str; 56] = [
     "null",
     "true",
     "false",
