@@ -23,6 +23,7 @@ mod pattern;
 mod reader;
 mod shapes;
 mod state;
+mod strings;
 mod values;
 
 pub use error::{DocumentError, DocumentErrorKind};
