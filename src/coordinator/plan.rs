@@ -10,7 +10,7 @@ use super::quarantine::QuarantineState;
 use super::state::saturating_sum;
 use crate::document::InferTypes;
 use crate::files::{Access, FileIdentity, InputFile};
-use crate::index::{IndexDefinition, infer_types_names};
+use crate::index::{IndexDefinition, IndexKind, infer_types_names};
 use crate::options::{ImportFormat, Options, PagesMode};
 use crate::receipt::SnapshotFacts;
 use crate::report::Warning;
@@ -124,6 +124,12 @@ impl Plan {
         let documents = saturating_sum(documents.map(|collection| collection.documents));
         let recovered = self.pages.as_ref().map(|pages| pages.tally.recovered);
         documents.saturating_add(recovered.unwrap_or_default())
+    }
+
+    /// True if some index takes the terms of texts.
+    pub(super) fn has_text_indexes(&self) -> bool {
+        let mut indexes = self.collections.iter().flat_map(|planned| &planned.indexes);
+        indexes.any(|index| index.kind == IndexKind::Text)
     }
 
     pub(super) fn text_bytes(&self) -> u64 {

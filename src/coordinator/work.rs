@@ -1,5 +1,6 @@
 //! The work directory: everything that a migration writes before it publishes.
 
+use super::plan::Plan;
 use super::temporary::TemporaryFiles;
 use crate::files::{Access, AppendWriter, Dir, Entry, InputFile, OutputFile};
 use crate::layout::{ROLLBACK_FILE, WORK_DIR};
@@ -67,6 +68,26 @@ impl WorkDir {
         match &self.temporary {
             Some(files) => files.create(name),
             None => self.dir.create(name, access),
+        }
+    }
+
+    /// Makes the staged `data.db` anew.
+    pub(super) fn create_data(&self, plan: &Plan) -> Result<OutputFile> {
+        let file = self.dir.create(STAGED_DATA, self.access)?;
+        Ok(self.bypass_cache(plan, file))
+    }
+
+    /// Opens the staged `data.db` to go on writing.
+    pub(super) fn reopen_data(&self, plan: &Plan) -> Result<OutputFile> {
+        let file = self.dir.reopen(STAGED_DATA)?;
+        Ok(self.bypass_cache(plan, file))
+    }
+
+    /// Long documents are read once more for their terms, just after they were written.
+    fn bypass_cache(&self, plan: &Plan, file: OutputFile) -> OutputFile {
+        match plan.has_text_indexes() {
+            true => file,
+            false => self.dir.bypass_cache(file),
         }
     }
 

@@ -1,33 +1,40 @@
 //! Buffered appending: all bulk output is strictly sequential.
 
+use super::direct::AlignedBuffer;
 use super::output::OutputFile;
+use super::pieces::{PieceThread, Pieces};
 use crate::Result;
 
 /// Collects appended bytes and writes them in large pieces.
 #[derive(Debug)]
 pub struct AppendWriter {
     file: OutputFile,
-    buffer: Vec<u8>,
-    capacity: usize,
+    buffer: AlignedBuffer,
+    /// Bytes of the buffer that wait to be written.
+    filled: usize,
     written: u64,
-    /// Where the next window of write-behind starts, if there is write-behind.
-    window: Option<u64>,
-    discards: Discards,
+    out: Out,
 }
 
-/// What becomes of appended bytes.
+/// What becomes of full buffers.
+#[derive(Debug)]
+enum Out {
+    /// They are written at once.
+    Here,
+    /// A thread writes them.
+    Behind(PieceThread),
+    /// They are thrown away.
+    Discarded(Discards),
+}
+
+/// What becomes of appended bytes that are not all written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Discards {
-    /// All are written.
-    Nothing,
     /// None are written, but the file is as long as if they were.
     Everything,
     /// These are written, others were not.
     NotThese,
 }
-
-/// Bytes of a window of write-behind.
-const WINDOW: u64 = 8 << 20;
 
 impl AppendWriter {
     /// Appends to `file` from `offset` on, in writes of about `capacity` bytes.
@@ -35,11 +42,10 @@ impl AppendWriter {
     pub fn new(file: OutputFile, offset: u64, capacity: usize) -> Self {
         Self {
             file,
-            buffer: Vec::with_capacity(capacity),
-            capacity,
+            buffer: AlignedBuffer::new(capacity),
+            filled: 0,
             written: offset,
-            window: None,
-            discards: Discards::Nothing,
+            out: Out::Here,
         }
     }
 
@@ -49,7 +55,7 @@ impl AppendWriter {
     #[must_use]
     pub fn discarding(file: OutputFile) -> Self {
         Self {
-            discards: Discards::Everything,
+            out: Out::Discarded(Discards::Everything),
             ..Self::new(file, 0, 0)
         }
     }
@@ -57,95 +63,97 @@ impl AppendWriter {
     /// True if what is appended is thrown away, or may have been.
     #[must_use]
     pub fn is_discarding(&self) -> bool {
-        self.discards != Discards::Nothing
+        matches!(self.out, Out::Discarded(_))
     }
 
     /// From here on, writes what is appended after all, or throws it away again. Does nothing to a
     /// writer that is not [`Self::discarding`].
     pub fn keep(&mut self, keep: bool) {
-        self.discards = match (self.discards, keep) {
-            (Discards::Nothing, _) => Discards::Nothing,
-            (_, true) => Discards::NotThese,
-            (_, false) => Discards::Everything,
-        };
+        if let Out::Discarded(discards) = &mut self.out {
+            *discards = match keep {
+                true => Discards::NotThese,
+                false => Discards::Everything,
+            };
+        }
     }
 
-    /// Lets the kernel write each window as soon as it is complete, and forget it two windows
-    /// later. A file that is not read back soon then takes little of the page cache, whose fresh
-    /// pages cost more than the copy into them where memory is scarce or virtual; and the fsync at
-    /// the end has little left to do.
+    /// Writes on a thread of its own, and so that little stays in the page cache: past it, if the
+    /// file can be written so ([`Dir::bypass_cache`](super::Dir::bypass_cache)).
     #[must_use]
     pub fn write_behind(mut self) -> Self {
-        self.window = Some(self.written);
+        // Where neither a descriptor nor a thread is to be had, writing at once does as well.
+        let pieces = self.file.try_clone().ok();
+        let pieces = pieces.map(|file| Pieces::new(file, self.written));
+        if let Some(thread) = pieces.and_then(PieceThread::start) {
+            self.out = Out::Behind(thread);
+        }
         self
     }
 
     /// Where the next byte goes.
     #[must_use]
     pub fn position(&self) -> u64 {
-        self.written + self.buffer.len() as u64
+        self.written + self.filled as u64
     }
 
     /// Appends.
     ///
     /// # Errors
-    /// A write fails.
+    /// A write fails, this one or one before.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.discards == Discards::Everything {
+        if matches!(self.out, Out::Discarded(Discards::Everything)) {
             self.written += bytes.len() as u64;
             return Ok(());
         }
-        if self.buffer.len() + bytes.len() > self.capacity {
+        if self.buffer.len() - self.filled < bytes.len() {
             self.write_buffer()?;
         }
-        if bytes.len() >= self.capacity {
-            self.file.write_all_at(bytes, self.written)?;
-            self.written += bytes.len() as u64;
-            self.pass_windows();
-        } else {
-            self.buffer.extend_from_slice(bytes);
+        let end = self.filled + bytes.len();
+        if let Some(place) = self.buffer.get_mut(self.filled..end) {
+            place.copy_from_slice(bytes);
+            self.filled = end;
+            return Ok(());
         }
+        // Larger than the buffer, which is empty now.
+        if let Out::Behind(thread) = &mut self.out {
+            thread.settle()?;
+        }
+        self.file.write_all_at(bytes, self.written)?;
+        self.written += bytes.len() as u64;
         Ok(())
     }
 
     /// Hands everything to the kernel.
     ///
     /// # Errors
-    /// The write fails.
+    /// A write fails, this one or one before.
     pub fn flush(&mut self) -> Result<()> {
         self.write_buffer()?;
-        if self.is_discarding() {
-            self.file.set_len(self.written)?;
+        match &mut self.out {
+            Out::Here => Ok(()),
+            Out::Behind(thread) => thread.settle(),
+            Out::Discarded(_) => self.file.set_len(self.written),
         }
-        Ok(())
     }
 
     fn write_buffer(&mut self) -> Result<()> {
-        if !self.buffer.is_empty() {
-            self.file.write_all_at(&self.buffer, self.written)?;
-            self.written += self.buffer.len() as u64;
-            self.buffer.clear();
-            self.pass_windows();
+        let bytes = self.buffer.get(..self.filled).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(());
         }
+        match &mut self.out {
+            Out::Behind(thread) => thread.write(&mut self.buffer, self.filled, self.written)?,
+            Out::Here | Out::Discarded(_) => self.file.write_all_at(bytes, self.written)?,
+        }
+        self.written += self.filled as u64;
+        self.filled = 0;
         Ok(())
-    }
-
-    fn pass_windows(&mut self) {
-        while let Some(start) = self.window
-            && self.written >= start + WINDOW
-        {
-            self.file.write_behind(start, WINDOW);
-            if let Some(before) = start.checked_sub(2 * WINDOW) {
-                self.file.write_behind(before, WINDOW);
-            }
-            self.window = Some(start + WINDOW);
-        }
     }
 
     /// Hands everything to the kernel and makes it durable, unless it is thrown away.
     ///
     /// # Errors
-    /// The write or the fsync fails.
+    /// A write or the fsync fails.
     pub fn sync(&mut self) -> Result<()> {
         self.flush()?;
         if self.is_discarding() {
@@ -163,7 +171,7 @@ impl AppendWriter {
     /// Ends buffering.
     ///
     /// # Errors
-    /// The last write fails.
+    /// A write fails, the last one or one before.
     pub fn into_file(mut self) -> Result<OutputFile> {
         self.flush()?;
         Ok(self.file)

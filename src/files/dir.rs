@@ -1,8 +1,8 @@
 //! Directories, held open, and the names in them.
 
-use super::direct::DirectFile;
+use super::direct::{Bypass, DirectFile};
 use super::gate::{ChangeKind, Gate};
-use super::input::{FileIdentity, InputFile};
+use super::input::InputFile;
 use super::output::{Access, OutputFile};
 use super::system;
 use crate::{Code, Error, Place, Result};
@@ -244,16 +244,7 @@ impl Dir {
     pub fn open_direct(&self, name: impl AsRef<OsStr>) -> Result<DirectFile> {
         let name = name.as_ref();
         let file = self.open_file(name)?;
-        #[cfg(target_os = "linux")]
-        let direct = {
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::DIRECT;
-            let fd = system::open_at(&self.fd, name, flags, Mode::empty()).ok();
-            // The name could lead to another file by now.
-            fd.map(File::from)
-                .filter(|direct| FileIdentity::of(direct).is_ok_and(|id| id == *file.identity()))
-        };
-        #[cfg(not(target_os = "linux"))]
-        let direct = None;
+        let direct = Bypass::open(&self.fd, name, OFlags::RDONLY, file.handle());
         Ok(DirectFile::new(file, direct))
     }
 
@@ -301,6 +292,16 @@ impl Dir {
             self.join(name),
             self.gate.clone(),
         ))
+    }
+
+    /// Lets a file of this directory be written past the page cache where that is possible: see
+    /// [`AppendWriter::write_behind`](super::AppendWriter::write_behind). What is read again soon
+    /// should not be.
+    #[must_use]
+    pub fn bypass_cache(&self, file: OutputFile) -> OutputFile {
+        let name = file.path().file_name().unwrap_or_default();
+        let direct = Bypass::open(&self.fd, name, OFlags::WRONLY, file.handle());
+        file.with_bypass(direct)
     }
 
     /// Replaces `name` by `bytes` so that at every instant, through power loss too, it holds

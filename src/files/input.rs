@@ -100,6 +100,10 @@ impl InputFile {
         })
     }
 
+    pub(super) fn handle(&self) -> &File {
+        &self.file
+    }
+
     /// Opens a file by a path that the user gave; symlinks in it are followed.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod direct;
 mod gate;
 mod input;
 mod output;
+mod pieces;
 mod system;
 
 pub use append::AppendWriter;

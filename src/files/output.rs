@@ -1,5 +1,6 @@
 //! Files that this program writes.
 
+use super::direct::Bypass;
 use super::gate::{ChangeKind, Gate, Verdict};
 use super::input::InputFile;
 use crate::{Error, Result};
@@ -7,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Owner and permissions that a new file or directory gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -68,11 +70,29 @@ pub struct OutputFile {
     file: File,
     path: PathBuf,
     gate: Gate,
+    direct: Option<Arc<Bypass>>,
 }
 
 impl OutputFile {
     pub(super) fn new(file: File, path: PathBuf, gate: Gate) -> Self {
-        Self { file, path, gate }
+        Self {
+            file,
+            path,
+            gate,
+            direct: None,
+        }
+    }
+
+    /// `direct` is the same file.
+    pub(super) fn with_bypass(self, direct: Option<Bypass>) -> Self {
+        Self {
+            direct: direct.map(Arc::new),
+            ..self
+        }
+    }
+
+    pub(super) fn handle(&self) -> &File {
+        &self.file
     }
 
     /// The path, for messages.
@@ -92,16 +112,37 @@ impl OutputFile {
     /// # Errors
     /// The write fails; how much of it happened is unknown.
     pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.write(bytes, |bytes| self.file.write_all_at(bytes, offset))
+    }
+
+    /// [`Self::write_all_at`], past the page cache where that is possible; true if it was.
+    ///
+    /// # Errors
+    /// As [`Self::write_all_at`].
+    pub(super) fn write_past_cache(&self, bytes: &[u8], offset: u64) -> Result<bool> {
+        let mut is_past = false;
+        self.write(bytes, |bytes| {
+            let direct = self.direct.as_ref();
+            is_past = direct
+                .filter(|direct| direct.suits(bytes, offset))
+                .is_some_and(|direct| direct.succeeds(|file| file.write_all_at(bytes, offset)));
+            match is_past {
+                true => Ok(()),
+                false => self.file.write_all_at(bytes, offset),
+            }
+        })?;
+        Ok(is_past)
+    }
+
+    /// Writes as much as the gate lets through.
+    fn write(&self, bytes: &[u8], write: impl FnOnce(&[u8]) -> io::Result<()>) -> Result<()> {
         let written = match self
             .gate
             .verdict(ChangeKind::Write, &self.path, bytes.len())
         {
-            Verdict::Proceed => self.file.write_all_at(bytes, offset),
+            Verdict::Proceed => write(bytes),
             Verdict::Fail(error) => Err(error),
-            Verdict::Torn(len, error) => self
-                .file
-                .write_all_at(bytes.get(..len).unwrap_or(bytes), offset)
-                .and(Err(error)),
+            Verdict::Torn(len, error) => write(bytes.get(..len).unwrap_or(bytes)).and(Err(error)),
         };
         written.map_err(self.failed("write"))
     }
@@ -156,7 +197,12 @@ impl OutputFile {
             .file
             .try_clone()
             .map_err(self.failed("duplicate the descriptor of"))?;
-        Ok(Self::new(file, self.path.clone(), self.gate.clone()))
+        Ok(Self {
+            file,
+            path: self.path.clone(),
+            gate: self.gate.clone(),
+            direct: self.direct.clone(),
+        })
     }
 
     /// The same open file, to read back from.

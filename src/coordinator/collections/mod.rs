@@ -57,7 +57,7 @@ pub(super) fn run(
     plan.overlay_bytes = overlay.as_ref().map_or(0, Overlay::memory_bytes);
     let plan = &*plan;
     start_phase(context, plan, &state);
-    let (data, kept) = open_data(context, work, &state)?;
+    let (data, kept) = open_data(context, plan, work, &state)?;
     let unlisted = pages::open(plan, work)?;
     let matched = restore_matched(work, overlay.as_ref(), state.matched())?;
     let quarantine = open_quarantine(context, plan, work, &mut state)?;

@@ -47,11 +47,12 @@ pub(super) fn start_phase(context: &mut Context<'_, '_>, plan: &Plan, state: &Co
 /// The staged `data.db`; of a dry run, also where pages go that are read again.
 pub(super) fn open_data(
     context: &Context<'_, '_>,
+    plan: &Plan,
     work: &WorkDir,
     state: &CollectionsState,
 ) -> Result<(PageFileWriter, Option<KeptPages>)> {
     let Some(dry) = &context.dry else {
-        return Ok((stage_data(work, state)?, None));
+        return Ok((stage_data(plan, work, state)?, None));
     };
     let mut data = data_file::discarding(work.create_file(STAGED_DATA, work.access)?)?;
     // The reader that keys are refilled from has to find whole pages.
@@ -61,17 +62,16 @@ pub(super) fn open_data(
     Ok((data, Some(KeptPages { file, dry })))
 }
 
-fn stage_data(work: &WorkDir, state: &CollectionsState) -> Result<PageFileWriter> {
+fn stage_data(plan: &Plan, work: &WorkDir, state: &CollectionsState) -> Result<PageFileWriter> {
     match state.page_count() {
         0 => {
             work.remove_file(STAGED_DATA)?;
-            let file = work.dir.create(STAGED_DATA, work.access)?;
-            let mut data = data_file::create(file, WRITE_BUFFER)?;
+            let mut data = data_file::create(work.create_data(plan)?, WRITE_BUFFER)?;
             // The reader that keys are refilled from has to find whole pages.
             data.flush()?;
             Ok(data)
         }
-        pages => PageFileWriter::resume(work.dir.reopen(STAGED_DATA)?, pages, WRITE_BUFFER),
+        pages => PageFileWriter::resume(work.reopen_data(plan)?, pages, WRITE_BUFFER),
     }
 }
 

@@ -17,7 +17,7 @@ use super::keys::{SortedIndex, SortedKeys};
 use super::plan::{Plan, PlannedCollection};
 use super::quarantine::Quarantine;
 use super::state::{CurrentTree, IndexesState, State, WrittenCollection};
-use super::work::{SEPARATORS, STAGED_DATA, WorkDir};
+use super::work::{SEPARATORS, WorkDir};
 use crate::document::bson::RawDocument;
 use crate::document::{ID_FIELD, ejson};
 use crate::index::definition::ID_INDEX;
@@ -89,8 +89,8 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             Some(current) => current.next_page().0,
             None => state.page_count,
         };
-        let mut data =
-            PageFileWriter::resume(work.dir.reopen(STAGED_DATA)?, page_count, WRITE_BUFFER)?;
+        let file = work.reopen_data(plan)?;
+        let mut data = PageFileWriter::resume(file, page_count, WRITE_BUFFER)?;
         if state.pending > 0 {
             duplicates::restore(work, state.finished.len() - 1, state.pending, &mut data)?;
         }
