@@ -155,9 +155,23 @@ impl<'p> SlottedPage<'p> {
     ) -> impl Iterator<Item = Result<(SlotNumber, SlotContent<'p>), PageError>> + use<'p> {
         (0..self.slot_count).filter_map(move |number| {
             let slot = SlotNumber(number);
-            let content = self.get(slot).transpose()?;
-            Some(content.map(|content| (slot, content)))
+            match self.sound_slot(slot) {
+                Some(sound) if sound.flags & (DELETED | OVERFLOW) == 0 => {
+                    Some(Ok((slot, SlotContent::Document(sound.content))))
+                }
+                _ => self.other_slot(slot),
+            }
         })
+    }
+
+    /// [`Self::slots`] of a slot that is no document in the page.
+    #[inline(never)]
+    fn other_slot(
+        &self,
+        slot: SlotNumber,
+    ) -> Option<Result<(SlotNumber, SlotContent<'p>), PageError>> {
+        let content = self.get(slot).transpose()?;
+        Some(content.map(|content| (slot, content)))
     }
 
     /// Checks what reading does not need: that contents lie above `free_end` and do not overlap.
@@ -165,6 +179,9 @@ impl<'p> SlottedPage<'p> {
     /// # Errors
     /// The first slot, by the place of its content, that breaks the rule or cannot be read.
     pub fn check_layout(&self) -> Result<(), PageError> {
+        if self.is_stacked() {
+            return Ok(());
+        }
         let mut contents = Vec::with_capacity(usize::from(self.slot_count));
         for number in 0..self.slot_count {
             if let Some(slot) = self.slot(SlotNumber(number))? {
@@ -187,23 +204,65 @@ impl<'p> SlottedPage<'p> {
         Ok(())
     }
 
+    /// True if each content lies below that of the slot before, and all above `free_end`: nothing
+    /// overlaps, then. So pages are that nothing was changed in.
+    fn is_stacked(&self) -> bool {
+        let mut lowest = PAGE_DATA_SIZE;
+        (0..self.slot_count).all(|number| {
+            let slot = self.sound_slot(SlotNumber(number));
+            let below =
+                slot.filter(|slot| slot.offset.saturating_add(slot.content.len()) <= lowest);
+            lowest = below.as_ref().map_or(0, |slot| slot.offset);
+            below.is_some() && lowest >= usize::from(self.free_end)
+        })
+    }
+
+    #[inline]
     fn slot(&self, slot: SlotNumber) -> Result<Option<Slot<'p>>, PageError> {
+        if let Some(slot) = self.sound_slot(slot) {
+            return Ok((slot.flags & DELETED == 0).then_some(slot));
+        }
         let flags = self
             .data
             .get(slot_position(slot.0).saturating_add(SLOT_FLAGS));
         let is_deleted = flags.is_some_and(|flags| flags & DELETED != 0);
         match is_deleted && slot.0 < self.slot_count {
             true => Ok(None),
-            false => self.slot_as_it_is(slot).map(Some),
+            false => Err(self.slot_error(slot)),
         }
     }
 
-    fn slot_as_it_is(&self, SlotNumber(number): SlotNumber) -> Result<Slot<'p>, PageError> {
+    #[inline]
+    fn slot_as_it_is(&self, slot: SlotNumber) -> Result<Slot<'p>, PageError> {
+        self.sound_slot(slot).ok_or_else(|| self.slot_error(slot))
+    }
+
+    /// A slot that is in the directory, with flags that there are and content in bounds.
+    #[inline]
+    fn sound_slot(&self, SlotNumber(number): SlotNumber) -> Option<Slot<'p>> {
+        let fields = self.data.get(slot_position(number)..)?;
+        let [offset, offset_high, length, length_high, flags] = *fields.first_chunk()?;
+        let offset = usize::from(u16::from_le_bytes([offset, offset_high]));
+        let length = usize::from(u16::from_le_bytes([length, length_high]));
+        let is_sound = number < self.slot_count
+            && flags & !FLAGS == 0
+            && offset >= slot_position(self.slot_count);
+        let content = self.data.get(offset..offset.saturating_add(length))?;
+        is_sound.then_some(Slot {
+            offset,
+            content,
+            flags,
+        })
+    }
+
+    /// What is wrong with a slot that is not sound.
+    #[cold]
+    fn slot_error(&self, SlotNumber(number): SlotNumber) -> PageError {
         let position = slot_position(number);
         let start = in_page(position, 0);
         if number >= self.slot_count {
             let expected = format!("less than {}", self.slot_count);
-            return Err(PageError::field(start, "slot number", number, expected));
+            return PageError::field(start, "slot number", number, expected);
         }
         let fields = || {
             let offset = get_u16(self.data, position.saturating_add(SLOT_OFFSET))?;
@@ -212,37 +271,34 @@ impl<'p> SlottedPage<'p> {
             Some((offset, length, flags))
         };
         // `open` saw to it that the directory lies in the page.
-        let (offset, length, flags) = fields().ok_or(PageError::Truncated {
-            offset: start,
-            field: "slot",
-        })?;
-        if flags & !(DELETED | OVERFLOW | UPDATED) != 0 {
+        let Some((offset, length, flags)) = fields() else {
+            return PageError::Truncated {
+                offset: start,
+                field: "slot",
+            };
+        };
+        if flags & !FLAGS != 0 {
             let expected = "a sum of 1 (deleted), 2 (overflow), 4 (updated)";
             let at = in_page(position, SLOT_FLAGS);
-            return Err(PageError::field(at, "slot flags", flags, expected));
+            return PageError::field(at, "slot flags", flags, expected);
         }
         let offset = usize::from(offset);
         let slots_end = slot_position(self.slot_count);
         if !(slots_end..=PAGE_DATA_SIZE).contains(&offset) {
             let expected = format!("{slots_end} to {PAGE_DATA_SIZE}");
             let at = in_page(position, SLOT_OFFSET);
-            return Err(PageError::field(at, "slot offset", offset as u64, expected));
+            return PageError::field(at, "slot offset", offset as u64, expected);
         }
-        let Some(content) = self
-            .data
-            .get(offset..offset.saturating_add(usize::from(length)))
-        else {
-            let expected = format!("at most {}", PAGE_DATA_SIZE.saturating_sub(offset));
-            let at = in_page(position, SLOT_LENGTH);
-            return Err(PageError::field(at, "slot length", length, expected));
-        };
-        Ok(Slot {
-            offset,
-            content,
-            flags,
-        })
+        let expected = format!("at most {}", PAGE_DATA_SIZE.saturating_sub(offset));
+        let at = in_page(position, SLOT_LENGTH);
+        PageError::field(at, "slot length", length, expected)
     }
 }
+
+/// The flags that there are.
+const FLAGS: u8 = DELETED | OVERFLOW | UPDATED;
+
+const _: () = assert!(SLOT_OFFSET == 0 && SLOT_LENGTH == 2 && SLOT_FLAGS == 4);
 
 /// Where a slot stands in the directory.
 fn slot_position(number: u16) -> usize {
