@@ -462,7 +462,7 @@ impl Sorter<'_> {
             sorters,
             pool: &mut self.keys.pool,
             reader: pages.staged.as_ref().map(DocumentReader::new),
-            reads_again: false,
+            again: self.kept.is_some().then_some(false),
         };
         let mut overflow = pages.overflow.iter().peekable();
         let bytes = pages.bytes.as_chunks::<PAGE_SIZE>().0;
@@ -472,9 +472,8 @@ impl Sorter<'_> {
                 late.push(key);
             }
             page_sorter.page(page, bytes, &late)?;
-            let reads_again = std::mem::take(&mut page_sorter.reads_again);
             if let Some(kept) = &self.kept
-                && (reads_again || kept.dry.again.keeps(page))
+                && (page_sorter.again.replace(false) == Some(true) || kept.dry.again.keeps(page))
             {
                 kept.file.write_all_at(bytes, page_offset(page))?;
             }
@@ -490,8 +489,8 @@ struct PageSorter<'s> {
     pool: &'s mut SortPool,
     /// For the terms of overflow documents.
     reader: Option<DocumentReader<'s>>,
-    /// A document of the page is read again before the run ends.
-    reads_again: bool,
+    /// In a dry run: a document of the page is read again before the run ends.
+    again: Option<bool>,
 }
 
 impl PageSorter<'_> {
@@ -503,11 +502,10 @@ impl PageSorter<'_> {
             match content {
                 SlotContent::Document(bson) => {
                     let (sorters, pool) = (&mut *self.sorters, &mut *self.pool);
-                    let reads_again = &mut self.reads_again;
+                    let again = &mut self.again;
                     let document = RawDocument::trusted(bson);
                     self.extractors.extract(document, |index, taken| {
-                        *reads_again |= add(sorters, pool, (index, address), taken)?;
-                        Ok(())
+                        add(sorters, pool, (index, address), taken, again)
                     })?;
                 }
                 SlotContent::Overflow(_) => {
@@ -526,8 +524,8 @@ impl PageSorter<'_> {
                 Ok(key) => Taken::Key(0, SortKey::Built(key)),
                 Err(extraction) => Taken::End(*extraction, TextTotals::default()),
             };
-            self.reads_again |= add(self.sorters, self.pool, (late.index, address), taken)?;
-            Ok(())
+            let index = (late.index, address);
+            add(self.sorters, self.pool, index, taken, &mut self.again)
         })
     }
 
@@ -545,26 +543,28 @@ impl PageSorter<'_> {
         let bson = reader.resolve(address, head)?;
         let (sorters, pool) = (&mut *self.sorters, &mut *self.pool);
         let document = RawDocument::trusted(bson);
-        let reads_again = &mut self.reads_again;
+        let again = &mut self.again;
         self.extractors.extract_terms(document, |index, taken| {
-            *reads_again |= add(sorters, pool, (index, address), taken)?;
-            Ok(())
+            add(sorters, pool, (index, address), taken, again)
         })
     }
 }
 
-/// Sorts in what a document has for an index; true if the document is read again for it.
+/// Sorts in what a document has for an index, and notes where that is wanted whether the document is
+/// read again for it.
 #[inline]
 fn add(
     sorters: &mut [SortedIndex],
     pool: &mut SortPool,
     (index, address): (usize, DocumentAddress),
     taken: Taken<'_>,
-) -> Result<bool> {
+    again: &mut Option<bool>,
+) -> Result<()> {
     let Some(index) = sorters.get_mut(index) else {
-        return Ok(false);
+        return Ok(());
     };
-    let reads_again = index.reads_again(&taken);
-    index.add(pool, address, taken)?;
-    Ok(reads_again)
+    if let Some(again) = again {
+        *again |= index.reads_again(&taken);
+    }
+    index.add(pool, address, taken)
 }

@@ -209,6 +209,11 @@ impl KeyExtractor {
         })
     }
 
+    /// True if the key is the value of one field, and depends on nothing else.
+    fn is_plain(&self) -> bool {
+        self.paths.len() == 1 && self.time.is_none() && self.filter.is_none()
+    }
+
     /// The path of a key with one field.
     #[inline]
     fn only_path(&self) -> Option<&FieldPath> {

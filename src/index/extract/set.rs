@@ -19,10 +19,28 @@ struct Wanted {
 /// A value by its place in the document, so that the table outlives the document.
 type Slot = Option<Place>;
 
+/// The extractor of one index.
+#[derive(Clone, Debug)]
+struct Member {
+    extractor: KeyExtractor,
+    /// Of each path.
+    wanted: Vec<Wanted>,
+    /// Where the field stands whose value is the key, if nothing else is asked of the document.
+    plain: Option<usize>,
+}
+
+impl Member {
+    /// The field whose value is the key, if that is so and it is there.
+    #[inline]
+    fn plain_field<'d>(&self, document: RawDocument<'d>, slots: &[Slot]) -> Option<Found<'d>> {
+        found(document, slots, self.plain?)
+    }
+}
+
 /// Extracts the keys of several indexes. One per thread; it carries scratch space.
 #[derive(Clone, Debug)]
 pub struct ExtractorSet {
-    extractors: Vec<(KeyExtractor, Vec<Wanted>)>,
+    members: Vec<Member>,
     /// Top-level names that some path needs, each once.
     names: Vec<Name>,
     slots: Vec<Slot>,
@@ -67,19 +85,22 @@ impl ExtractorSet {
                 names.len() - 1
             })
         };
-        let extractors = extractors
-            .into_iter()
-            .map(|extractor| {
-                let wanted = extractor.paths.iter().map(|path| Wanted {
-                    literal: number(&path.literal),
-                    head: path.parts.first().map(|head| number(head)),
-                });
-                let wanted = wanted.collect();
-                (extractor, wanted)
-            })
-            .collect();
+        let mut member = |extractor: KeyExtractor| {
+            let wanted = extractor.paths.iter().map(|path| Wanted {
+                literal: number(&path.literal),
+                head: path.parts.first().map(|head| number(head)),
+            });
+            let wanted: Vec<_> = wanted.collect();
+            let first = wanted.first().filter(|_| extractor.is_plain());
+            Member {
+                plain: first.map(|wanted| wanted.literal),
+                wanted,
+                extractor,
+            }
+        };
+        let members = extractors.into_iter().map(&mut member).collect();
         Self {
-            extractors,
+            members,
             slots: vec![None; names.len()],
             names,
             layout: Layout::default(),
@@ -91,13 +112,13 @@ impl ExtractorSet {
     /// Number of extractors.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.extractors.len()
+        self.members.len()
     }
 
     /// True without extractors.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.extractors.is_empty()
+        self.members.is_empty()
     }
 
     /// Calls `each` for every extractor, in order: its number, and the key or why there is none.
@@ -110,14 +131,24 @@ impl ExtractorSet {
         mut each: impl FnMut(usize, std::result::Result<SortKey<'_>, Extraction>) -> Result<()>,
     ) -> Result<()> {
         self.find_fields(document);
-        for (number, (extractor, wanted)) in self.extractors.iter().enumerate() {
-            let top = top_level(document, &self.slots, wanted);
+        for (number, member) in self.members.iter().enumerate() {
+            let Member {
+                extractor, wanted, ..
+            } = member;
             let key = &mut self.key;
-            let made = match extractor.only_path() {
-                Some(path) => extractor
-                    .one(path, document, |wanted| top(0, wanted))
+            let top = || top_level(document, &self.slots, wanted);
+            let made = match (
+                member.plain_field(document, &self.slots),
+                extractor.only_path(),
+            ) {
+                (Some(field), _) => {
+                    let value = field.key_value().ok_or(Extraction::Unindexable);
+                    value.map(|value| SortKey::of(value, key))
+                }
+                (None, Some(path)) => extractor
+                    .one(path, document, |wanted| top()(0, wanted))
                     .map(|value| SortKey::of(value, key)),
-                None => match extractor.build(document, top, |values| values.make(key)) {
+                (None, None) => match extractor.build(document, top(), |values| values.make(key)) {
                     Extraction::Key => Ok(SortKey::Built(key)),
                     nothing => Err(nothing),
                 },
@@ -138,17 +169,17 @@ impl ExtractorSet {
     ) {
         self.find_fields(document);
         let stored = &mut self.stored;
-        for (number, (extractor, wanted)) in self.extractors.iter().enumerate() {
-            let top = top_level(document, &self.slots, wanted);
-            if let Some(path) = extractor.only_path() {
-                if let Ok(value) = extractor.one(path, document, |wanted| top(0, wanted)) {
+        for (number, member) in self.members.iter().enumerate() {
+            if let Some(field) = member.plain_field(document, &self.slots) {
+                if let Some(value) = field.key_value() {
                     let hash = value_hash(value, address)
                         .unwrap_or_else(|| key_hash(Values::One(value).stored(stored), address));
                     each(number, hash);
                 }
                 continue;
             }
-            extractor.build(document, top, |values| {
+            let top = top_level(document, &self.slots, &member.wanted);
+            member.extractor.build(document, top, |values| {
                 each(number, key_hash(values.stored(stored), address));
             });
         }
@@ -204,8 +235,13 @@ fn top_level<'d>(
             TopLevel::Literal(_) => wanted.literal,
             TopLevel::Head(_) => wanted.head?,
         };
-        let (kind, start, end) = (*slots.get(slot)?)?;
-        let value = document.as_bytes().get(start..end)?;
-        Some(Found { kind, value })
+        found(document, slots, slot)
     }
+}
+
+#[inline]
+fn found<'d>(document: RawDocument<'d>, slots: &[Slot], slot: usize) -> Option<Found<'d>> {
+    let (kind, start, end) = (*slots.get(slot)?)?;
+    let value = document.as_bytes().get(start..end)?;
+    Some(Found { kind, value })
 }

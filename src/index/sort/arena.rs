@@ -1,6 +1,6 @@
 //! Unsorted records in memory, in blocks that never move.
 
-use crate::index::key::{RECORD_HEADER_BYTES, Record, is_cut, record_length};
+use crate::index::key::{RECORD_HEADER_BYTES, Record, record_length};
 use crate::v2::DocumentAddress;
 
 /// Size of all blocks but the first few of an arena.
@@ -86,6 +86,7 @@ impl Arena {
         &mut self,
         (head, rest): (&[u8; HEAD], &[u8]),
         address: DocumentAddress,
+        is_cut: bool,
     ) -> bool {
         let Some(block) = self.blocks.last_mut() else {
             return false;
@@ -93,7 +94,7 @@ impl Arena {
         if block.capacity() - block.len() < HEAD + rest.len() {
             return false;
         }
-        self.has_cut |= is_cut(if HEAD > 0 { head } else { rest });
+        self.has_cut |= is_cut;
         block.extend_from_slice(head);
         block.extend_from_slice(rest);
         self.entries += 1;

@@ -9,7 +9,7 @@ use super::arena::{Arena, BLOCK_BYTES};
 use super::batch::{KeyBatch, unsortable};
 use super::order::{index_bytes, sorting_bytes};
 use super::run::Run;
-use crate::index::key::{KeyBuffer, SortKey};
+use crate::index::key::{KeyBuffer, SortKey, is_cut};
 use crate::v2::DocumentAddress;
 use crate::{Code, Error, Result};
 use ahead::Ahead;
@@ -261,12 +261,14 @@ impl SortPool {
         match key {
             SortKey::String(string) => {
                 let (head, rest) = string.record(address);
-                self.push_record(id, (&head, rest), address)
+                self.push_record(id, (&head, rest), address, false)
             }
-            SortKey::Exact(number) => self.push_record(id, (&number.record(address), &[]), address),
+            SortKey::Exact(number) => {
+                self.push_record(id, (&number.record(address), &[]), address, false)
+            }
             SortKey::Built(key) => {
                 let (header, rest) = key.parts(address).ok_or_else(unsortable)?;
-                self.push_record(id, (&header, rest), address)
+                self.push_record(id, (&header, rest), address, key.is_cut())
             }
         }
     }
@@ -276,9 +278,9 @@ impl SortPool {
     /// # Errors
     /// Spilling fails.
     pub fn push_batch(&mut self, id: SorterId, batch: &KeyBatch) -> Result<()> {
-        batch
-            .records()
-            .try_for_each(|(record, address)| self.push_record(id, (&[], record), address))
+        batch.records().try_for_each(|(record, address)| {
+            self.push_record(id, (&[], record), address, is_cut(record))
+        })
     }
 
     /// Says that all documents up to here have been given to the sorter, also those without a key.
@@ -299,12 +301,13 @@ impl SortPool {
         id: SorterId,
         record: (&[u8; HEAD], &[u8]),
         address: DocumentAddress,
+        is_cut: bool,
     ) -> Result<()> {
         let Some(sorter) = self.sorters.get_mut(position(id)) else {
             return Err(no_sorter());
         };
-        if !sorter.push(record, address) {
-            return self.push_to_block(id, record, address);
+        if !sorter.push(record, address, is_cut) {
+            return self.push_to_block(id, record, address, is_cut);
         }
         // The array that sorts them has to fit as well, but not more than one at a time.
         let entries = sorter.arena.entries();
@@ -324,9 +327,10 @@ impl SortPool {
         id: SorterId,
         record: (&[u8; HEAD], &[u8]),
         address: DocumentAddress,
+        is_cut: bool,
     ) -> Result<()> {
         self.add_block(id)?;
-        if self.sorter(id)?.push(record, address) {
+        if self.sorter(id)?.push(record, address, is_cut) {
             Ok(())
         } else {
             Err(unsortable())
@@ -409,8 +413,9 @@ impl Sorter {
         &mut self,
         record: (&[u8; HEAD], &[u8]),
         address: DocumentAddress,
+        is_cut: bool,
     ) -> bool {
-        if !self.arena.push(record, address) {
+        if !self.arena.push(record, address, is_cut) {
             return false;
         }
         match &mut self.last {
