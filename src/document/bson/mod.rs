@@ -18,6 +18,7 @@
 
 mod builder;
 mod check;
+mod hex;
 mod raw;
 
 pub use builder::{DocumentBuilder, OwnedDocument};

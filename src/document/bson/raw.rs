@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use super::ElementType;
+use super::hex::hex_bytes;
 use crate::bytes::{Cursor, get_u32};
 use std::fmt;
 
@@ -16,40 +17,15 @@ impl ObjectId {
     pub fn from_hex(text: &[u8]) -> Option<Self> {
         let digits: &[u8; 24] = text.try_into().ok()?;
         let mut bytes = [0; 12];
-        let mut any = 0;
-        for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
-            let [high, low] = pair.map(hex_digit);
-            any |= high | low;
-            *byte = high << 4 | low & 0x0F;
+        let mut all_are_digits = true;
+        let quarters = bytes.as_chunks_mut::<4>().0;
+        for (place, eight) in quarters.iter_mut().zip(digits.as_chunks::<8>().0) {
+            let (four, are_digits) = hex_bytes(*eight);
+            *place = four;
+            all_are_digits &= are_digits;
         }
-        (any & NO_DIGIT == 0).then_some(Self(bytes))
+        all_are_digits.then_some(Self(bytes))
     }
-}
-
-/// Set in what stands for a byte that is no digit.
-const NO_DIGIT: u8 = 0x80;
-
-/// The value of each hex digit.
-#[expect(
-    clippy::indexing_slicing,
-    reason = "made when compiling, which a place outside would end"
-)]
-const HEX_DIGITS: [u8; 256] = {
-    let mut digits = [NO_DIGIT; 256];
-    let mut value = 0;
-    while value < 16 {
-        let digit = b"0123456789abcdef"[value as usize];
-        digits[digit as usize] = value;
-        digits[digit.to_ascii_uppercase() as usize] = value;
-        value += 1;
-    }
-    digits
-};
-
-#[inline]
-fn hex_digit(digit: u8) -> u8 {
-    let value = HEX_DIGITS.get(usize::from(digit));
-    value.copied().unwrap_or(NO_DIGIT)
 }
 
 impl fmt::Display for ObjectId {
