@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod buffer;
+mod common;
 mod json;
 mod normal;
 mod number;
@@ -26,6 +27,7 @@ pub use value::{KeyType, KeyValue};
 
 pub use crate::v2::btree::{MAX_STORED_KEY, StoredKeyRef};
 
+pub(super) use common::append_common;
 pub(super) use stored::{stored_of_values, string_bytes};
 
 pub(super) use record::{MAX_RECORD_BYTES, RECORD_HEADER_BYTES, Record, is_cut, record_length};
