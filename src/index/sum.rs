@@ -33,39 +33,38 @@ impl EntrySum {
 /// The hash of an entry of a B+tree. The seed has everything but the key's bytes, so that no two
 /// entries are hashed alike: page 32 bits, slot 16, key type 8, whether the key was cut, and
 /// whether the bytes are those of a string without the length that is stored before them.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn key_hash(key: StoredKeyRef<'_>, address: DocumentAddress) -> u128 {
+    let seed = seed(key.key_type, address) | u64::from(key.truncated) << 56;
     let is_string = key.key_type == KeyType::String as u8 && !key.truncated;
-    match is_string.then(|| string_bytes(key.bytes)).flatten() {
-        Some(bytes) => string_hash(bytes, address),
-        None => {
-            let seed = seed(key.key_type, address) | u64::from(key.truncated) << 56;
-            xxh3_128_with_seed(key.bytes, seed)
-        }
-    }
+    let (bytes, seed) = match string_bytes(key.bytes) {
+        Some(bytes) if is_string => (bytes, seed | STRING_SEED),
+        _ => (key.bytes, seed),
+    };
+    xxh3_128_with_seed(bytes, seed)
 }
 
 /// [`key_hash`] of the key of one value, if it is one that needs no stored form for that.
 #[inline]
 #[must_use]
 pub fn value_hash(value: KeyValue<'_>, address: DocumentAddress) -> Option<u128> {
-    match value {
+    let stored;
+    let (bytes, seed) = match value {
         KeyValue::String(bytes) if bytes.len() <= MAX_STORED_KEY - 2 => {
-            Some(string_hash(bytes, address))
+            (bytes, seed(KeyType::String as u8, address) | STRING_SEED)
         }
         KeyValue::Int64(number) => {
-            let seed = seed(KeyType::Int64 as u8, address);
-            Some(xxh3_128_with_seed(&number.to_le_bytes(), seed))
+            stored = number.to_le_bytes();
+            (stored.as_slice(), seed(KeyType::Int64 as u8, address))
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some(xxh3_128_with_seed(bytes, seed))
 }
 
-#[inline]
-fn string_hash(bytes: &[u8], address: DocumentAddress) -> u128 {
-    xxh3_128_with_seed(bytes, seed(KeyType::String as u8, address) | 1 << 57)
-}
+/// In the seed, that the bytes are those of a string without its length.
+const STRING_SEED: u64 = 1 << 57;
 
 #[inline]
 fn seed(key_type: u8, address: DocumentAddress) -> u64 {

@@ -37,6 +37,7 @@ pub const ADDRESS_BYTES: usize = 12;
 
 impl DocumentAddress {
     /// The 12 bytes that index entries hold.
+    #[inline]
     #[must_use]
     pub fn encode(self, collection_id: u32) -> [u8; ADDRESS_BYTES] {
         let mut bytes = [0; ADDRESS_BYTES];

@@ -17,7 +17,7 @@ use crate::index::IndexDefinition;
 use crate::index::definition::ID_INDEX;
 use crate::index::extract::{Extraction, KeyExtractor};
 use crate::index::key::{KeyBuffer, KeyError, key_json};
-use crate::index::sort::{Entries, FullKeys, MergePosition, SortedEntry};
+use crate::index::sort::{Entries, EntryBatch, FullKeys, MergePosition, SortedEntry};
 use crate::problems::NAMED;
 use crate::v2::DocumentAddress;
 use crate::v2::btree::bulk::SPILL_LIMIT;
@@ -58,10 +58,40 @@ struct Mark {
     previous: DocumentAddress,
 }
 
+/// How far a tree has come.
+struct Taken {
+    /// Entries that were in the tree when it was gone on with.
+    loaded: u64,
+    /// Entries that the merge has given, those left out not counted.
+    merged: u64,
+    /// The one before with the same key may be a document that is gone.
+    is_group_open: bool,
+    /// The last entry that the tree has.
+    previous: DocumentAddress,
+    min_key: String,
+    /// The last entry of the last batch that had any for the tree.
+    max: (StoredKey, DocumentAddress),
+}
+
+impl Taken {
+    fn new(current: Option<&CurrentTree>) -> Self {
+        let previous = current.map(|current| current.previous).unwrap_or_default();
+        Self {
+            loaded: current.map_or(0, |current| current.bulk.entry_count()),
+            merged: current.map_or(0, |current| current.merged),
+            is_group_open: current.is_some(),
+            previous,
+            min_key: current
+                .map(|current| current.min_key.clone())
+                .unwrap_or_default(),
+            max: (StoredKey::default(), previous),
+        }
+    }
+}
+
 type Loader<'l> = BulkLoader<'l, &'l mut PageFileWriter>;
 
 impl TreeBuild<'_, '_, '_> {
-    #[expect(clippy::too_many_lines, reason = "one loop over the entries")]
     pub(super) fn run(
         mut self,
         data: &mut PageFileWriter,
@@ -74,58 +104,18 @@ impl TreeBuild<'_, '_, '_> {
             levels.set(levels.get() + 1);
             work.append_to(&separators(tree, levels.get()), 0, SPILL_LIMIT)
         };
-        // Entries that are in the tree already, and those that the merge has passed.
-        let loaded = current
-            .as_ref()
-            .map_or(0, |current| current.bulk.entry_count());
-        let mut merged = current.as_ref().map_or(0, |current| current.merged);
-        let mut min_key = current
-            .as_ref()
-            .map(|current| current.min_key.clone())
-            .unwrap_or_default();
-        // The one before with the same key may be a document that is gone.
-        let mut is_group_open = current.is_some();
-        let mut previous = current
-            .as_ref()
-            .map(|current| current.previous)
-            .unwrap_or_default();
+        let mut taken = Taken::new(current.as_ref());
         let mut mark = Mark {
             position: current.as_ref().map(|current| current.merge.clone()),
-            merged,
+            merged: taken.merged,
             duplicates: self.duplicate_count(),
-            previous,
+            previous: taken.previous,
         };
         let mut loader = self.loader(data, current, &mut spill)?;
-        let mut counted = merged;
-        // The last entry that the tree has.
-        let mut max = (StoredKey::default(), previous);
+        let mut counted = taken.merged;
         while let Some(batch) = entries.next()? {
-            let mut last = None;
-            for (position, entry) in batch.iter().enumerate() {
-                is_group_open &= entry.same_key_as_previous;
-                if self.is_dropped(entry.address)? {
-                    continue;
-                }
-                let is_same = is_group_open;
-                is_group_open = true;
-                if is_same && self.definition.unique {
-                    self.note_duplicate(previous, &entry)?;
-                    continue;
-                }
-                previous = entry.address;
-                if merged >= loaded {
-                    let value = entry.address.encode(self.ids.collection_id);
-                    loader.push(entry.stored, &value, is_same)?;
-                }
-                merged += 1;
-                if merged == 1 {
-                    min_key = self.key_json(entry.stored, entry.address)?;
-                }
-                last = Some(position);
-            }
-            if let Some(last) = last.and_then(|last| batch.get(last)) {
-                max = (last.stored.to_owned(), last.address);
-            }
+            self.take(batch, &mut loader, &mut taken)?;
+            let merged = taken.merged;
             self.context.count(merged - counted, merged - counted);
             counted = merged;
             // From one mark to the next are more entries than a leaf holds, those left out not
@@ -134,20 +124,21 @@ impl TreeBuild<'_, '_, '_> {
                 && merged - mark.merged >= ENTRIES_AT_ONCE
             {
                 if self.context.wants_checkpoint() {
-                    self.checkpoint(&mut loader, &mark, &min_key)?;
+                    self.checkpoint(&mut loader, &mark, &taken.min_key)?;
                 }
                 mark = Mark {
                     position: position.cloned(),
                     merged,
                     duplicates: self.duplicate_count(),
-                    previous,
+                    previous: taken.previous,
                 };
             }
             self.context.interrupt.check()?;
         }
-        let max_key = match merged {
+        let min_key = taken.min_key;
+        let max_key = match taken.merged {
             0 => String::new(),
-            _ => self.key_json(max.0.borrow(), max.1)?,
+            _ => self.key_json(taken.max.0.borrow(), taken.max.1)?,
         };
         let tree = loader.finish()?;
         Ok(BuiltTree::Keys {
@@ -155,6 +146,49 @@ impl TreeBuild<'_, '_, '_> {
             min_key,
             max_key,
         })
+    }
+
+    /// Puts the entries of a batch into the tree, but for those that are there already and those of
+    /// documents that are gone.
+    fn take(
+        &mut self,
+        batch: &EntryBatch,
+        loader: &mut Loader<'_>,
+        taken: &mut Taken,
+    ) -> Result<()> {
+        let (is_unique, has_dropped) = (self.definition.unique, self.dropped.is_some());
+        let (collection_id, loaded) = (self.ids.collection_id, taken.loaded);
+        let (mut merged, mut previous) = (taken.merged, taken.previous);
+        let mut is_group_open = taken.is_group_open;
+        let mut last = None;
+        for (position, entry) in batch.iter().enumerate() {
+            is_group_open &= entry.same_key_as_previous;
+            if has_dropped && self.is_dropped(entry.address)? {
+                continue;
+            }
+            let is_same = is_group_open;
+            is_group_open = true;
+            if is_same && is_unique {
+                self.note_duplicate(previous, batch, position)?;
+                continue;
+            }
+            previous = entry.address;
+            if merged >= loaded {
+                let value = entry.address.encode(collection_id);
+                loader.push(entry.stored, &value, is_same)?;
+            }
+            if merged == 0 {
+                taken.min_key = self.key_json(entry.stored, entry.address)?;
+            }
+            merged += 1;
+            last = Some(position);
+        }
+        if let Some(last) = last.and_then(|last| batch.get(last)) {
+            taken.max = (last.stored.to_owned(), last.address);
+        }
+        (taken.merged, taken.previous) = (merged, previous);
+        taken.is_group_open = is_group_open;
+        Ok(())
     }
 
     /// A key as index statistics have it.
@@ -230,9 +264,17 @@ impl TreeBuild<'_, '_, '_> {
         }
     }
 
-    /// A document with the key of `first` in a unique index: an error, unless it is an `_id` and
-    /// there is room in quarantine.
-    fn note_duplicate(&mut self, first: DocumentAddress, second: &SortedEntry<'_>) -> Result<()> {
+    /// A document, that of the entry at a position, with the key of `first` in a unique index: an
+    /// error, unless it is an `_id` and there is room in quarantine.
+    #[inline(never)]
+    fn note_duplicate(
+        &mut self,
+        first: DocumentAddress,
+        batch: &EntryBatch,
+        position: usize,
+    ) -> Result<()> {
+        let missing = || Error::new(Code::Internal, "an entry that is not in its batch");
+        let second = &batch.get(position).ok_or_else(missing)?;
         if let Some(dry) = self.context.dry.clone() {
             return self.pass_duplicate(&dry, first, second);
         }

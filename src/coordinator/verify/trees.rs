@@ -8,7 +8,7 @@ use crate::coordinator::plan::{Plan, PlannedCollection};
 use crate::files::AlignedBuffer;
 use crate::files::InputFile;
 use crate::index::geo::GeoIndexChecker;
-use crate::index::key::{KeyBuffer, StoredOrder};
+use crate::index::key::{KeyBuffer, StoredOrder, compare_alike};
 use crate::index::sort::FullKeys;
 use crate::index::text::{StoredLongTerms, TextIndexChecker};
 use crate::index::{EntrySum, IndexKind};
@@ -320,6 +320,11 @@ impl TreeVisitor for Entries {
         self.order.compare(left, right).map_err(|error| {
             Error::new(Code::VerifyFailed, "an entry's key does not decode").because(error)
         })
+    }
+
+    #[inline(always)]
+    fn compare_at_once(&self, left: StoredKeyRef<'_>, right: StoredKeyRef<'_>) -> Option<Ordering> {
+        compare_alike(left, right)
     }
 
     fn compare_whole(&mut self, left: LeafEntry<'_>, right: LeafEntry<'_>) -> Result<Ordering> {

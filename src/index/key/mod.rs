@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod buffer;
+mod common;
 mod json;
 mod normal;
 mod number;
@@ -19,6 +20,7 @@ pub use buffer::KeyBuffer;
 pub use json::key_json;
 pub use normal::{KeyError, NORMAL_KEPT_BYTES, NormalReader};
 pub use sort_key::{ExactInteger, ShortString, SortKey};
+pub(crate) use stored::compare_alike;
 pub use stored::{
     DecodedKey, StoredOrder, compare_normal, compare_stored, decode_stored, normal_of_stored,
 };
@@ -26,6 +28,7 @@ pub use value::{KeyType, KeyValue};
 
 pub use crate::v2::btree::{MAX_STORED_KEY, StoredKeyRef};
 
+pub(super) use common::append_common;
 pub(super) use stored::{stored_of_values, string_bytes};
 
 pub(super) use record::{MAX_RECORD_BYTES, RECORD_HEADER_BYTES, Record, is_cut, record_length};

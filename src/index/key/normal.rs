@@ -21,10 +21,10 @@ use crate::bytes::Cursor;
 use crate::document::bson::ObjectId;
 
 const NULL: u8 = 0x08;
-const NUMBER: u8 = 0x10;
+pub(super) const NUMBER: u8 = 0x10;
 pub(super) const STRING: u8 = 0x18;
 const BINARY: u8 = 0x20;
-const OBJECT_ID: u8 = 0x28;
+pub(super) const OBJECT_ID: u8 = 0x28;
 const BOOLEAN: u8 = 0x30;
 const TIMESTAMP: u8 = 0x38;
 

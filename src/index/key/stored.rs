@@ -19,6 +19,11 @@ use crate::document::bson::ObjectId;
 use crate::v2::btree::{MAX_STORED_KEY, StoredKeyRef};
 use std::cmp::Ordering;
 
+const INT64: u8 = KeyType::Int64 as u8;
+const STRING: u8 = KeyType::String as u8;
+const OBJECT_ID: u8 = KeyType::ObjectId as u8;
+const TIMESTAMP: u8 = KeyType::Timestamp as u8;
+
 /// Writes the stored form of one key, value by value.
 pub(super) struct StoredWriter<'b> {
     out: &'b mut Vec<u8>,
@@ -408,37 +413,70 @@ impl StoredOrder {
 
 /// Compares whole keys of one type where their normal forms would compare like this; `None` where
 /// it takes the normal forms to tell, or to say what is wrong with a key.
-#[inline]
-fn compare_alike(left: StoredKeyRef<'_>, right: StoredKeyRef<'_>) -> Option<Ordering> {
+#[inline(always)]
+pub(crate) fn compare_alike(left: StoredKeyRef<'_>, right: StoredKeyRef<'_>) -> Option<Ordering> {
     if left.key_type != right.key_type || left.truncated || right.truncated {
         return None;
     }
-    match KeyType::from_byte(left.key_type)? {
-        KeyType::String => Some(string_bytes(left.bytes)?.cmp(string_bytes(right.bytes)?)),
-        KeyType::Int64 | KeyType::Timestamp => {
-            let [left, right] = [left.bytes, right.bytes].map(|bytes| bytes.try_into().ok());
-            Some(i64::from_le_bytes(left?).cmp(&i64::from_le_bytes(right?)))
+    match left.key_type {
+        STRING => {
+            let (left, right) = (string_bytes(left.bytes)?, string_bytes(right.bytes)?);
+            Some(compare_bytes(left, right))
         }
-        KeyType::ObjectId => {
-            let [left, right] = [left.bytes, right.bytes].map(|bytes| bytes.try_into().ok());
-            let (left, right): ([u8; 12], [u8; 12]) = (left?, right?);
-            Some(left.cmp(&right))
+        INT64 | TIMESTAMP => {
+            let (left, right) = (left.bytes.try_into().ok()?, right.bytes.try_into().ok()?);
+            Some(i64::from_le_bytes(left).cmp(&i64::from_le_bytes(right)))
         }
-        KeyType::Double
-        | KeyType::Composite
-        | KeyType::Boolean
-        | KeyType::Null
-        | KeyType::Binary
-        | KeyType::Int32 => None,
+        OBJECT_ID => {
+            let (left, right): (&[u8; 12], &[u8; 12]) =
+                (left.bytes.try_into().ok()?, right.bytes.try_into().ok()?);
+            Some(left.cmp(right))
+        }
+        _ => None,
     }
+}
+
+/// Compares bytes as slices are compared. Neighbours in an index mostly agree in their first few,
+/// and differ soon after: two words tell more often than not.
+#[inline(always)]
+fn compare_bytes(left: &[u8], right: &[u8]) -> Ordering {
+    let common = left.len().min(right.len());
+    let words = |bytes: &[u8]| two_words(bytes.get(..common)?);
+    let (Some(left_words), Some(right_words)) = (words(left), words(right)) else {
+        return left.cmp(right);
+    };
+    if left_words.0 != right_words.0 {
+        return left_words.0.cmp(&right_words.0);
+    }
+    if left_words.1 != right_words.1 {
+        return left_words.1.cmp(&right_words.1);
+    }
+    match common {
+        0..=16 => left.len().cmp(&right.len()),
+        _ => left.get(16..).cmp(&right.get(16..)),
+    }
+}
+
+/// The first 16 bytes, or all of at least 8, as two numbers that order as the bytes do. The second
+/// may begin in the first.
+#[inline(always)]
+fn two_words(bytes: &[u8]) -> Option<(u64, u64)> {
+    let second = match bytes.len() {
+        0..=16 => bytes.last_chunk()?,
+        _ => bytes.get(8..)?.first_chunk()?,
+    };
+    let words = (bytes.first_chunk()?, second);
+    Some((u64::from_be_bytes(*words.0), u64::from_be_bytes(*words.1)))
 }
 
 /// The bytes of a whole string key.
 #[inline]
 pub(in crate::index) fn string_bytes(stored: &[u8]) -> Option<&[u8]> {
     let (len, bytes) = stored.split_first_chunk()?;
-    let whole = usize::from(u16::from_le_bytes(*len)) == bytes.len();
-    (whole && stored.len() <= MAX_STORED_KEY).then_some(bytes)
+    if usize::from(u16::from_le_bytes(*len)) != bytes.len() || stored.len() > MAX_STORED_KEY {
+        return None;
+    }
+    Some(bytes)
 }
 
 /// Compares two stored keys as [`StoredOrder::compare`] does.

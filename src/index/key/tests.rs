@@ -378,6 +378,30 @@ fn equal_beginnings_of_cut_keys_say_nothing() {
 }
 
 #[test]
+fn strings_that_agree_for_long_are_ordered_by_what_follows() {
+    let mut strings: Vec<Vec<u8>> = Vec::new();
+    for length in [0, 1, 7, 8, 9, 15, 16, 17, 18, 23, 24, 25, 33] {
+        let text = vec![b'm'; length];
+        for at in 0..length {
+            for byte in [0, b'a', b'n', 0xFF] {
+                let mut other = text.clone();
+                other[at] = byte;
+                strings.push(other);
+            }
+        }
+        strings.push(text);
+    }
+    let keys = |text: &Vec<u8>| stored(&key(&[Owned::String(text.clone())]));
+    let keys: Vec<_> = strings.iter().map(keys).collect();
+    for (left, left_key) in strings.iter().zip(&keys) {
+        for (right, right_key) in strings.iter().zip(&keys) {
+            let found = compare_stored(borrowed(left_key), borrowed(right_key));
+            assert_eq!(found, Ok(Some(left.cmp(right))), "{left:?} {right:?}");
+        }
+    }
+}
+
+#[test]
 fn keys_as_json() {
     let json = |values: &[Owned]| {
         let key = key(values);

@@ -1,8 +1,8 @@
 //! The entries of a merge in batches, which another thread can make ahead of who takes them.
 
 use super::{Merge, MergePosition, SortedEntry};
-use crate::index::key::StoredKeyRef;
-use crate::v2::DocumentAddress;
+use crate::index::key::{KeyError, Record, StoredKeyRef, append_common};
+use crate::v2::{DocumentAddress, PageId, SlotNumber};
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::thread;
@@ -32,12 +32,15 @@ enum BatchEnd {
     Mark(Option<MergePosition>),
 }
 
-/// An entry of a batch; its bytes begin where those of the entry before end.
+/// An entry of a batch: where its bytes are, and what it has beside them.
 #[derive(Clone, Copy, Debug)]
 struct Copied {
-    stored_end: u32,
-    payload_end: u32,
-    address: DocumentAddress,
+    /// Where the stored form begins, which the payload follows.
+    start: u32,
+    stored_len: u16,
+    payload_len: u16,
+    page: PageId,
+    slot: SlotNumber,
     key_type: u8,
     truncated: bool,
     same_key_as_previous: bool,
@@ -45,38 +48,35 @@ struct Copied {
 
 impl EntryBatch {
     /// The entries. Their normal forms are not there.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = SortedEntry<'_>> {
-        let mut start = 0;
-        self.entries.iter().map(move |entry| {
-            let from = std::mem::replace(&mut start, entry.payload_end);
-            self.entry(from, entry)
-        })
+        self.entries.iter().map(|entry| self.entry(entry))
     }
 
     /// The entry at a position in the batch.
     #[must_use]
     pub fn get(&self, position: usize) -> Option<SortedEntry<'_>> {
-        let before = position.checked_sub(1).and_then(|at| self.entries.get(at));
-        let start = before.map_or(0, |before| before.payload_end);
-        Some(self.entry(start, self.entries.get(position)?))
+        Some(self.entry(self.entries.get(position)?))
     }
 
     #[inline]
-    fn entry(&self, start: u32, entry: &Copied) -> SortedEntry<'_> {
-        let bytes = |start: u32, end: u32| {
-            let bytes = self.bytes.get(start as usize..end as usize);
-            bytes.unwrap_or_default()
-        };
+    fn entry(&self, entry: &Copied) -> SortedEntry<'_> {
+        let bytes = self.bytes.get(entry.start as usize..).unwrap_or_default();
+        let stored = bytes.split_at_checked(entry.stored_len.into());
+        let (stored, rest) = stored.unwrap_or_default();
         SortedEntry {
             normal: &[],
             stored: StoredKeyRef {
                 key_type: entry.key_type,
-                bytes: bytes(start, entry.stored_end),
+                bytes: stored,
                 truncated: entry.truncated,
             },
-            address: entry.address,
+            address: DocumentAddress {
+                page: entry.page,
+                slot: entry.slot,
+            },
             same_key_as_previous: entry.same_key_as_previous,
-            payload: bytes(entry.stored_end, entry.payload_end),
+            payload: rest.get(..entry.payload_len.into()).unwrap_or_default(),
         }
     }
 
@@ -112,40 +112,88 @@ impl EntryBatch {
         self.entries.is_empty()
     }
 
-    /// Ends the entry whose stored form of this type was just appended, with its payload.
+    /// Appends the entry whose record begins `bytes`; its key is not cut.
+    ///
+    /// # Errors
+    /// There is no record, or it is damaged.
     #[inline]
-    pub(super) fn end_entry(
+    pub(super) fn push_record(
         &mut self,
+        bytes: &[u8],
+        same_key_as_previous: bool,
+    ) -> std::result::Result<(), KeyError> {
+        let start = self.bytes.len();
+        let Some(key) = append_common(bytes, &mut self.bytes) else {
+            return self.push_any_record(bytes, same_key_as_previous);
+        };
+        let kind = (key.key_type, false);
+        self.note(
+            (start, key.length, 0),
+            kind,
+            key.address,
+            same_key_as_previous,
+        );
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn push_any_record(
+        &mut self,
+        bytes: &[u8],
+        same_key_as_previous: bool,
+    ) -> std::result::Result<(), KeyError> {
+        let record = Record::parse(bytes).ok_or(KeyError::Record)?;
+        let start = self.bytes.len();
+        let kind = record.append_stored(&mut self.bytes)?;
+        let lengths = (self.bytes.len() - start, record.trailer.len());
+        self.bytes.extend_from_slice(record.trailer);
+        let lengths = (start, short(lengths.0), short(lengths.1));
+        self.note(lengths, kind, record.address, same_key_as_previous);
+        Ok(())
+    }
+
+    /// Appends an entry.
+    pub(super) fn push(&mut self, entry: &SortedEntry<'_>) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(entry.stored.bytes);
+        self.bytes.extend_from_slice(entry.payload);
+        let (stored, payload) = (entry.stored.bytes, entry.payload);
+        self.note(
+            (start, short(stored.len()), short(payload.len())),
+            (entry.stored.key_type, entry.stored.truncated),
+            entry.address,
+            entry.same_key_as_previous,
+        );
+    }
+
+    /// Notes an entry whose bytes are there: where they begin, and how many are of the stored form
+    /// and of the payload.
+    #[inline]
+    fn note(
+        &mut self,
+        (start, stored_len, payload_len): (usize, u16, u16),
         (key_type, truncated): (u8, bool),
-        payload: &[u8],
         address: DocumentAddress,
         same_key_as_previous: bool,
     ) {
-        // A batch ends at 128 KiB, and an entry is shorter than that.
-        let end = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let stored_end = end(&self.bytes);
-        self.bytes.extend_from_slice(payload);
         self.entries.push(Copied {
-            stored_end,
-            payload_end: end(&self.bytes),
-            address,
+            // A batch ends at 128 KiB, and an entry is shorter than that.
+            start: u32::try_from(start).unwrap_or(u32::MAX),
+            stored_len,
+            payload_len,
+            page: address.page,
+            slot: address.slot,
             key_type,
             truncated,
             same_key_as_previous,
         });
     }
+}
 
-    /// Appends an entry.
-    pub(super) fn push(&mut self, entry: &SortedEntry<'_>) {
-        self.bytes.extend_from_slice(entry.stored.bytes);
-        let kind = (entry.stored.key_type, entry.stored.truncated);
-        self.end_entry(
-            kind,
-            entry.payload,
-            entry.address,
-            entry.same_key_as_previous,
-        );
-    }
+/// A length in an entry: a stored form has at most 1024 bytes, and records keep the length of a
+/// payload in fewer than 16 bits.
+fn short(length: usize) -> u16 {
+    u16::try_from(length).unwrap_or(u16::MAX)
 }
 
 /// Fills batches from a merge.

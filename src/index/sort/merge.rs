@@ -57,14 +57,17 @@ impl Source {
     }
 }
 
+/// Stands where there is no word; no word tells of a key that is equal to what this one tells of.
+const NO_WORD: u128 = u128::MAX;
+
 /// Records in memory, with the order of their keys.
 #[derive(Debug)]
 pub(super) struct InMemory {
     arena: Arena,
     index: Vec<u128>,
     at: usize,
-    /// The word before the head.
-    before: Option<u128>,
+    /// The word before the head, or [`NO_WORD`].
+    before: u128,
     has_cut: bool,
     /// Words that are equal may tell so of their keys.
     is_flat: bool,
@@ -79,7 +82,7 @@ impl InMemory {
             arena,
             index,
             at: 0,
-            before: None,
+            before: NO_WORD,
         }
     }
 
@@ -100,24 +103,20 @@ impl InMemory {
         }
     }
 
-    /// Whether the head, which is `record` by this word, has the key of the one before.
+    /// Whether the keys of these words, the one before and that of a record, are equal.
     #[inline]
-    fn repeats(&self, word: u128, record: &Record<'_>) -> bool {
-        match self.before {
-            Some(before) if self.is_flat && is_same_key(before, word) => true,
-            // What words have of equal keys is equal.
-            Some(before) if same_key(before, word) => {
-                self.arena.normal(location(before)) == record.normal
-            }
-            _ => false,
-        }
+    fn is_repeated(&self, before: u128, word: u128) -> bool {
+        // What words have of equal keys is equal.
+        same_key(before, word)
+            && ((self.is_flat && is_same_key(before, word))
+                || self.arena.normal(location(before)) == self.arena.normal(location(word)))
     }
 
-    /// [`Self::repeats`] of the head.
+    /// Whether the head has the key of the one before.
     #[inline]
-    fn head_repeats(&self, record: &Record<'_>) -> bool {
+    fn head_repeats(&self) -> bool {
         let word = self.index.get(self.at);
-        word.is_some_and(|word| self.repeats(*word, record))
+        word.is_some_and(|word| self.is_repeated(self.before, *word))
     }
 
     /// Appends the entries from the head on to a batch. None of the keys is cut.
@@ -125,33 +124,38 @@ impl InMemory {
         &mut self,
         batch: &mut EntryBatch,
         most: usize,
-        mut has_previous: bool,
+        has_previous: bool,
     ) -> std::result::Result<(), KeyError> {
         let words = self.index.get(self.at..).unwrap_or_default();
         let words = words.get(..most).unwrap_or(words);
+        let mut before = match has_previous {
+            true => self.before,
+            false => NO_WORD,
+        };
+        let already = batch.len();
+        let mut filled = Ok(());
         'words: for words in words.chunks(TOUCH_RECORDS) {
             self.arena.touch(words.iter().map(|word| location(*word)));
             for word in words {
-                let Some(record) = self.arena.record(location(*word)) else {
+                let same = self.is_repeated(before, *word);
+                filled = batch.push_record(self.arena.bytes_at(location(*word)), same);
+                if filled.is_err() {
                     break 'words;
-                };
-                let same = has_previous && self.repeats(*word, &record);
-                let kind = record.append_stored(&mut batch.bytes)?;
-                batch.end_entry(kind, record.trailer, record.address, same);
-                has_previous = true;
-                self.before = Some(*word);
-                self.at += 1;
+                }
+                before = *word;
                 if batch.is_full() {
                     break 'words;
                 }
             }
         }
-        Ok(())
+        self.at += batch.len() - already;
+        self.before = before;
+        filled
     }
 
     #[inline]
     fn advance(&mut self) {
-        self.before = self.index.get(self.at).copied();
+        self.before = self.index.get(self.at).copied().unwrap_or(NO_WORD);
         self.at += 1;
         if self.at.is_multiple_of(TOUCH_RECORDS) {
             let rest = self.index.get(self.at..).unwrap_or_default();
@@ -307,7 +311,7 @@ impl<'f> Merge<'f> {
             return Ok(None);
         };
         let same = match &self.source {
-            Source::Memory(memory) => self.has_previous && memory.head_repeats(&record),
+            Source::Memory(memory) => self.has_previous && memory.head_repeats(),
             Source::Runs(_) => {
                 let same = self.has_previous && self.previous_key.normal() == record.normal;
                 self.previous_key.set_record(&record);

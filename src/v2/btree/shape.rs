@@ -1,6 +1,7 @@
 //! What is known of a whole tree: what metadata records say, what a load or a check has counted.
 
 use super::StoredKey;
+use super::node::VALUE_BYTES;
 use crate::v2::PageId;
 use crate::v2::statistics::StatisticsRecord;
 
@@ -156,6 +157,19 @@ impl Tally {
             .saturating_add(u64::from(!same_as_previous));
         self.key_bytes_total = self.key_bytes_total.saturating_add(key_bytes as u64);
         self.value_bytes_total = self.value_bytes_total.saturating_add(value_bytes as u64);
+    }
+
+    /// Counts a leaf with its entries: how many have a key that differs from the one before, and
+    /// how many bytes all keys have.
+    pub(super) fn leaf(&mut self, key_count: u16, unique_keys: u64, key_bytes: usize) {
+        self.node_keys(key_count);
+        self.leaf_nodes = self.leaf_nodes.saturating_add(1);
+        let entries = u64::from(key_count);
+        self.entry_count = self.entry_count.saturating_add(entries);
+        self.unique_keys = self.unique_keys.saturating_add(unique_keys);
+        self.key_bytes_total = self.key_bytes_total.saturating_add(key_bytes as u64);
+        let value_bytes = entries.saturating_mul(VALUE_BYTES as u64);
+        self.value_bytes_total = self.value_bytes_total.saturating_add(value_bytes);
     }
 
     /// Counts a node's keys towards the order.

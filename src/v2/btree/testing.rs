@@ -161,6 +161,8 @@ pub(super) type Seen = (StoredKey, u8, [u8; 12]);
 pub(super) struct Collector {
     pub(super) entries: Vec<Seen>,
     pub(super) undecided: usize,
+    /// Compares whole keys at once.
+    hurries: bool,
 }
 
 impl TreeVisitor for Collector {
@@ -170,6 +172,11 @@ impl TreeVisitor for Collector {
         right: StoredKeyRef<'_>,
     ) -> Result<Option<Ordering>> {
         compare(left, right)
+    }
+
+    fn compare_at_once(&self, left: StoredKeyRef<'_>, right: StoredKeyRef<'_>) -> Option<Ordering> {
+        let whole = !left.truncated && !right.truncated;
+        (self.hurries && whole).then(|| compare(left, right).ok()?)?
     }
 
     fn compare_whole(&mut self, _: LeafEntry<'_>, _: LeafEntry<'_>) -> Result<Ordering> {
@@ -184,8 +191,26 @@ impl TreeVisitor for Collector {
     }
 }
 
+/// Checks a tree. What is found must not depend on whether keys are compared at once.
 pub(super) fn check_pages(pages: &Pages, shape: TreeShape) -> Result<(TreeSummary, Collector)> {
-    let mut collector = Collector::default();
+    let [found, again] = [true, false].map(|hurries| check_once(pages, shape, hurries));
+    match (&found, &again) {
+        (Ok((found, seen)), Ok((again, seen_again))) => {
+            assert_eq!(found, again);
+            assert!(seen.entries == seen_again.entries);
+            assert_eq!(seen.undecided, seen_again.undecided);
+        }
+        (Err(found), Err(again)) => assert_eq!(found.to_string(), again.to_string()),
+        _ => panic!("{:?} {:?}", found.err(), again.err()),
+    }
+    found
+}
+
+fn check_once(pages: &Pages, shape: TreeShape, hurries: bool) -> Result<(TreeSummary, Collector)> {
+    let mut collector = Collector {
+        hurries,
+        ..Collector::default()
+    };
     let mut checker = TreeChecker::new(shape, IDS, Values::Addresses)?;
     let first = shape.first_page().map_or(0, |page| page.0 as usize);
     let count = shape.page_count().unwrap() as usize;

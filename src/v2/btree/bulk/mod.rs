@@ -91,10 +91,10 @@ pub struct BulkLoader<'a, S> {
     leaf: LeafBuilder,
     separators: Spill,
     min_key: Option<StoredKey>,
-    /// As of the last entry.
-    tally: Tally,
     /// As of the last closed leaf.
-    closed: Tally,
+    tally: Tally,
+    /// Entries of the open leaf whose keys differ from the one before them.
+    unique_keys: u64,
 }
 
 impl<'a, S: PageSink> BulkLoader<'a, S> {
@@ -116,7 +116,7 @@ impl<'a, S: PageSink> BulkLoader<'a, S> {
             separators: Spill::new(spill_limit),
             min_key: None,
             tally: Tally::default(),
-            closed: Tally::default(),
+            unique_keys: 0,
         }
     }
 
@@ -141,7 +141,6 @@ impl<'a, S: PageSink> BulkLoader<'a, S> {
         loader.separators = Spill::resume(spill_limit, spill, position.spill_length)?;
         loader.min_key = Some(position.min_key);
         loader.tally = position.tally;
-        loader.closed = position.tally;
         Ok(loader)
     }
 
@@ -155,20 +154,21 @@ impl<'a, S: PageSink> BulkLoader<'a, S> {
     /// # Errors
     /// A page or the spill cannot be written; a key that is not stored as the format says is
     /// [`Code::Internal`].
-    #[inline]
+    #[inline(always)]
     pub fn push(
         &mut self,
         key: StoredKeyRef<'_>,
         value: &[u8; VALUE_BYTES],
         same_as_previous: bool,
     ) -> Result<()> {
-        check_key(key)?;
+        if !is_storable(key) {
+            return Err(not_storable(key));
+        }
         if !self.leaf.takes(key.bytes.len()) {
             self.close_leaf(true)?;
         }
         self.leaf.add(key, value);
-        self.tally
-            .entry(key.bytes.len(), value.len(), same_as_previous);
+        self.unique_keys += u64::from(!same_as_previous);
         Ok(())
     }
 
@@ -185,7 +185,7 @@ impl<'a, S: PageSink> BulkLoader<'a, S> {
         Ok(Some(BulkPosition {
             first_page: self.run.first_page(),
             spill_length: self.separators.sync(&mut *self.files)?,
-            tally: self.closed,
+            tally: self.tally,
             min_key,
         }))
     }
@@ -223,6 +223,7 @@ impl<'a, S: PageSink> BulkLoader<'a, S> {
     }
 
     /// Writes the leaf; the next page is another one if `another_follows`.
+    #[inline(never)]
     fn close_leaf(&mut self, another_follows: bool) -> Result<()> {
         let page = self.run.next_page();
         let prev = match self.tally.leaf_nodes {
@@ -240,9 +241,9 @@ impl<'a, S: PageSink> BulkLoader<'a, S> {
             self.separators.push(first.key, page, &mut *self.files)?;
         }
         self.run.append(self.leaf.finish(prev, next))?;
-        self.tally.node_keys(self.leaf.key_count());
-        self.tally.leaf_nodes += 1;
-        self.closed = self.tally;
+        let unique_keys = std::mem::take(&mut self.unique_keys);
+        let (key_count, key_bytes) = (self.leaf.key_count(), self.leaf.key_bytes());
+        self.tally.leaf(key_count, unique_keys, key_bytes);
         self.leaf.reset();
         Ok(())
     }
@@ -305,17 +306,21 @@ fn out_of_place(expected: PageId, found: PageId) -> Error {
 }
 
 #[inline]
-fn check_key(key: StoredKeyRef<'_>) -> Result<()> {
+fn is_storable(key: StoredKeyRef<'_>) -> bool {
     let length = key.bytes.len();
     let known = key.key_type <= LAST_KEY_TYPE;
-    if known && length <= MAX_STORED_KEY && (!key.truncated || length == MAX_STORED_KEY) {
-        return Ok(());
-    }
-    Err(Error::new(
+    known && length <= MAX_STORED_KEY && (!key.truncated || length == MAX_STORED_KEY)
+}
+
+#[cold]
+fn not_storable(key: StoredKeyRef<'_>) -> Error {
+    Error::new(
         Code::Internal,
         format!(
-            "a key of type {} and {length} bytes (truncated: {}) cannot be stored",
-            key.key_type, key.truncated
+            "a key of type {} and {} bytes (truncated: {}) cannot be stored",
+            key.key_type,
+            key.bytes.len(),
+            key.truncated
         ),
-    ))
+    )
 }

@@ -1,12 +1,12 @@
 //! The leaves of a tree under check: chain, key order, values.
 
 use super::{TreeVisitor, Values, damaged, key_hash};
-use crate::Result;
 use crate::v2::btree::key::StoredKey;
 use crate::v2::btree::node::{LeafEntry, Node, TreeIds, VALUE_BYTES};
 use crate::v2::btree::on_page;
 use crate::v2::btree::shape::Tally;
 use crate::v2::{DocumentAddress, PageId};
+use crate::{Error, Result};
 use std::cmp::Ordering;
 
 #[derive(Debug)]
@@ -35,6 +35,24 @@ impl LastLeaf {
             flags: self.flags,
             value: &self.value,
         }
+    }
+}
+
+/// What was found of the entries of a leaf so far.
+#[derive(Debug, Default)]
+struct Passed {
+    entries: usize,
+    /// Entries whose keys differ from the one before them.
+    unique_keys: u64,
+    key_bytes: usize,
+}
+
+impl Passed {
+    #[inline(always)]
+    fn count(&mut self, entry: &LeafEntry<'_>, same_as_previous: bool) {
+        self.entries = self.entries.wrapping_add(1);
+        self.unique_keys = self.unique_keys.wrapping_add(u64::from(!same_as_previous));
+        self.key_bytes = self.key_bytes.wrapping_add(entry.key.bytes.len());
     }
 }
 
@@ -68,18 +86,33 @@ impl Leaves {
                 self.min_key = Some(first.key.to_owned());
             }
         }
-        for (index, entry) in node.entries().enumerate() {
+        let mut entries = node.entries();
+        let mut passed = Passed::default();
+        loop {
+            match previous {
+                Some(sound) => {
+                    previous = Some(self.pass(sound, &mut entries, &mut passed, visitor)?);
+                }
+                None => _ = entries.next(),
+            }
+            let Some(entry) = node.entry(passed.entries) else {
+                break;
+            };
             let same = match previous {
                 None => false,
-                Some(previous) => self.check_order(page, index, previous, entry, visitor)?,
+                Some(previous) => {
+                    self.check_order((page, passed.entries), previous, entry, visitor)?
+                }
             };
-            if self.values == Values::Addresses {
-                self.address(page, index, &entry)?;
+            if !self.is_value(&entry) {
+                return Err(self.no_address(page, passed.entries));
             }
-            tally.entry(entry.key.bytes.len(), entry.value.len(), same);
+            passed.count(&entry, same);
             visitor.entry(entry)?;
             previous = Some(entry);
         }
+        let key_count = u16::try_from(node.key_count()).unwrap_or(u16::MAX);
+        tally.leaf(key_count, passed.unique_keys, passed.key_bytes);
         self.last = node.last_entry().map(|entry| LastLeaf {
             page,
             next: node.next(),
@@ -107,12 +140,34 @@ impl Leaves {
         Ok(())
     }
 
+    /// Goes past the entries that are seen at once to be right behind those before them; gives the
+    /// last of those, or `previous`. The one that ends it is taken from `entries` as well.
+    #[inline(always)]
+    fn pass<'n>(
+        &self,
+        mut previous: LeafEntry<'n>,
+        entries: &mut impl Iterator<Item = LeafEntry<'n>>,
+        passed: &mut Passed,
+        visitor: &mut impl TreeVisitor,
+    ) -> Result<LeafEntry<'n>> {
+        for entry in entries {
+            let same = match visitor.compare_at_once(previous.key, entry.key) {
+                Some(Ordering::Less) if self.is_value(&entry) => false,
+                Some(Ordering::Equal) if self.ascends(&previous, &entry) => true,
+                _ => return Ok(previous),
+            };
+            passed.count(&entry, same);
+            visitor.entry(entry)?;
+            previous = entry;
+        }
+        Ok(previous)
+    }
+
     /// True where both entries have the same key.
-    #[inline]
+    #[inline(never)]
     fn check_order(
         &self,
-        page: PageId,
-        index: usize,
+        (page, index): (PageId, usize),
         previous: LeafEntry<'_>,
         entry: LeafEntry<'_>,
         visitor: &mut impl TreeVisitor,
@@ -131,12 +186,14 @@ impl Leaves {
                 return Err(damaged(page, sentence));
             }
         }
-        let ascending = self.values == Values::Addresses
-            && self.address(page, index, &previous)? < self.address(page, index, &entry)?;
-        if ascending {
+        if self.ascends(&previous, &entry) {
             return Ok(true);
         }
         let sentence = match self.values {
+            // That of the entry before was looked at when it was its turn.
+            Values::Addresses if self.address(&entry).is_none() => {
+                return Err(self.no_address(page, index));
+            }
             Values::Addresses => format!(
                 "key {index} equals the one before it, but its document's address is not greater"
             ),
@@ -145,25 +202,38 @@ impl Leaves {
         Err(damaged(page, sentence))
     }
 
+    /// Whether the entry has a value as it should be.
     #[inline(always)]
-    fn address(
-        &self,
-        page: PageId,
-        index: usize,
-        entry: &LeafEntry<'_>,
-    ) -> Result<DocumentAddress> {
-        match DocumentAddress::decode(entry.value) {
-            Some((collection_id, address)) if collection_id == self.ids.collection_id => {
-                Ok(address)
-            }
-            _ => {
-                let sentence = format!(
-                    "value {index} is no document address in collection {}",
-                    self.ids.collection_id
-                );
-                Err(damaged(page, sentence))
-            }
+    fn is_value(&self, entry: &LeafEntry<'_>) -> bool {
+        self.values != Values::Addresses || self.address(entry).is_some()
+    }
+
+    /// Whether values are addresses, and the second is the greater one.
+    #[inline(always)]
+    fn ascends(&self, previous: &LeafEntry<'_>, entry: &LeafEntry<'_>) -> bool {
+        if self.values != Values::Addresses {
+            return false;
         }
+        match (self.address(previous), self.address(entry)) {
+            (Some(left), Some(right)) => left < right,
+            _ => false,
+        }
+    }
+
+    /// The document of an entry, if its value is an address in the collection.
+    #[inline(always)]
+    fn address(&self, entry: &LeafEntry<'_>) -> Option<DocumentAddress> {
+        let (collection_id, address) = DocumentAddress::decode(entry.value)?;
+        (collection_id == self.ids.collection_id).then_some(address)
+    }
+
+    #[cold]
+    fn no_address(&self, page: PageId, index: usize) -> Error {
+        let sentence = format!(
+            "value {index} is no document address in collection {}",
+            self.ids.collection_id
+        );
+        damaged(page, sentence)
     }
 
     /// Ends the leaves; gives the smallest and the greatest key.

@@ -39,6 +39,12 @@ pub trait TreeVisitor {
         right: StoredKeyRef<'_>,
     ) -> Result<Option<Ordering>>;
 
+    /// What [`Self::compare`] gives, where that takes next to nothing to find; `None` where it may
+    /// give anything.
+    fn compare_at_once(&self, _: StoredKeyRef<'_>, _: StoredKeyRef<'_>) -> Option<Ordering> {
+        None
+    }
+
     /// Compares the whole keys of two neighbouring entries that [`Self::compare`] cannot order.
     ///
     /// # Errors
@@ -134,13 +140,12 @@ impl TreeChecker {
         if node.is_leaf() {
             self.levels.leaf(id)?;
             self.leaves.node(id, &node, &mut self.tally, visitor)?;
-            self.tally.leaf_nodes = self.tally.leaf_nodes.saturating_add(1);
         } else {
             self.levels.internal(id, &node)?;
             self.tally.internal_nodes = self.tally.internal_nodes.saturating_add(1);
+            let key_count = u16::try_from(node.key_count()).unwrap_or(u16::MAX);
+            self.tally.node_keys(key_count);
         }
-        let key_count = u16::try_from(node.key_count()).unwrap_or(u16::MAX);
-        self.tally.node_keys(key_count);
         self.next_page = PageId(id.0.saturating_add(1));
         Ok(())
     }

@@ -135,6 +135,37 @@ fn entries_must_be_addresses_of_the_collection_and_ascend() {
 }
 
 #[test]
+fn what_is_wrong_shows_wherever_it_is_in_a_leaf() {
+    // 1 1 2 2 3 3 …, so that every second entry equals the one before.
+    let keys: Vec<_> = (0..60).map(|n| int_key(n / 2)).collect();
+    let (sound, summary) = build(&keys);
+    let shape = summary.shape();
+    assert_eq!((shape.unique_keys, shape.leaf_nodes), (30, 1));
+    check_pages(&sound, shape).unwrap();
+    for index in 0..60 {
+        let slot = DIRECTORY + 10 * index;
+        let (key, value) = (area(&sound.0[5], slot), area(&sound.0[5], slot + 5));
+        let reject_here = |at: usize, byte: u8, expected: String| {
+            let mut pages = sound.clone();
+            pages.0[5][at] = byte;
+            reject(&pages, shape, &expected);
+        };
+        let sentence = format!("value {index} is no document address");
+        reject_here(value, 9, sentence.clone());
+        reject_here(value + 10, 1, sentence);
+        if index > 0 {
+            let sentence = format!("key {index} is less than the one before it");
+            reject_here(key + 7, 0x80, sentence);
+        }
+        if index % 2 == 1 {
+            let address = value + 8;
+            let sentence = format!("key {index} equals the one before it, but its document's");
+            reject_here(address, sound.0[5][address] - 1, sentence);
+        }
+    }
+}
+
+#[test]
 fn the_metadata_must_agree() {
     let (pages, summary) = sample();
     let shape = summary.shape();

@@ -29,12 +29,20 @@ const _: () = assert!(takes(CHILD_BYTES + 2 * MAX_INNER_ENTRY, MAX_INNER_ENTRY))
 /// Fills one leaf after the other.
 #[derive(Debug)]
 pub(in crate::v2) struct LeafBuilder {
+    /// Between directory and keys it may hold what was there in leaves before, until it is
+    /// finished.
     page: Box<PageBytes>,
     ids: TreeIds,
     key_count: u16,
-    /// Where keys and values begin, counted from the page's first byte.
-    low: usize,
+    /// Where keys and values begin, counted from the end of the page header.
+    low: u16,
 }
+
+/// What [`LeafBuilder::low`] is in an empty leaf.
+const TOP: u16 = 4080;
+const _: () = assert!(TOP as usize == PAGE_DATA_SIZE);
+const VALUE_LENGTH: u16 = 12;
+const _: () = assert!(VALUE_LENGTH as usize == VALUE_BYTES);
 
 impl LeafBuilder {
     pub(in crate::v2) fn new(ids: TreeIds) -> Self {
@@ -42,7 +50,7 @@ impl LeafBuilder {
             page: Box::new([0; PAGE_SIZE]),
             ids,
             key_count: 0,
-            low: PAGE_SIZE,
+            low: TOP,
         };
         builder.reset();
         builder
@@ -50,18 +58,33 @@ impl LeafBuilder {
 
     /// Begins the next leaf.
     pub(in crate::v2) fn reset(&mut self) {
-        page::begin(&mut self.page, PageType::Index);
+        let (headers, _) = self.page.split_at_mut(DIRECTORY);
+        headers.fill(0);
+        let [_, _, _, _, type_field, ..] = &mut *self.page;
+        *type_field = PageType::Index as u8;
         self.key_count = 0;
-        self.low = PAGE_SIZE;
+        self.low = TOP;
     }
 
     pub(in crate::v2) fn key_count(&self) -> u16 {
         self.key_count
     }
 
+    /// Where the directory ends, counted from the page's first byte.
+    #[inline]
+    fn directory_end(&self) -> usize {
+        DIRECTORY + usize::from(self.key_count) * leaf_entry::SIZE
+    }
+
     /// Bytes of the directory, keys and values.
+    #[inline]
     pub(in crate::v2) fn used(&self) -> usize {
-        usize::from(self.key_count) * leaf_entry::SIZE + (PAGE_SIZE - self.low)
+        usize::from(self.key_count) * leaf_entry::SIZE + usize::from(TOP - self.low)
+    }
+
+    /// Bytes of the keys alone.
+    pub(in crate::v2) fn key_bytes(&self) -> usize {
+        usize::from(TOP - self.low) - usize::from(self.key_count) * VALUE_BYTES
     }
 
     /// Whether a key of this many bytes goes into this leaf rather than the next.
@@ -75,28 +98,36 @@ impl LeafBuilder {
     pub(in crate::v2) fn add(&mut self, key: StoredKeyRef<'_>, value: &[u8; VALUE_BYTES]) {
         let size = leaf_entry::SIZE + key.bytes.len() + VALUE_BYTES;
         debug_assert!(self.used() + size <= CAPACITY, "the entry does not fit");
-        let value_at = self.low - VALUE_BYTES;
-        let key_at = value_at - key.bytes.len();
-        put_array(&mut self.page, value_at, *value);
-        put_bytes(&mut self.page, key_at, key.bytes);
+        let slot_at = self.directory_end();
+        let key_length = stored_size(key.bytes.len());
+        let value_offset = self.low - VALUE_LENGTH;
+        let key_offset = value_offset - key_length;
+        let area = PAGE_HEADER_SIZE + usize::from(key_offset);
+        let area = area..PAGE_HEADER_SIZE + usize::from(self.low);
+        if let Some(area) = self.page.get_mut(area)
+            && let Some((key_place, value_place)) = area.split_last_chunk_mut()
+        {
+            copy_short(key_place, key.bytes);
+            *value_place = *value;
+        }
         let slot = LeafSlot {
-            key_offset: stored_place(key_at),
-            key_length: stored_size(key.bytes.len()),
+            key_offset,
+            key_length,
             key_type: key.key_type,
-            value_offset: stored_place(value_at),
-            value_length: stored_size(VALUE_BYTES),
+            value_offset,
+            value_length: VALUE_LENGTH,
             flags: if key.truncated { FLAG_TRUNCATED } else { 0 },
         };
-        let at = DIRECTORY + usize::from(self.key_count) * leaf_entry::SIZE;
-        put_array(&mut self.page, at, slot.encode());
-        self.low = key_at;
+        put_array(&mut self.page, slot_at, slot.encode());
+        self.low = key_offset;
         self.key_count += 1;
     }
 
     /// Writes the header between these neighbours; id and checksum are the page's to get.
     pub(in crate::v2) fn finish(&mut self, prev: PageId, next: PageId) -> &mut PageBytes {
-        let header = self.header(prev, next);
-        let directory_end = DIRECTORY + usize::from(self.key_count) * leaf_entry::SIZE;
+        let (header, directory_end) = (self.header(prev, next), self.directory_end());
+        let free = directory_end..PAGE_HEADER_SIZE + usize::from(self.low);
+        self.page.get_mut(free).unwrap_or_default().fill(0);
         put_header(&mut self.page, &header, directory_end);
         &mut self.page
     }
@@ -287,6 +318,31 @@ fn put_bytes(page: &mut PageBytes, at: usize, bytes: &[u8]) {
     debug_assert!(area.is_some(), "the entry does not fit");
     if let Some(area) = area {
         area.copy_from_slice(bytes);
+    }
+}
+
+/// Copies a key to its place. Most are so short that the call of a general copy takes longer.
+#[inline]
+fn copy_short(to: &mut [u8], from: &[u8]) {
+    debug_assert_eq!(to.len(), from.len(), "the entry does not fit");
+    if to.len() != from.len() {
+        return;
+    }
+    match from.len() {
+        8..16 => copy_ends::<8>(to, from),
+        16..=32 => copy_ends::<16>(to, from),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+/// Copies what is as long as its first and last bytes together, or less.
+#[inline]
+fn copy_ends<const N: usize>(to: &mut [u8], from: &[u8]) {
+    if let (Some(place), Some(first)) = (to.first_chunk_mut::<N>(), from.first_chunk()) {
+        *place = *first;
+    }
+    if let (Some(place), Some(last)) = (to.last_chunk_mut::<N>(), from.last_chunk()) {
+        *place = *last;
     }
 }
 

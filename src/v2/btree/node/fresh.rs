@@ -51,20 +51,29 @@ pub(in crate::v2) fn check_fresh(node: &Node<'_>) -> Result<(), PageError> {
             expected.to_string(),
         ));
     }
-    // Areas lie apart and in order, so there is no hole if and only if the lowest one begins as far
-    // from the page's end as all of them are long.
-    let lowest = PAGE_SIZE.saturating_sub(check_keys(node)?);
+    check_zero(page, node.directory_end(), lowest(node)?, "free space")
+}
+
+/// Checks keys, and that nothing lies between them; gives where the lowest begins.
+fn lowest(node: &Node<'_>) -> Result<usize, PageError> {
+    let page = node.page();
     let last = node
         .directory_entry(node.key_count().saturating_sub(1))
         .saturating_add(leaf_entry::KEY_OFFSET);
     let found = get_u16(page, last).unwrap_or_default();
+    if node.is_packed() {
+        return Ok(PAGE_HEADER_SIZE.saturating_add(found.into()));
+    }
+    // Areas lie apart and in order, so there is no hole if and only if the lowest one begins as far
+    // from the page's end as all of them are long.
+    let lowest = PAGE_SIZE.saturating_sub(check_keys(node)?);
     let expected = lowest.saturating_sub(PAGE_HEADER_SIZE);
     if usize::from(found) != expected {
         let field = "key_offset of the last key";
         let expected = format!("{expected}, without a hole above it");
         return Err(PageError::field(last, field, found, expected));
     }
-    check_zero(page, node.directory_end(), lowest, "free space")
+    Ok(lowest)
 }
 
 /// Checks lengths and flags; gives the bytes of all keys and values.

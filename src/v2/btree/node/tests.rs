@@ -176,6 +176,95 @@ fn nodes_round_trip() {
     assert!(node.separator(1).unwrap().truncated);
 }
 
+/// Bytes that differ from place to place, and with the length.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at * 7 + length) as u8 | 1).collect()
+}
+
+fn pattern_key(bytes: &[u8]) -> StoredKeyRef<'_> {
+    StoredKeyRef {
+        key_type: 8,
+        bytes,
+        truncated: false,
+    }
+}
+
+/// A leaf of keys of these lengths.
+fn leaf_of(builder: &mut LeafBuilder, lengths: &[usize]) -> PageBytes {
+    for (number, &length) in lengths.iter().enumerate() {
+        let value = [number as u8 + 1; 12];
+        builder.add(pattern_key(&pattern(length)), &value);
+    }
+    *builder.finish(PageId(8), PageId(10))
+}
+
+/// Around the lengths at which keys are copied in other ways.
+const LENGTHS: &[usize] = &[
+    0, 1, 2, 7, 8, 9, 12, 15, 16, 17, 23, 24, 31, 32, 33, 64, 1024, 3,
+];
+
+#[test]
+fn keys_of_all_lengths_come_back() {
+    let page = leaf_of(&mut LeafBuilder::new(IDS), LENGTHS);
+    let node = Node::parse(&page).unwrap();
+    assert_eq!(check_fresh(&node), Ok(()));
+    assert_eq!(node.entries().count(), LENGTHS.len());
+    for (number, (entry, length)) in node.entries().zip(LENGTHS).enumerate() {
+        assert_eq!(entry.key.bytes, pattern(*length));
+        assert_eq!(entry.value, &[number as u8 + 1; 12]);
+        assert_eq!(node.entry(number), Some(entry));
+    }
+}
+
+#[test]
+fn nothing_stays_of_the_leaf_before() {
+    let mut builder = LeafBuilder::new(IDS);
+    while builder.takes(9) {
+        builder.add(pattern_key(&[0xFF; 9]), &[0xFF; 12]);
+    }
+    let page = builder.finish(PageId(1), PageId(2));
+    // What whoever writes the page may do to it.
+    seal(page, PageId(77));
+    page[5] = 9;
+    builder.reset();
+    let again = leaf_of(&mut builder, LENGTHS);
+    assert!(again == leaf_of(&mut LeafBuilder::new(IDS), LENGTHS));
+}
+
+#[test]
+fn a_leaf_can_be_full_to_the_last_byte() {
+    let mut lengths = vec![8; 100];
+    lengths.push(1012);
+    let mut builder = LeafBuilder::new(IDS);
+    let page = leaf_of(&mut builder, &lengths);
+    assert_eq!((builder.used(), builder.takes(0)), (CAPACITY, false));
+    assert_eq!(builder.key_bytes(), 800 + 1012);
+    let node = Node::parse(&page).unwrap();
+    assert_eq!(check_fresh(&node), Ok(()));
+    assert_eq!(node.last_entry().unwrap().key.bytes, pattern(1012));
+}
+
+#[test]
+fn a_leaf_that_looks_packed_has_nothing_wrong() {
+    let page = leaf_of(&mut LeafBuilder::new(IDS), &[8, 0, 12, 23, 1024, 8]);
+    assert!(Node::parse(&page).unwrap().is_packed());
+    let end = DIRECTORY + 6 * leaf_entry::SIZE;
+    for at in (4..end).chain([end, 2000]) {
+        for change in 1..=u8::MAX {
+            let mut damaged = page;
+            damaged[at] ^= change;
+            let Ok(node) = Node::parse(&damaged) else {
+                continue;
+            };
+            assert_eq!(node.check_leaf_entries(), Ok(()));
+            // Of a page that was parsed before, it is not known.
+            let unknown = Node::parsed(&damaged, node.header());
+            assert!(!unknown.is_packed());
+            assert_eq!(check_fresh(&node), check_fresh(&unknown));
+        }
+    }
+}
+
 #[test]
 fn errors_name_the_byte() {
     let page = leaf();
