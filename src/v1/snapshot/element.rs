@@ -50,6 +50,7 @@ fn string_length(bytes: &[u8]) -> Option<usize> {
 impl Nesting {
     /// Takes the next bytes of an element that begins with a bracket. Returns how many of them
     /// belong to it once its last bracket is among them.
+    #[inline(always)]
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Option<usize> {
         let (blocks, rest) = bytes.as_chunks::<BLOCK>();
         // What every block reads and writes is kept in registers.
