@@ -17,11 +17,13 @@
 //! time, knowing which objects are Points (by their number in order of opening).
 
 mod error;
+mod fitting;
 mod numbers;
 mod object;
 mod pattern;
 mod reader;
 mod shapes;
+mod short;
 mod state;
 mod strings;
 mod values;
@@ -88,11 +90,38 @@ impl JsonConverter {
         context: &DocumentContext<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Converted, DocumentError> {
+        if let Some(converted) = self.read_pattern(text, out) {
+            return Ok(converted);
+        }
         let start = out.len();
         let converted = self.read(text, context, out);
         self.scratch.clear();
         if converted.is_err() {
             out.truncate(start);
+        }
+        converted
+    }
+
+    /// [`Self::convert`] of a document that has a pattern; without one, `out` is as before.
+    #[inline]
+    fn read_pattern(&mut self, text: &str, out: &mut Vec<u8>) -> Option<Converted> {
+        let start = out.len();
+        let mut state = State::new(self.infer, &mut self.scratch, out);
+        let read = self.patterns.read(text, &mut state)?;
+        let converted = read.ok().map(|text_bytes| Converted {
+            text_bytes,
+            generated_id: false,
+            emptied_array_documents: state.emptied_array_documents,
+            unknown_keys: 0,
+        });
+        let is_untouched = state.is_untouched();
+        let size = out.len().saturating_sub(start);
+        if converted.is_none() || size > MAX_DOCUMENT_BYTES || !is_untouched {
+            self.scratch.clear();
+        }
+        if converted.is_none() || size > MAX_DOCUMENT_BYTES {
+            out.truncate(start);
+            return None;
         }
         converted
     }
@@ -105,17 +134,9 @@ impl JsonConverter {
     ) -> Result<Converted, DocumentError> {
         let start = out.len();
         let mut state = State::new(self.infer, &mut self.scratch, out);
-        let mut read = self.patterns.read(text, &mut state);
-        let has_pattern = matches!(read, Some(Ok(_)));
-        if !has_pattern {
-            if read.is_some() {
-                state = state.anew();
-            }
-            read = Some(state.read_passes(|state| state.read_plain(text)));
-        }
-        let text_bytes = match read {
-            Some(Ok(text_bytes)) => text_bytes,
-            _ => {
+        let text_bytes = match state.read_passes(|state| state.read_plain(text)) {
+            Ok(text_bytes) => text_bytes,
+            Err(NotPlain) => {
                 state = state.anew();
                 state.read_passes(|state| state.read_document(text))?
             }
@@ -126,11 +147,9 @@ impl JsonConverter {
             emptied_array_documents: state.emptied_array_documents,
             unknown_keys: state.unknown_keys,
         };
-        if !has_pattern {
-            let text = text.get(..text_bytes).unwrap_or_default();
-            let document = out.get(start..).unwrap_or_default();
-            self.patterns.learn(self.infer, text, document);
-        }
+        let read = text.get(..text_bytes).unwrap_or_default();
+        let document = out.get(start..).unwrap_or_default();
+        self.patterns.learn(self.infer, read, document);
         if converted.generated_id {
             generate_id(context, start, out);
         }

@@ -19,9 +19,9 @@
     reason = "positions within the text and the output, which are in memory, and counts of what is in them"
 )]
 
-use super::reader::{NotPlain, PlainReader};
-use super::shapes::ShapeId;
-use super::state::{IdState, State};
+use super::fitting::{Draft, Fitting};
+use super::reader::NotPlain;
+use super::state::State;
 use crate::document::bson::ElementType;
 use crate::document::{ID_FIELD, InferTypes};
 use wide::u8x16;
@@ -29,75 +29,65 @@ use wide::u8x16;
 /// What every document with a pattern begins with.
 const BEGIN: &[u8] = b"{\"_id\":";
 /// A pattern has no more objects in one another.
-const MOST_OPEN: usize = 16;
-/// Pieces of up to so many bytes are compared and copied in one step.
-const STEP: usize = 32;
-/// The value of a Point's "type".
-const POINT: &[u8] = b"\x06\0\0\0Point\0";
+pub(super) const MOST_OPEN: usize = 16;
+/// Pieces of less than so many bytes are compared and copied in one step.
+pub(super) const SHORT_PIECE: usize = 32;
+/// What stands before a value becomes no more than this.
+pub(super) const LONGEST_ELEMENT: usize = u8::MAX as usize;
 
-/// A few bytes of text or BSON.
+/// Text between values.
 #[derive(Debug, Default)]
-struct Piece {
+pub(super) struct Piece {
     bytes: Vec<u8>,
-    /// The same with zeros behind it, if it is short enough.
-    short: Option<Short>,
-}
-
-#[derive(Debug)]
-struct Short {
-    bytes: [u8; STEP],
-    /// Its halves, and ones where bytes count in them.
-    halves: [u8x16; 2],
-    masks: [u8x16; 2],
+    /// Its beginning, with zeros behind it if it is shorter, and a bit for each of these.
+    short: [u8; SHORT_PIECE],
+    ignored: u32,
 }
 
 impl Piece {
     fn new(bytes: Vec<u8>) -> Self {
-        let mut padded = [0; STEP];
-        let mut mask = [0; STEP];
-        for (byte, (place, mask)) in bytes.iter().zip(padded.iter_mut().zip(&mut mask)) {
-            (*place, *mask) = (*byte, u8::MAX);
-        }
-        let short = Short {
-            bytes: padded,
-            halves: halves(&padded),
-            masks: halves(&mask),
-        };
         Self {
-            short: (bytes.len() <= STEP).then_some(short),
+            short: beginning(&bytes),
+            ignored: u32::try_from(bytes.len())
+                .ok()
+                .and_then(|length| u32::MAX.checked_shl(length))
+                .unwrap_or(0),
             bytes,
         }
     }
 
-    #[inline]
-    fn len(&self) -> usize {
-        self.bytes.len()
+    /// Whether a text begins with this short piece.
+    #[inline(always)]
+    pub(super) fn begins(&self, text: &[u8; SHORT_PIECE]) -> bool {
+        let ([own, own_more], [other, other_more]) = (halves(&self.short), halves(text));
+        let equal = own.simd_eq(other).to_bitmask();
+        let more_equal = own_more.simd_eq(other_more).to_bitmask();
+        equal | more_equal << 16 | self.ignored == u32::MAX
     }
 
-    #[inline]
-    fn begins(&self, text: &[u8]) -> bool {
-        let (Some(short), Some(text)) = (&self.short, text.first_chunk()) else {
-            return text.starts_with(&self.bytes);
-        };
-        let ([own, more], [other, other_more]) = (short.halves, halves(text));
-        let [mask, more_mask] = short.masks;
-        let differ = ((own ^ other) & mask) | ((more ^ other_more) & more_mask);
-        differ.simd_eq(u8x16::ZERO).to_bitmask() == 0xFFFF
-    }
-
-    #[inline]
-    fn append(&self, out: &mut Vec<u8>) {
-        let end = out.len() + self.bytes.len();
-        match &self.short {
-            Some(short) => out.extend_from_slice(&short.bytes),
-            None => out.extend_from_slice(&self.bytes),
+    /// What follows in a text that begins with this.
+    #[inline(always)]
+    pub(super) fn pass<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {
+        match text.first_chunk() {
+            Some(beginning) if self.bytes.len() < SHORT_PIECE && self.begins(beginning) => {
+                text.get(self.bytes.len()..)
+            }
+            _ => text.strip_prefix(self.bytes.as_slice()),
         }
-        out.truncate(end);
     }
 }
 
-#[inline]
-fn halves(bytes: &[u8; STEP]) -> [u8x16; 2] {
+/// The first bytes, with zeros behind them.
+fn beginning(bytes: &[u8]) -> [u8; SHORT_PIECE] {
+    let mut beginning = [0; SHORT_PIECE];
+    for (place, byte) in beginning.iter_mut().zip(bytes) {
+        *place = *byte;
+    }
+    beginning
+}
+
+#[inline(always)]
+fn halves(bytes: &[u8; SHORT_PIECE]) -> [u8x16; 2] {
     let (halves, _) = bytes.as_chunks();
     let [first, second] = halves else {
         return [u8x16::ZERO; 2];
@@ -107,32 +97,47 @@ fn halves(bytes: &[u8; STEP]) -> [u8x16; 2] {
 
 /// A value, with what stands before it.
 #[derive(Debug, Default)]
-struct Step {
+pub(super) struct Step {
     /// From the value before up to this one.
-    text: Piece,
+    pub(super) text: Piece,
     /// Objects that end there.
-    closes: u8,
+    pub(super) closes: u8,
     /// What the rest of it becomes; types and sizes that are not known yet are 0.
-    element: Piece,
+    pub(super) element: Vec<u8>,
+    /// Its beginning, with zeros behind it if it is shorter, and the type that values mostly have.
+    pub(super) short_element: [u8; SHORT_PIECE],
     /// Where the sizes of objects that begin are in `element`.
-    opens: Vec<u8>,
+    pub(super) opens: Vec<u8>,
     /// Where the value's type is in `element`.
-    type_at: usize,
-    depth: usize,
+    pub(super) type_at: usize,
+    /// The length of a short `text`, and that of `element`.
+    text_length: u8,
+    pub(super) element_length: u8,
+    /// Both pieces are short, no object begins or ends, and the value may be any.
+    pub(super) is_usual: bool,
+    pub(super) depth: usize,
     /// The value lies in a Point, at any depth.
-    in_point: bool,
+    pub(super) in_point: bool,
     /// The value is the "type" of an object within the document, which says whether this is a Point.
-    point: Option<bool>,
+    pub(super) point: Option<bool>,
+}
+
+impl Step {
+    /// The length of the text, if it is short.
+    #[inline(always)]
+    pub(super) fn text_length(&self) -> usize {
+        usize::from(self.text_length) % SHORT_PIECE
+    }
 }
 
 /// The text between the values of a document.
 #[derive(Debug)]
-struct Pattern {
+pub(super) struct Pattern {
     /// The first one's value is the `_id`.
-    steps: Vec<Step>,
-    end: Piece,
+    pub(super) steps: Vec<Step>,
+    pub(super) end: Piece,
     /// Objects that end there, the document among them.
-    closes: u8,
+    pub(super) closes: u8,
 }
 
 impl Pattern {
@@ -148,7 +153,6 @@ impl Pattern {
             objects: Vec::new(),
             open: Vec::new(),
         };
-        maker.step.opens.push(0);
         maker.document()?;
         let Maker {
             mut steps,
@@ -161,10 +165,9 @@ impl Pattern {
             step.in_point = within
                 .iter()
                 .any(|object| objects.get(*object) == Some(&true));
-            if step.point.is_some() {
-                step.point = within
-                    .last()
-                    .and_then(|object| objects.get(*object).copied());
+            step.is_usual &= !step.in_point;
+            if let (Some(is_point), Some(object)) = (&mut step.point, within.last()) {
+                *is_point = objects.get(*object) == Some(&true);
             }
         }
         Some(Self {
@@ -241,7 +244,7 @@ impl Maker<'_> {
             if is_object {
                 self.object()?;
             } else {
-                self.value(name == b"type")?;
+                self.value(name == b"type" && !self.open.is_empty())?;
             }
             if self.rest().starts_with(b"}") {
                 return self.pass(b"}");
@@ -266,18 +269,30 @@ impl Maker<'_> {
         Some(())
     }
 
-    /// Passes a value, which ends a step.
-    fn value(&mut self, is_type: bool) -> Option<()> {
+    /// Passes a value, which ends a step; it may say whether the object it lies in is a Point.
+    fn value(&mut self, says_point: bool) -> Option<()> {
+        let text = self.text.get(self.from..self.at)?.to_vec();
+        let element = std::mem::take(&mut self.element);
+        let mut short_element = beginning(&element);
+        if let Some(kind) = short_element.get_mut(self.step.type_at) {
+            *kind = ElementType::String as u8;
+        }
+        let is_short = text.len() < SHORT_PIECE && element.len() < SHORT_PIECE;
+        let begun = std::mem::take(&mut self.step);
         let step = Step {
-            text: Piece::new(self.text.get(self.from..self.at)?.to_vec()),
-            element: Piece::new(std::mem::take(&mut self.element)),
+            is_usual: is_short && begun.closes == 0 && begun.opens.is_empty() && !says_point,
+            text_length: u8::try_from(text.len() % SHORT_PIECE).ok()?,
+            text: Piece::new(text),
+            short_element,
+            element_length: u8::try_from(element.len()).ok()?,
+            element,
             // The document's fields, and the values in them.
             depth: self.open.len() + 2,
-            point: (is_type && !self.open.is_empty()).then_some(false),
-            ..std::mem::take(&mut self.step)
+            point: says_point.then_some(false),
+            ..begun
         };
         let length = value_length(self.rest())?;
-        if step.point.is_some()
+        if says_point
             && self.rest().get(..length) == Some(b"\"Point\"")
             && let Some(object) = self.open.last()
         {
@@ -322,6 +337,7 @@ const LONGEST_WAIT: u32 = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Patterns {
     pattern: Option<Pattern>,
+    draft: Draft,
     worth: i32,
     /// Documents that had one.
     #[cfg(test)]
@@ -341,7 +357,7 @@ impl Patterns {
         state: &mut State<'_>,
     ) -> Option<Result<usize, NotPlain>> {
         let pattern = self.pattern.as_ref()?;
-        let read = PlainReader::new(text, state).patterned(pattern);
+        let read = Fitting::new(text, state, &mut self.draft).document(pattern);
         if read.is_ok() && !state.needs_second_pass {
             self.worth = (self.worth + FITS).min(MOST_WORTH);
             #[cfg(test)]
@@ -381,7 +397,7 @@ impl Patterns {
         let fits = self.pattern.as_ref().is_some_and(|pattern| {
             let (mut scratch, mut out) = Default::default();
             let mut state = State::new(infer, &mut scratch, &mut out);
-            let read = PlainReader::new(text, &mut state).patterned(pattern);
+            let read = Fitting::new(text, &mut state, &mut self.draft).document(pattern);
             let once = !state.needs_second_pass;
             read == Ok(text.len()) && once && out == document
         });
@@ -389,96 +405,6 @@ impl Patterns {
             self.worth = FIRST_WORTH;
         } else {
             self.give_up();
-        }
-    }
-}
-
-impl PlainReader<'_, '_, '_> {
-    /// Reads a whole document that has this pattern; gives the bytes that it takes.
-    fn patterned(mut self, pattern: &Pattern) -> Result<usize, NotPlain> {
-        let mut open = Open::default();
-        let mut is_id = true;
-        for step in &pattern.steps {
-            self.pass(&step.text)?;
-            open.close(self.state, step.closes);
-            let element_at = self.state.out.len();
-            step.element.append(self.state.out);
-            for start in &step.opens {
-                open.begin(element_at + usize::from(*start));
-            }
-            let value_at = self.state.out.len();
-            self.state.literal = step.in_point;
-            let kind = match self.bytes().get(self.at) {
-                Some(b'"') => self.string(step.depth)?,
-                _ => self.value(step.depth, ShapeId::TOP)?,
-            };
-            if let Some(byte) = self.state.out.get_mut(element_at + step.type_at) {
-                *byte = kind as u8;
-            }
-            if std::mem::take(&mut is_id) {
-                self.placed(kind, value_at)?;
-            } else if let Some(is_point) = step.point {
-                let value = self.state.out.get(value_at..);
-                if (kind == ElementType::String && value == Some(POINT)) != is_point {
-                    return Err(NotPlain);
-                }
-            }
-        }
-        self.pass(&pattern.end)?;
-        open.close(self.state, pattern.closes);
-        self.state.literal = false;
-        Ok(self.at)
-    }
-
-    #[inline]
-    fn pass(&mut self, piece: &Piece) -> Result<(), NotPlain> {
-        let rest = self.bytes().get(self.at..).unwrap_or_default();
-        if !piece.begins(rest) {
-            return Err(NotPlain);
-        }
-        self.at += piece.len();
-        Ok(())
-    }
-
-    /// The first value is the `_id`, if it can be one.
-    fn placed(&mut self, kind: ElementType, value_at: usize) -> Result<(), NotPlain> {
-        let length = self.state.out.len() - value_at;
-        let is_id = match kind {
-            ElementType::String => length > 4 + 1,
-            ElementType::ObjectId => true,
-            _ => false,
-        };
-        if !is_id {
-            return Err(NotPlain);
-        }
-        self.state.id = IdState::Placed;
-        Ok(())
-    }
-}
-
-/// Where the open objects begin in the output.
-#[derive(Default)]
-struct Open {
-    starts: [usize; MOST_OPEN],
-    count: usize,
-}
-
-impl Open {
-    #[inline]
-    fn begin(&mut self, start: usize) {
-        if let Some(place) = self.starts.get_mut(self.count) {
-            *place = start;
-        }
-        self.count += 1;
-    }
-
-    #[inline]
-    fn close(&mut self, state: &mut State<'_>, count: u8) {
-        for _ in 0..count {
-            self.count = self.count.saturating_sub(1);
-            if let Some(start) = self.starts.get(self.count) {
-                state.end(*start);
-            }
         }
     }
 }

@@ -152,7 +152,7 @@ impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
 
     /// Passes the end of an object or array, if it is next.
     #[inline]
-    fn ends(&mut self, end: u8) -> Result<bool, NotPlain> {
+    pub(super) fn ends(&mut self, end: u8) -> Result<bool, NotPlain> {
         let ends = self.peek()? == end;
         self.at += usize::from(ends);
         Ok(ends)
@@ -160,7 +160,7 @@ impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
 
     /// Passes the comma before another element, or the end of the object or array.
     #[inline]
-    fn goes_on(&mut self, end: u8) -> Result<bool, NotPlain> {
+    pub(super) fn goes_on(&mut self, end: u8) -> Result<bool, NotPlain> {
         let byte = self.peek()?;
         self.at += 1;
         match byte {
@@ -256,9 +256,21 @@ impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
     fn array(&mut self, depth: usize, shape: ShapeId) -> Result<ElementType, NotPlain> {
         self.state.level(depth)?;
         let start = self.state.begin();
-        let mut position = 0;
         self.at += 1;
-        let mut goes_on = !self.ends(b']')?;
+        let goes_on = !self.ends(b']')?;
+        self.elements(start, 0, goes_on, depth, shape)?;
+        Ok(ElementType::Array)
+    }
+
+    /// Reads the elements of an array from the one at `position` on, if it `goes_on`, and ends it.
+    pub(super) fn elements(
+        &mut self,
+        start: usize,
+        mut position: u32,
+        mut goes_on: bool,
+        depth: usize,
+        shape: ShapeId,
+    ) -> Result<(), NotPlain> {
         while goes_on {
             self.state.room(0)?;
             if self.short_element(position) {
@@ -280,7 +292,7 @@ impl<'t, 's, 'o> PlainReader<'t, 's, 'o> {
             goes_on = self.goes_on(b']')?;
         }
         self.state.end(start);
-        Ok(ElementType::Array)
+        Ok(())
     }
 
     /// Appends one of the first elements of an array, if it is a short string.

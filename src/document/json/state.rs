@@ -144,6 +144,13 @@ impl<'o> State<'o> {
         self.unknown_keys = 0;
     }
 
+    /// Whether no object within the document was opened, each of which may leave something in the
+    /// scratch buffers.
+    #[inline]
+    pub(super) fn is_untouched(&self) -> bool {
+        self.opened == 0
+    }
+
     /// Records why the document is bad and gives the error that unwinds serde's stack.
     #[cold]
     pub(super) fn fail<E: de::Error>(&mut self, kind: DocumentErrorKind) -> E {

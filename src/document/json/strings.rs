@@ -253,11 +253,12 @@ fn append_short<const HEAD: usize>(
 
 /// The first byte that a string does not just contain.
 #[inline(always)]
-fn special(step: &[u8; STEP]) -> Option<usize> {
+pub(super) fn special(step: &[u8; STEP]) -> Option<usize> {
     let step = u8x16::new(*step);
-    let controls = step.min(u8x16::splat(0x1F)).simd_eq(step);
-    let quotes = step.simd_eq(u8x16::splat(b'"'));
+    // Exchanges quotes and spaces, so that quotes are next to control characters.
+    let exchanged = step ^ u8x16::splat(b'"' ^ b' ');
+    let quotes_and_controls = exchanged.min(u8x16::splat(b' ')).simd_eq(exchanged);
     let backslashes = step.simd_eq(u8x16::splat(b'\\'));
-    let special = (controls | quotes | backslashes).to_bitmask();
+    let special = (quotes_and_controls | backslashes).to_bitmask();
     (special != 0).then(|| special.trailing_zeros() as usize)
 }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue as Text;
 use std::fmt::Write as _;
 use std::io::Read as _;
 
+mod fitting;
 mod fixtures;
 mod limits;
 mod patterns;

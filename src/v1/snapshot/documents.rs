@@ -160,16 +160,18 @@ impl Documents {
 /// Where the next container begins, if a comma and then a container follow at `end`.
 #[inline]
 fn next_container(bytes: &[u8], end: usize) -> Option<usize> {
-    let at = end.saturating_add(white_space(bytes.get(end..)?));
-    if bytes.get(at) != Some(&b',') {
-        return None;
+    let rest = bytes.get(end..)?;
+    if let Some([b',', b'{' | b'[']) = rest.first_chunk() {
+        return Some(end.saturating_add(1));
     }
-    let after = at.saturating_add(1);
-    let at = after.saturating_add(white_space(bytes.get(after..)?));
-    matches!(bytes.get(at), Some(b'{' | b'[')).then_some(at)
+    let comma = white_space(rest);
+    let after = rest.get(comma..)?.strip_prefix(b",")?;
+    let behind = white_space(after);
+    let passed = comma.saturating_add(1).saturating_add(behind);
+    matches!(after.get(behind), Some(b'{' | b'[')).then_some(end.saturating_add(passed))
 }
 
-#[inline]
+#[inline(never)]
 fn white_space(bytes: &[u8]) -> usize {
     let is_white = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
     bytes.iter().take_while(is_white).count()

@@ -1,11 +1,11 @@
 //! Where an object or array ends, without looking at anything but quotes, backslashes and brackets.
 //!
 //! This is the loop that every byte of every document passes, so it works on blocks of 64 bytes:
-//! one bit per byte says "quote", "backslash", "opens", "closes"; a running XOR over the quote bits
-//! tells what lies inside strings; brackets outside strings are counted. What a block cannot decide
-//! quickly (a backslash outside a string, which no valid document has) and the bytes after the last
-//! whole block go through the same automaton byte by byte, so the result does not depend on how
-//! the bytes are cut into blocks.
+//! one bit per byte says "quote", or "bracket or backslash"; a running XOR over the quote bits tells
+//! what lies inside strings; brackets outside strings are counted. A block with backslashes takes a
+//! few steps more. What a block cannot decide quickly (a backslash outside a string beside others,
+//! which no valid document has) and the bytes after the last whole block go through the same
+//! automaton byte by byte, so the result does not depend on how the bytes are cut into blocks.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -17,7 +17,7 @@ use wide::u8x16;
 /// The automaton: how deep, and whether inside a string and after a backslash there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Nesting {
-    depth: u64,
+    depth: i64,
     in_string: bool,
     escaped: bool,
 }
@@ -50,15 +50,45 @@ fn string_length(bytes: &[u8]) -> Option<usize> {
 impl Nesting {
     /// Takes the next bytes of an element that begins with a bracket. Returns how many of them
     /// belong to it once its last bracket is among them.
+    #[inline(always)]
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Option<usize> {
         let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+        // What every block reads and writes is kept in registers.
+        let (mut depth, mut inside) = (self.depth, ones(self.in_string));
         for (number, block) in blocks.iter().enumerate() {
-            if let Some(end) = self.feed_block(block) {
+            let (quotes, marks) = masks(block);
+            let strings = running_xor(quotes) ^ inside;
+            // A backslash outside strings escapes nothing, so only within them one matters.
+            let end = if self.escaped || marks & strings != 0 {
+                (self.depth, self.in_string) = (depth, inside != 0);
+                let end = self.feed_escaped(block, quotes, marks);
+                (depth, inside) = (self.depth, ones(self.in_string));
+                end
+            } else {
+                inside = ones(strings >> (BLOCK - 1) != 0);
+                count(block, marks, &mut depth)
+            };
+            if let Some(end) = end {
                 return Some(number * BLOCK + end);
             }
         }
+        (self.depth, self.in_string) = (depth, inside != 0);
         let end = self.feed_bytes(rest)?;
         Some(blocks.len() * BLOCK + end)
+    }
+
+    /// Takes a block in whose strings there may be backslashes.
+    #[inline(never)]
+    fn feed_escaped(&mut self, block: &[u8; BLOCK], quotes: u64, marks: u64) -> Option<usize> {
+        let backslashes = mask(block, |bytes| bytes.simd_eq(u8x16::splat(b'\\')));
+        let (escapes, escaped) = escapes(backslashes, self.escaped);
+        let strings = running_xor(quotes & !escaped) ^ ones(self.in_string);
+        if escapes & !strings != 0 {
+            return self.feed_bytes(block);
+        }
+        self.in_string = strings >> (BLOCK - 1) != 0;
+        self.escaped = escapes >> (BLOCK - 1) != 0;
+        count(block, marks & !strings, &mut self.depth)
     }
 
     fn feed_bytes(&mut self, bytes: &[u8]) -> Option<usize> {
@@ -77,8 +107,8 @@ impl Nesting {
                 b'"' => self.in_string = true,
                 b'{' | b'[' => self.depth += 1,
                 b'}' | b']' => {
-                    self.depth = self.depth.saturating_sub(1);
-                    if self.depth == 0 {
+                    self.depth -= 1;
+                    if self.depth <= 0 {
                         return Some(at + 1);
                     }
                 }
@@ -87,41 +117,36 @@ impl Nesting {
         }
         None
     }
+}
 
-    #[inline]
-    fn feed_block(&mut self, block: &[u8; BLOCK]) -> Option<usize> {
-        let backslashes = mask(block, |bytes| bytes.simd_eq(u8x16::splat(b'\\')));
-        let (escapes, escaped) = match backslashes {
-            0 => (0, u64::from(self.escaped)),
-            _ => escapes(backslashes, self.escaped),
-        };
-        let outside_before = if self.in_string { u64::MAX } else { 0 };
-        let quotes = mask(block, |bytes| bytes.simd_eq(u8x16::splat(b'"')));
-        let strings = running_xor(quotes & !escaped) ^ outside_before;
-        if escapes & !strings != 0 {
-            return self.feed_bytes(block);
-        }
-        let brackets = mask(block, |bytes| {
-            let folded = bytes | u8x16::splat(FOLD);
-            folded.simd_eq(u8x16::splat(b'{')) | folded.simd_eq(u8x16::splat(b'}'))
-        });
-        let mut brackets = brackets & !strings;
-        while brackets != 0 {
-            let at = brackets.trailing_zeros() as usize;
-            if block.get(at).is_some_and(|byte| byte & OPENS != 0) {
-                self.depth += 1;
-            } else {
-                self.depth = self.depth.saturating_sub(1);
-                if self.depth == 0 {
-                    return Some(at + 1);
-                }
+/// Which bytes of a block are quotes, and which are brackets, backslashes and bars.
+#[inline(always)]
+fn masks(block: &[u8; BLOCK]) -> (u64, u64) {
+    let quotes = mask(block, |bytes| bytes.simd_eq(u8x16::splat(b'"')));
+    let marks = mask(block, |bytes| {
+        let above = (bytes | u8x16::splat(FOLD)) - u8x16::splat(FIRST_MARK);
+        above.min(u8x16::splat(MARKS - 1)).simd_eq(above)
+    });
+    (quotes, marks)
+}
+
+/// Counts the brackets among marked bytes; gives where the element ends, if it does.
+#[inline(always)]
+fn count(block: &[u8; BLOCK], mut marks: u64, depth: &mut i64) -> Option<usize> {
+    while marks != 0 {
+        let at = marks.trailing_zeros() as usize;
+        let byte = block.get(at).copied().unwrap_or_default();
+        if byte & OPENS != 0 {
+            *depth += 1;
+        } else if byte & BRACKET != 0 {
+            *depth -= 1;
+            if *depth <= 0 {
+                return Some(at + 1);
             }
-            brackets &= brackets - 1;
         }
-        self.in_string = strings >> (BLOCK - 1) != 0;
-        self.escaped = escapes >> (BLOCK - 1) != 0;
-        None
+        marks &= marks - 1;
     }
+    None
 }
 
 /// Which backslashes escape the byte after them, and which bytes are escaped; `carried` says that
@@ -135,6 +160,11 @@ fn escapes(backslash: u64, carried: bool) -> (u64, u64) {
     let starts = backslash & !carried;
     let codes = ((starts << 1) | ODD).wrapping_sub(starts) ^ ODD;
     (codes & backslash, codes ^ (backslash | carried))
+}
+
+#[inline(always)]
+fn ones(flag: bool) -> u64 {
+    if flag { u64::MAX } else { 0 }
 }
 
 /// Bit n of the result is the XOR of the bits 0 to n.
@@ -154,10 +184,16 @@ fn mask(block: &[u8; BLOCK], is: impl Fn(u8x16) -> u8x16) -> u64 {
     })
 }
 
-/// `[` and `{`, `]` and `}` differ in this bit only, and no other byte becomes one of them by it.
+/// `[` and `{`, `]` and `}` differ in this bit only.
 const FOLD: u8 = 0x20;
 
-/// Set in both opening brackets, clear in both closing ones.
+/// With that bit, brackets and backslashes are the first three bytes from this one on. `|` is the
+/// only other byte among them.
+const FIRST_MARK: u8 = b'{';
+const MARKS: u8 = 3;
+
+/// Among these, set in brackets only, and in opening ones only.
+const BRACKET: u8 = 0x01;
 const OPENS: u8 = 0x02;
 
 #[cfg(test)]
@@ -185,7 +221,7 @@ mod tests {
         fn blocks_and_bytes_agree(
             bytes in proptest::collection::vec(
                 prop_oneof![Just(b'"'), Just(b'\\'), Just(b'{'), Just(b'['), Just(b']'),
-                    Just(b'}'), Just(b'a'), any::<u8>()],
+                    Just(b'}'), Just(b'|'), Just(b'a'), any::<u8>()],
                 0..400,
             ),
             cut in 0_usize..400,
@@ -216,12 +252,33 @@ mod tests {
     }
 
     #[test]
-    fn folding_finds_the_four_brackets_only() {
+    fn marks_are_brackets_backslashes_and_bars_only() {
         let found: Vec<u8> = (0..=u8::MAX)
-            .filter(|byte| byte | FOLD == b'{' || byte | FOLD == b'}')
+            .filter(|byte| (byte | FOLD).wrapping_sub(FIRST_MARK) < MARKS)
             .collect();
-        assert_eq!(found, b"[]{}");
-        assert!(b"[{".iter().all(|byte| byte & OPENS != 0));
-        assert!(b"]}".iter().all(|byte| byte & OPENS == 0));
+        assert_eq!(found, b"[\\]{|}");
+        let bits = |bytes: &[u8], bits| bytes.iter().map(|byte| byte & bits).collect::<Vec<_>>();
+        assert_eq!(bits(b"[{", OPENS), [OPENS; 2]);
+        assert_eq!(bits(b"]}\\|", OPENS), [0; 4]);
+        assert_eq!(bits(b"]}", BRACKET), [BRACKET; 2]);
+        assert_eq!(bits(b"\\|", BRACKET), [0; 2]);
+    }
+
+    /// A quote, backslash, bar or bracket at each place of the first blocks, in a string and not.
+    #[test]
+    fn each_place_of_a_block_is_alike() {
+        for text in ["\"", "\\\"", "\\\\", "|", "}", "{", "[]", "\\"] {
+            for before in 0..2 * BLOCK + 2 {
+                for quote in ["", "\""] {
+                    let fill = " ".repeat(before);
+                    let element = format!("{{{quote}{fill}{text}{quote}}}");
+                    for behind in [0, 1, BLOCK, 3 * BLOCK] {
+                        let bytes = format!("{element}{}", "]".repeat(behind));
+                        let found = Nesting::default().feed(bytes.as_bytes());
+                        assert_eq!(found, bytewise(bytes.as_bytes()).0, "{bytes}");
+                    }
+                }
+            }
+        }
     }
 }

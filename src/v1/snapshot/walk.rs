@@ -321,6 +321,9 @@ where
 /// Skips the comma and white space between documents; the structure scan has checked them.
 pub(super) fn skip_separator(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
+    if let Some([b',', b'{']) = rest.first_chunk() {
+        return at.saturating_add(1);
+    }
     let skipped = rest
         .iter()
         .position(|byte| !matches!(byte, b',' | b' ' | b'\t' | b'\n' | b'\r'))

@@ -19,7 +19,7 @@ fn read_with(converter: &mut JsonConverter, text: &str) -> Read {
 }
 
 /// Reads a text with what came before and without; both must be alike. True if a pattern fitted.
-fn fits(converter: &mut JsonConverter, text: &str) -> bool {
+pub(super) fn fits(converter: &mut JsonConverter, text: &str) -> bool {
     let alone = read_with(&mut JsonConverter::new(converter.infer), text);
     let before = converter.patterns.fitted;
     let read = read_with(converter, text);
@@ -93,7 +93,7 @@ proptest! {
                 0..8_usize,
                 select(vec!["\"x\"", "\"y7\"", "\"\"", "null", "\"0123456789abcdef01234567\"", "3"]),
                 prop::collection::vec(value(), 24),
-                0..40_usize,
+                0..120_usize,
             ),
             1..12,
         ),
@@ -107,9 +107,10 @@ proptest! {
         for (shape, id, values, cut) in documents {
             let shape = &shapes[usize::from(shape == 0) % shapes.len()];
             let fields = shape.fill(&mut values.into_iter());
-            let text = format!("{{\"_id\":{id},\"fields\":{fields}}}, and what follows it in the file");
+            let text = format!("{{\"_id\":{id},\"fields\":{fields}}}, and what follows it in the file, \
+                which is more than what is looked at in one step");
             fits(&mut converter, &text);
-            let end = text.len() - cut;
+            let end = text.len().saturating_sub(cut);
             if text.is_char_boundary(end) {
                 fits(&mut converter, &text[..end]);
             }
