@@ -275,10 +275,7 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             .ok_or_else(missing)?
             .clone();
         if self.context.options.jobs > 1 {
-            let SorterId(number) = sorted.sorter;
-            self.keys
-                .pool
-                .sort_ahead(SorterId(number.saturating_add(1)));
+            self.keys.pool.sort_ahead(next_sorter(&sorted));
         }
         self.data.flush()?;
         self.find_dropped(position, index)?;
@@ -336,6 +333,10 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             None => pool.merge(sorted.sorter, &staged)?,
             Some(current) => pool.resume_merge(sorted.sorter, &staged, &current.merge)?,
         };
+        let ahead = self.context.options.jobs > 1;
+        if ahead {
+            pool.sort_meanwhile(next_sorter(sorted));
+        }
         let mut duplicates = None;
         if definition.name == ID_INDEX && self.quarantine.is_allowed() {
             let count = current.as_ref().map_or(0, |current| current.duplicates);
@@ -358,7 +359,6 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             unique_duplicates: 0,
             dropped: self.dropped.as_mut().map(|(_, dropped)| dropped),
         };
-        let ahead = build.context.options.jobs > 1;
         let data = &mut self.data;
         let tree = take_entries(&mut merge, ENTRIES_AT_ONCE, ahead, |entries| {
             build.run(data, entries, current)
@@ -369,6 +369,11 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
         }
         Ok(tree)
     }
+}
+
+/// That of the index which is built behind this one.
+fn next_sorter(sorted: &SortedIndex) -> SorterId {
+    SorterId(sorted.sorter.0.saturating_add(1))
 }
 
 /// The `_id`s of documents, as people read them.

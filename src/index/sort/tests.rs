@@ -1,3 +1,4 @@
+mod ahead;
 mod entries;
 mod spilling;
 
@@ -188,48 +189,6 @@ fn memory_stays_within_the_budget() {
         assert_eq!(entries, 20_000_usize.div_ceil(at + 1));
     }
     assert!(pool.memory() <= MIB + late);
-}
-
-#[test]
-fn keys_that_are_sorted_ahead_come_out_as_any_others() {
-    let documents = Documents::new(emails(20_000, 11));
-    let mut pool = SortPool::new(64 * MIB, no_spill());
-    let ids = [pool.add_index(), pool.add_index()];
-    for id in ids {
-        documents.push(&mut pool, id, 0);
-    }
-    let memory = pool.memory();
-    pool.sort_ahead(ids[1]);
-    assert!(pool.memory() > memory);
-    assert_eq!(pool.entries(ids[1]), 20_000);
-    // After an interruption they have to come again.
-    assert_eq!(pool.state().sorters[1], SorterState::default());
-    for id in ids {
-        let found = documents.drain(&mut pool.merge(id, &documents).unwrap());
-        assert!(found == documents.expected());
-        assert_eq!(pool.entries(id), 0);
-    }
-    assert_eq!(pool.memory(), 0);
-}
-
-#[test]
-fn nothing_is_sorted_ahead_without_room_for_it() {
-    let documents = Documents::new(emails(20_000, 11));
-    let directory = tempfile::tempdir().unwrap();
-    let mut pool = SortPool::new(2 * MIB, spill_in(&directory, 0));
-    let ids = [pool.add_index(), pool.add_index()];
-    for id in ids {
-        documents.push(&mut pool, id, 0);
-    }
-    for id in ids {
-        let memory = pool.memory();
-        pool.sort_ahead(id);
-        assert_eq!(pool.memory(), memory);
-    }
-    for id in ids {
-        let found = documents.drain(&mut pool.merge(id, &documents).unwrap());
-        assert!(found == documents.expected());
-    }
 }
 
 #[test]

@@ -6,6 +6,10 @@ use crate::index::sort::order::{index_bytes, sorting_bytes};
 use crate::{Code, Error, Result};
 use std::thread::{self, JoinHandle};
 
+/// Sorters whose keys other threads sort, or have sorted: the one that is merged next, and the one
+/// after it.
+const MOST: usize = 2;
+
 /// Keys that another thread sorts.
 #[derive(Debug)]
 pub(super) struct Ahead {
@@ -18,17 +22,28 @@ pub(super) struct Ahead {
 
 impl SortPool {
     /// Sorts a sorter's keys on a thread of its own, if they are in memory only and the budget has
-    /// room for it. [`Self::merge`] of the same sorter takes them; no key may come until then.
+    /// room for it beside another sort. [`Self::merge`] of the same sorter takes them; no key may
+    /// come until then.
     pub fn sort_ahead(&mut self, id: SorterId) {
+        self.sort_beside(id, self.memory());
+    }
+
+    /// [`Self::sort_ahead`] while a merge is under way, and nothing else is sorted until it ends: the
+    /// room that is kept for a sort serves for this one.
+    pub fn sort_meanwhile(&mut self, id: SorterId) {
+        self.sort_beside(id, self.memory() - self.sort_bytes());
+    }
+
+    fn sort_beside(&mut self, id: SorterId, others: usize) {
         let Some(sorter) = self.sorters.get_mut(position(id)) else {
             return;
         };
         let entries = sorter.arena.entries();
         let is_in_memory = sorter.stored.runs.is_empty() && entries > 0;
-        if !is_in_memory || self.ahead.is_some() || self.spilling.is_some() {
+        if !is_in_memory || self.ahead.len() >= MOST || self.spilling.is_some() {
             return;
         }
-        if self.memory().saturating_add(sorting_bytes(entries)) > self.budget {
+        if others.saturating_add(sorting_bytes(entries)) > self.budget {
             return;
         }
         let Some(arena) = self.take_arena(id) else {
@@ -36,7 +51,7 @@ impl SortPool {
         };
         let lease = self.lend(arena.capacity() + sorting_bytes(entries));
         let thread = thread::spawn(move || InMemory::sort(arena, Vec::new()));
-        self.ahead = Some(Ahead {
+        self.ahead.push(Ahead {
             id,
             entries,
             thread,
@@ -46,8 +61,11 @@ impl SortPool {
 
     /// A sorter's keys in order, sorted ahead or now.
     pub(super) fn sorted(&mut self, id: SorterId) -> Result<(InMemory, Lease)> {
-        let sorted = match self.ahead.take_if(|ahead| ahead.id == id) {
-            Some(ahead) => ahead
+        let ahead = self.ahead.iter().position(|ahead| ahead.id == id);
+        let sorted = match ahead {
+            Some(ahead) => self
+                .ahead
+                .swap_remove(ahead)
                 .thread
                 .join()
                 .map_err(|_| Error::new(Code::Internal, "a sorting thread has panicked"))?,
