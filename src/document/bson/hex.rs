@@ -15,15 +15,15 @@ pub(super) fn hex_bytes(digits: [u8; 8]) -> ([u8; 4], bool) {
     let word = u64::from_le_bytes(digits);
     // With the top bits clear, no sum below reaches the next byte.
     let ascii = word & !TOP;
-    let letters = ascii | 0x20 * EACH;
+    let letters = ascii | (0x20 * EACH);
     // The top bit tells that a byte is this one or a greater one.
     let from = |word: u64, byte: u8| word + EACH * u64::from(0x80 - byte);
     let is_number = from(ascii, b'0') & !from(ascii, b'9' + 1);
     let is_letter = from(letters, b'a') & !from(letters, b'f' + 1);
     let are_digits = (is_number | is_letter) & !word & TOP == TOP;
     // A letter has bit 6; 'a' ends in 1 and stands for 10.
-    let values = (ascii & 0x0F * EACH) + 9 * (ascii >> 6 & EACH);
-    let pairs = (values & EVEN) << 4 | values >> 8 & EVEN;
+    let values = (ascii & (0x0F * EACH)) + 9 * ((ascii >> 6) & EACH);
+    let pairs = ((values & EVEN) << 4) | ((values >> 8) & EVEN);
     let [first, _, second, _, third, _, fourth, _] = pairs.to_le_bytes();
     ([first, second, third, fourth], are_digits)
 }
@@ -44,7 +44,7 @@ mod tests {
                         .as_chunks::<2>()
                         .0
                         .iter()
-                        .map(|[high, low]| u8::try_from(value(*high)? << 4 | value(*low)?).ok())
+                        .map(|[high, low]| u8::try_from((value(*high)? << 4) | value(*low)?).ok())
                         .collect();
                     let (bytes, are_digits) = hex_bytes(digits);
                     assert_eq!(are_digits.then(|| bytes.to_vec()), expected, "{digits:?}");
