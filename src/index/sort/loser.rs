@@ -104,6 +104,26 @@ impl LoserTree {
         self.winner().map(RunReader::head_bytes).unwrap_or_default()
     }
 
+    /// The smallest record's bytes, perhaps with others behind them.
+    #[inline]
+    pub(super) fn bytes_from_head(&self) -> &[u8] {
+        self.winner()
+            .map(RunReader::bytes_from_head)
+            .unwrap_or_default()
+    }
+
+    /// The [`prefix`] of the smallest record's key.
+    #[inline]
+    pub(super) fn head_prefix(&self) -> u128 {
+        let winner = self.losers.first().and_then(|run| self.heads.get(*run));
+        winner.copied().unwrap_or(EXHAUSTED)
+    }
+
+    /// That of another one.
+    pub(super) fn prefix_of(&self, normal: &[u8]) -> u128 {
+        prefix(normal, self.common)
+    }
+
     /// Goes past the smallest record.
     #[inline]
     pub(super) fn advance(&mut self) -> Result<()> {

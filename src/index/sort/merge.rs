@@ -4,7 +4,7 @@ use super::arena::Arena;
 use super::entries::EntryBatch;
 use super::groups::sort_by_full_key;
 use super::loser::LoserTree;
-use super::order::{self, TOUCH_RECORDS, is_same_key, location, same_key};
+use super::order::{self, TOUCH_RECORDS, is_same_key, location, prefix_is_all, same_key};
 use super::pool::Lease;
 use super::{FullKeys, damaged_record};
 use crate::index::key::{KeyBuffer, KeyError, Record, StoredKeyRef, is_cut};
@@ -346,14 +346,44 @@ impl<'f> Merge<'f> {
             self.has_previous |= !batch.is_empty();
             return filled.map_err(damaged_record);
         }
-        for _ in 0..most {
+        self.fill_from_runs(batch, most)?;
+        while batch.len() < most && !batch.is_full() {
             match self.next()? {
                 Some(entry) => batch.push(&entry),
-                None => return Ok(()),
+                None => break,
             }
-            if batch.is_full() {
+        }
+        Ok(())
+    }
+
+    /// [`Self::fill`] up to a key that is cut. What tells most keys apart is at hand in the tree of
+    /// runs; only keys that go on behind that are kept for those that follow.
+    fn fill_from_runs(&mut self, batch: &mut EntryBatch, most: usize) -> Result<()> {
+        let (Source::Runs(tree), None) = (&mut self.source, &self.group) else {
+            return Ok(());
+        };
+        let key = &mut self.previous_key;
+        let mut previous = self.has_previous.then(|| tree.prefix_of(key.normal()));
+        while batch.len() < most && !batch.is_full() {
+            if std::mem::take(&mut self.taken) {
+                tree.advance()?;
+            }
+            let bytes = tree.bytes_from_head();
+            if bytes.is_empty() || is_cut(bytes) {
                 return Ok(());
             }
+            let prefix = tree.head_prefix();
+            let is_all = prefix_is_all(prefix);
+            let is_same = |record: Record<'_>| is_all || record.normal == key.normal();
+            let same = previous == Some(prefix) && tree.head().is_some_and(is_same);
+            batch.push_record(bytes, same).map_err(damaged_record)?;
+            if let Some(record) = tree.head().filter(|_| !is_all) {
+                key.set_record(&record);
+            }
+            (previous, self.has_previous, self.taken) = (Some(prefix), true, true);
+        }
+        if let Some(record) = tree.head().filter(|_| self.taken) {
+            key.set_record(&record);
         }
         Ok(())
     }

@@ -82,6 +82,12 @@ impl RunReader {
             .unwrap_or_default()
     }
 
+    /// What the buffer has from the head on: the head, and perhaps some of what follows it.
+    #[inline]
+    pub(super) fn bytes_from_head(&self) -> &[u8] {
+        self.buffer.get(self.at..).unwrap_or_default()
+    }
+
     #[inline]
     pub(super) fn head(&self) -> Option<Record<'_>> {
         Record::parse(self.head_bytes())
