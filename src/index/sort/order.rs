@@ -77,20 +77,41 @@ pub(super) fn prefix_is_all(prefix: u128) -> bool {
     prefix & 0xFF <= 15
 }
 
+/// Key bytes `skip..skip + BYTES`, and behind them how many there are, or one more for any greater
+/// number.
 #[inline]
 fn packed<const BYTES: usize>(normal: &[u8], skip: usize) -> u128 {
     let rest = normal.get(skip..).unwrap_or_default();
-    let mut padded = [0; 16];
-    if let (Some(place), Some(bytes)) = (padded.first_chunk_mut(), rest.first_chunk::<BYTES>()) {
-        *place = *bytes;
-    } else {
-        let place = padded.get_mut(..rest.len()).unwrap_or_default();
-        place.copy_from_slice(rest);
+    let first = match rest.first_chunk() {
+        Some(bytes) => u128::from_be_bytes(*bytes),
+        None => short(rest),
+    };
+    let count = u128::try_from(rest.len().min(BYTES + 1)).unwrap_or_default();
+    let behind = 8 * (15 - BYTES);
+    ((first >> (behind + 8) << 8) | count) << behind
+}
+
+/// Up to 15 bytes from the top of a number on, without a loop over them: pieces of a fixed length
+/// from both ends, which may overlap.
+#[inline]
+fn short(bytes: &[u8]) -> u128 {
+    let missing = 8 * (16 - bytes.len().min(16));
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (u64::from_be_bytes(*first), u64::from_be_bytes(*last));
+        return u128::from(first) << 64 | u128::from(last) << missing;
     }
-    if let Some(count) = padded.get_mut(BYTES) {
-        *count = u8::try_from(rest.len().min(BYTES + 1)).unwrap_or(u8::MAX);
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (u32::from_be_bytes(*first), u32::from_be_bytes(*last));
+        return u128::from(first) << 96 | u128::from(last) << missing;
     }
-    u128::from_be_bytes(padded)
+    match bytes {
+        [] => 0,
+        few => {
+            few.iter()
+                .fold(0, |joined, byte| joined << 8 | u128::from(*byte))
+                << missing
+        }
+    }
 }
 
 #[inline]
@@ -253,4 +274,36 @@ fn settle_large(arena: &Arena, group: &mut [u128], skip: usize) {
     }
     group.sort_unstable();
     settle_groups(arena, group, skip);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Key bytes, how many there are, and zeros.
+    fn expected<const BYTES: usize>(rest: &[u8]) -> u128 {
+        let mut bytes = [0; 16];
+        for (place, byte) in bytes.iter_mut().zip(rest.iter().take(BYTES)) {
+            *place = *byte;
+        }
+        bytes[BYTES] = u8::try_from(rest.len().min(BYTES + 1)).unwrap();
+        u128::from_be_bytes(bytes)
+    }
+
+    #[test]
+    fn keys_of_all_lengths_are_packed() {
+        let key: Vec<u8> = (0..40).map(|at| 0xF0 ^ (at * 7)).collect();
+        for end in 0..=key.len() {
+            let key = key.get(..end).unwrap();
+            for skip in 0..=end + 2 {
+                let rest = key.get(skip..).unwrap_or_default();
+                assert_eq!(prefix(key, skip), expected::<15>(rest), "{end} {skip}");
+                let location = 0xFEDC_BA98;
+                assert_eq!(
+                    word(key, skip, location),
+                    expected::<11>(rest) | u128::from(location)
+                );
+            }
+        }
+    }
 }

@@ -179,11 +179,14 @@ impl SortPool {
 fn write_run(arena: &Arena, index: &mut Vec<u128>, writer: &mut AppendWriter) -> Result<Run> {
     order::sort(arena, index);
     let offset = writer.position();
+    let mut records = Vec::new();
     for words in index.chunks(order::TOUCH_RECORDS) {
         arena.touch(words.iter().map(|word| order::location(*word)));
+        records.clear();
         for word in words {
-            writer.append(arena.record_bytes(order::location(*word)))?;
+            records.extend_from_slice(arena.record_bytes(order::location(*word)));
         }
+        writer.append(&records)?;
     }
     let ends = index.first().zip(index.last());
     let common = ends.map_or(&[][..], |(first, last)| {
