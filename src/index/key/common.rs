@@ -30,7 +30,7 @@ pub(crate) struct CommonKey {
 /// complete, and not too near the end of `bytes`.
 ///
 /// [`Record::append_stored`](super::Record::append_stored) does the same for every record.
-#[inline]
+#[inline(always)]
 pub(crate) fn append_common(bytes: &[u8], out: &mut Vec<u8>) -> Option<CommonKey> {
     let record = bytes.first_chunk::<RECORD_BYTES>()?;
     let [n0, n1, t0, t1, p0, p1, p2, p3, s0, s1, tag, value @ ..] = record;

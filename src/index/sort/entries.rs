@@ -116,7 +116,7 @@ impl EntryBatch {
     ///
     /// # Errors
     /// There is no record, or it is damaged.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push_record(
         &mut self,
         bytes: &[u8],
