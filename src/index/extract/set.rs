@@ -135,20 +135,17 @@ impl ExtractorSet {
             let Member {
                 extractor, wanted, ..
             } = member;
+            let top = top_level(document, &self.slots, wanted);
+            let only = match member.plain_field(document, &self.slots) {
+                Some(field) => Some(field.key_value().ok_or(Extraction::Unindexable)),
+                None => extractor
+                    .only_path()
+                    .map(|path| extractor.one(path, document, |wanted| top(0, wanted))),
+            };
             let key = &mut self.key;
-            let top = || top_level(document, &self.slots, wanted);
-            let made = match (
-                member.plain_field(document, &self.slots),
-                extractor.only_path(),
-            ) {
-                (Some(field), _) => {
-                    let value = field.key_value().ok_or(Extraction::Unindexable);
-                    value.map(|value| SortKey::of(value, key))
-                }
-                (None, Some(path)) => extractor
-                    .one(path, document, |wanted| top()(0, wanted))
-                    .map(|value| SortKey::of(value, key)),
-                (None, None) => match extractor.build(document, top(), |values| values.make(key)) {
+            let made = match only {
+                Some(value) => value.map(|value| SortKey::of(value, key)),
+                None => match extractor.build(document, top, |values| values.make(key)) {
                     Extraction::Key => Ok(SortKey::Built(key)),
                     nothing => Err(nothing),
                 },
