@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn keys_of_all_lengths_are_packed() {
-        let key: Vec<u8> = (0..40).map(|at| 0xF0 ^ (at * 7)).collect();
+        let key: Vec<u8> = (0..40_u8).map(|at| 0xF0 ^ at.wrapping_mul(7)).collect();
         for end in 0..=key.len() {
             let key = key.get(..end).unwrap();
             for skip in 0..=end + 2 {
