@@ -23,7 +23,7 @@ mod raw;
 
 pub use builder::{DocumentBuilder, OwnedDocument};
 pub use check::{BsonError, BsonErrorKind, check, check_bounded};
-pub use raw::{Elements, ObjectId, RawDocument, RawValue, value_extent, value_len};
+pub use raw::{Elements, ObjectId, RawDocument, RawValue, value_len};
 
 /// Type byte of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

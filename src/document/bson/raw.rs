@@ -182,27 +182,15 @@ impl<'a> Iterator for Elements<'a> {
 #[inline]
 #[must_use]
 pub fn value_len(kind: ElementType, bytes: &[u8], at: usize) -> Option<usize> {
-    let (known, is_counted) = value_extent(kind);
-    let counted = match is_counted {
-        true => usize::try_from(get_u32(bytes, at)?).ok()?,
-        false => 0,
-    };
-    counted.checked_add(known)
-}
-
-/// Bytes of a value that its type tells of, and whether as many come on top as the u32 says that it
-/// begins with.
-#[inline]
-#[must_use]
-pub fn value_extent(kind: ElementType) -> (usize, bool) {
-    match kind {
-        ElementType::String => (4, true),
-        ElementType::Binary => (5, true),
-        ElementType::Document | ElementType::Array => (0, true),
-        ElementType::Double | ElementType::Timestamp | ElementType::Int64 => (8, false),
-        ElementType::ObjectId => (12, false),
-        ElementType::Int32 => (4, false),
-        ElementType::Boolean => (1, false),
-        ElementType::Null => (0, false),
-    }
+    let length_field = || get_u32(bytes, at).and_then(|len| usize::try_from(len).ok());
+    Some(match kind {
+        ElementType::String => length_field()?.checked_add(4)?,
+        ElementType::Double | ElementType::Timestamp | ElementType::Int64 => 8,
+        ElementType::Int32 => 4,
+        ElementType::ObjectId => 12,
+        ElementType::Boolean => 1,
+        ElementType::Null => 0,
+        ElementType::Document | ElementType::Array => length_field()?,
+        ElementType::Binary => length_field()?.checked_add(5)?,
+    })
 }

@@ -2,8 +2,7 @@
 //! same order, and then a comparison and an addition for each element find them again.
 
 use super::elements::Element;
-use crate::bytes::get_u32;
-use crate::document::bson::{ElementType, RawDocument, value_extent};
+use crate::document::bson::{ElementType, RawDocument, value_len};
 
 /// A value by its type and its place in the document.
 pub(super) type Place = (ElementType, usize, usize);
@@ -28,8 +27,6 @@ struct Step {
     /// How many there are in all.
     head_len: usize,
     kind: ElementType,
-    /// [`value_extent`] of the type.
-    extent: (usize, bool),
     /// Which name it has of those that are wanted.
     wanted: Option<usize>,
 }
@@ -74,18 +71,13 @@ impl Layout {
                 return None;
             }
             let start = at + step.head_len;
-            let (known, is_counted) = step.extent;
-            let counted = match is_counted {
-                true => usize::try_from(get_u32(bytes, start)?).ok()?,
-                false => 0,
-            };
-            at = start.checked_add(known)?.checked_add(counted)?;
+            at = start + value_len(step.kind, bytes, start)?;
             if let Some(wanted) = step.wanted {
                 *slots.get_mut(wanted)? = Some((step.kind, start, at));
             }
         }
-        // A document that goes on may have the names that are missing; a value ends before it does.
-        (at < bytes.len() && (self.is_complete || at + 1 == bytes.len())).then_some(())
+        // A document that goes on may have the names that are missing.
+        (self.is_complete || at + 1 == bytes.len()).then_some(())
     }
 
     /// True if another layout should be learned.
@@ -120,7 +112,6 @@ impl Layout {
             rest,
             head_len,
             kind: element.kind,
-            extent: value_extent(element.kind),
             wanted,
         });
         true
