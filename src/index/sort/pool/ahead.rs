@@ -6,10 +6,6 @@ use crate::index::sort::order::{index_bytes, sorting_bytes};
 use crate::{Code, Error, Result};
 use std::thread::{self, JoinHandle};
 
-/// Sorters whose keys other threads sort, or have sorted: the one that is merged next, and the one
-/// after it.
-const MOST: usize = 2;
-
 /// Keys that another thread sorts.
 #[derive(Debug)]
 pub(super) struct Ahead {
@@ -40,7 +36,7 @@ impl SortPool {
         };
         let entries = sorter.arena.entries();
         let is_in_memory = sorter.stored.runs.is_empty() && entries > 0;
-        if !is_in_memory || self.ahead.len() >= MOST || self.spilling.is_some() {
+        if !is_in_memory || self.ahead.is_some() || self.spilling.is_some() {
             return;
         }
         if others.saturating_add(sorting_bytes(entries)) > self.budget {
@@ -51,7 +47,7 @@ impl SortPool {
         };
         let lease = self.lend(arena.capacity() + sorting_bytes(entries));
         let thread = thread::spawn(move || InMemory::sort(arena, Vec::new()));
-        self.ahead.push(Ahead {
+        self.ahead = Some(Ahead {
             id,
             entries,
             thread,
@@ -61,11 +57,8 @@ impl SortPool {
 
     /// A sorter's keys in order, sorted ahead or now.
     pub(super) fn sorted(&mut self, id: SorterId) -> Result<(InMemory, Lease)> {
-        let ahead = self.ahead.iter().position(|ahead| ahead.id == id);
-        let sorted = match ahead {
-            Some(ahead) => self
-                .ahead
-                .swap_remove(ahead)
+        let sorted = match self.ahead.take_if(|ahead| ahead.id == id) {
+            Some(ahead) => ahead
                 .thread
                 .join()
                 .map_err(|_| Error::new(Code::Internal, "a sorting thread has panicked"))?,

@@ -90,7 +90,7 @@ pub struct SortPool {
     budget: usize,
     spill: SpillFile,
     sorters: Vec<Sorter>,
-    ahead: Vec<Ahead>,
+    ahead: Option<Ahead>,
     spills_ahead: bool,
     spilling: Option<Spilling>,
     /// Scratch for sorting, as large as the largest sort so far.
@@ -110,7 +110,7 @@ impl SortPool {
             budget: budget_bytes,
             spill,
             sorters: Vec::new(),
-            ahead: Vec::new(),
+            ahead: None,
             spills_ahead: false,
             spilling: None,
             index: Vec::new(),
@@ -220,10 +220,9 @@ impl SortPool {
     /// Keys that a sorter was given: those in memory and in its runs.
     #[must_use]
     pub fn entries(&self, id: SorterId) -> u64 {
-        let ahead = self.ahead.iter().find(|ahead| ahead.id == id);
-        let in_memory = match (ahead, self.sorters.get(position(id))) {
-            (Some(ahead), _) => ahead.entries as u64,
-            (None, sorter) => sorter.map_or(0, |sorter| sorter.arena.entries() as u64),
+        let in_memory = match (&self.ahead, self.sorters.get(position(id))) {
+            (Some(ahead), _) if ahead.id == id => ahead.entries as u64,
+            (_, sorter) => sorter.map_or(0, |sorter| sorter.arena.entries() as u64),
         };
         let spilling = self.spilling.as_ref().filter(|spilling| spilling.id == id);
         let runs = self.runs(id).iter().map(|run| run.entries);
