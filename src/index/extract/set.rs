@@ -5,7 +5,7 @@ use super::layout::{Layout, Place};
 use super::{Extraction, KeyExtractor, TopLevel, Values};
 use crate::Result;
 use crate::document::bson::RawDocument;
-use crate::index::key::{KeyBuffer, SortKey};
+use crate::index::key::{KeyBuffer, KeyValue, SortKey};
 use crate::index::{key_hash, value_hash};
 use crate::v2::DocumentAddress;
 
@@ -30,10 +30,19 @@ struct Member {
 }
 
 impl Member {
-    /// The field whose value is the key, if that is so and it is there.
+    /// The value of a key with one field, or why there is none; `None` of a key with several.
     #[inline]
-    fn plain_field<'d>(&self, document: RawDocument<'d>, slots: &[Slot]) -> Option<Found<'d>> {
-        found(document, slots, self.plain?)
+    fn only_value<'d>(
+        &self,
+        document: RawDocument<'d>,
+        slots: &[Slot],
+    ) -> Option<std::result::Result<KeyValue<'d>, Extraction>> {
+        if let Some(field) = self.plain.and_then(|slot| found(document, slots, slot)) {
+            return Some(field.key_value().ok_or(Extraction::Unindexable));
+        }
+        let top = top_level(document, slots, &self.wanted);
+        let path = self.extractor.only_path()?;
+        Some(self.extractor.one(path, document, |wanted| top(0, wanted)))
     }
 }
 
@@ -132,23 +141,20 @@ impl ExtractorSet {
     ) -> Result<()> {
         self.find_fields(document);
         for (number, member) in self.members.iter().enumerate() {
-            let Member {
-                extractor, wanted, ..
-            } = member;
-            let top = top_level(document, &self.slots, wanted);
-            let only = match member.plain_field(document, &self.slots) {
-                Some(field) => Some(field.key_value().ok_or(Extraction::Unindexable)),
-                None => extractor
-                    .only_path()
-                    .map(|path| extractor.one(path, document, |wanted| top(0, wanted))),
-            };
+            let only = member.only_value(document, &self.slots);
             let key = &mut self.key;
             let made = match only {
                 Some(value) => value.map(|value| SortKey::of(value, key)),
-                None => match extractor.build(document, top, |values| values.make(key)) {
-                    Extraction::Key => Ok(SortKey::Built(key)),
-                    nothing => Err(nothing),
-                },
+                None => {
+                    let top = top_level(document, &self.slots, &member.wanted);
+                    match member
+                        .extractor
+                        .build(document, top, |values| values.make(key))
+                    {
+                        Extraction::Key => Ok(SortKey::Built(key)),
+                        nothing => Err(nothing),
+                    }
+                }
             };
             each(number, made)?;
         }
@@ -167,18 +173,20 @@ impl ExtractorSet {
         self.find_fields(document);
         let stored = &mut self.stored;
         for (number, member) in self.members.iter().enumerate() {
-            if let Some(field) = member.plain_field(document, &self.slots) {
-                if let Some(value) = field.key_value() {
+            match member.only_value(document, &self.slots) {
+                Some(Ok(value)) => {
                     let hash = value_hash(value, address)
                         .unwrap_or_else(|| key_hash(Values::One(value).stored(stored), address));
                     each(number, hash);
                 }
-                continue;
+                Some(Err(_)) => {}
+                None => {
+                    let top = top_level(document, &self.slots, &member.wanted);
+                    member.extractor.build(document, top, |values| {
+                        each(number, key_hash(values.stored(stored), address));
+                    });
+                }
             }
-            let top = top_level(document, &self.slots, &member.wanted);
-            member.extractor.build(document, top, |values| {
-                each(number, key_hash(values.stored(stored), address));
-            });
         }
     }
 
