@@ -188,13 +188,13 @@ impl<'t, 's, 'o, 'd> Fitting<'t, 's, 'o, 'd> {
         while goes_on {
             let Some((text, bson)) = short_element(step, rest, self.draft, drafted, position)
             else {
-                return self.elements(step, (rest, drafted), start, position);
+                return self.elements(step, (rest, drafted), start, position, false);
             };
             drafted += bson;
             position += 1;
             let after = rest.get(text..).unwrap_or_default();
             let Some((byte @ (b',' | b']'), after)) = after.split_first() else {
-                return self.spaced_elements(step, (after, drafted), start, position);
+                return self.elements(step, (after, drafted), start, position, true);
             };
             goes_on = *byte == b',';
             rest = after;
@@ -203,7 +203,8 @@ impl<'t, 's, 'o, 'd> Fitting<'t, 's, 'o, 'd> {
         Ok((rest, self.end(drafted, start)))
     }
 
-    /// Reads what an array has from an element on, which is the first or stands behind a comma.
+    /// Reads what an array has from an element on, which is the first or stands behind a comma, or
+    /// from behind an element on.
     #[inline(never)]
     fn elements(
         &mut self,
@@ -211,25 +212,14 @@ impl<'t, 's, 'o, 'd> Fitting<'t, 's, 'o, 'd> {
         (rest, drafted): Place<'t>,
         start: usize,
         position: u32,
+        is_behind: bool,
     ) -> Result<Place<'t>, NotPlain> {
         self.leave(step, rest, drafted)?;
-        let goes_on = position > 0 || !self.reader.ends(b']')?;
-        self.reader
-            .elements(start, position, goes_on, step.depth, ShapeId::TOP)?;
-        Ok(self.resume())
-    }
-
-    /// Reads what an array has from behind an element on.
-    #[cold]
-    fn spaced_elements(
-        &mut self,
-        step: &Step,
-        (rest, drafted): Place<'t>,
-        start: usize,
-        position: u32,
-    ) -> Result<Place<'t>, NotPlain> {
-        self.leave(step, rest, drafted)?;
-        let goes_on = self.reader.goes_on(b']')?;
+        let goes_on = match position {
+            _ if is_behind => self.reader.goes_on(b']')?,
+            0 => !self.reader.ends(b']')?,
+            _ => true,
+        };
         self.reader
             .elements(start, position, goes_on, step.depth, ShapeId::TOP)?;
         Ok(self.resume())

@@ -116,12 +116,12 @@ impl JsonConverter {
         });
         let is_untouched = state.is_untouched();
         let size = out.len().saturating_sub(start);
-        if converted.is_none() || size > MAX_DOCUMENT_BYTES || !is_untouched {
+        let converted = converted.filter(|_| size <= MAX_DOCUMENT_BYTES);
+        if converted.is_none() || !is_untouched {
             self.scratch.clear();
         }
-        if converted.is_none() || size > MAX_DOCUMENT_BYTES {
+        if converted.is_none() {
             out.truncate(start);
-            return None;
         }
         converted
     }
