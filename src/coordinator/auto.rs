@@ -6,7 +6,7 @@ use super::context::{Context, Sample};
 use super::directories::{Contents, Directories};
 use super::indexes::{Built, IndexBuilder};
 use super::journal::Journal;
-use super::lock::{self, Sharing};
+use super::lock;
 use super::plan::{Plan, StoredPlan, StoredSources};
 use super::receipt::Receipt;
 use super::run_info::Heartbeat;
@@ -14,7 +14,7 @@ use super::state::{CollectionsState, State};
 use super::verify::{self, VerifyProgress};
 use super::work::{self, WorkDir};
 use super::{Migration, backup_phase, check, metadata, publish, rollback, room, summary};
-use crate::files::Dir;
+use crate::files::{Dir, Sharing};
 use crate::layout;
 use crate::options::{Mode, Options, Verification};
 use crate::progress::{Phase, ProgressSink, Totals, Tracker};
@@ -88,7 +88,7 @@ impl Migration {
         Err(error)
     }
 
-    /// Locks both directories until their descriptors are closed.
+    /// Locks both directories until they are dropped.
     pub(super) fn lock(&self, directories: &Directories) -> Result<()> {
         if !self.options.lock {
             return Ok(());

@@ -3,9 +3,9 @@
 
 use super::directories::{lies_inside, make_in, parent_and_name, same};
 use super::interrupt::Interrupt;
-use super::lock::{self, Sharing};
+use super::lock;
 use crate::backup;
-use crate::files::{Dir, EntryKind, Gate};
+use crate::files::{Dir, EntryKind, Gate, Sharing};
 use crate::layout::{BACKUPS_DIR, WORK_DIR};
 use crate::options::Options;
 use crate::{Code, Error, Place, Result};

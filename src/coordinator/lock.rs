@@ -5,26 +5,14 @@
 
 use super::interrupt::Interrupt;
 use super::run_info::RunInfo;
-use crate::files::Dir;
+use crate::files::{Dir, Sharing};
 use crate::{Code, Error, Place, Result};
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
-
-/// How two runs may share a directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sharing {
-    /// Others may read it too.
-    Shared,
-    /// Nobody else.
-    Exclusive,
-}
 
 /// Time between two tries.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// Locks `directory` until its descriptor is closed; waits up to `timeout` for another run to end,
+/// Locks `directory` until it is dropped; waits up to `timeout` for another run to end,
 /// and no longer than until `interrupt` is requested.
 pub(super) fn lock(
     directory: &Dir,
@@ -32,34 +20,20 @@ pub(super) fn lock(
     timeout: Duration,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let operation = match sharing {
-        Sharing::Shared => FlockOperation::NonBlockingLockShared,
-        Sharing::Exclusive => FlockOperation::NonBlockingLockExclusive,
-    };
     let started = Instant::now();
     loop {
-        match rustix::fs::flock(directory.fd().as_fd(), operation) {
-            Ok(()) => return Ok(()),
-            Err(Errno::INTR) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let left = timeout.saturating_sub(started.elapsed());
-                if left.is_zero() {
-                    return Err(held(directory, timeout));
-                }
-                interrupt.check()?;
-                std::thread::sleep(RETRY.min(left));
-            }
-            Err(errno) => {
-                return Err(
-                    Error::new(Code::LockUnsupported, "the directory cannot be locked")
-                        .at(Place::file(directory.path()))
-                        .because(std::io::Error::from(errno))
-                        .hint(
-                            "if you are sure that nothing else uses the directory, add --no-lock",
-                        ),
-                );
-            }
+        let locked = directory.try_lock(sharing).map_err(|error| {
+            error.hint("if you are sure that nothing else uses the directory, add --no-lock")
+        })?;
+        if locked {
+            return Ok(());
         }
+        let left = timeout.saturating_sub(started.elapsed());
+        if left.is_zero() {
+            return Err(held(directory, timeout));
+        }
+        interrupt.check()?;
+        std::thread::sleep(RETRY.min(left));
     }
 }
 
@@ -159,8 +133,11 @@ mod tests {
             if let Err(error) = refused {
                 assert_eq!(error.code(), Code::Locked);
             }
+            // As a process has it that was started meanwhile.
+            let copy = first.fd().try_clone().unwrap();
             drop(first);
-            try_lock(&second, wanted).expect("closing the descriptor releases the lock");
+            try_lock(&second, wanted).expect("dropping the directory releases the lock");
+            drop(copy);
         }
     }
 

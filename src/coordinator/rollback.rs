@@ -31,11 +31,11 @@ mod survey;
 
 use super::context::Context;
 use super::journal::Journal;
-use super::lock::{self, Sharing};
+use super::lock;
 use super::run_info::Heartbeat;
 use super::work::WorkDir;
 use super::{Migration, checkpoint, publish};
-use crate::files::{Access, Dir};
+use crate::files::{Access, Dir, Sharing};
 use crate::layout::{MARKER_FILE, V1_DIR, WORK_DIR};
 use crate::options::Mode;
 use crate::progress::{Phase, ProgressSink, Totals, Tracker};

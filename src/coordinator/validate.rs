@@ -3,10 +3,10 @@
 
 use super::check::OVERLAY_SHARE;
 use super::context::Context;
-use super::lock::{self, Sharing};
+use super::lock;
 use super::receipt::Receipt;
 use super::{Migration, open_files};
-use crate::files::{Dir, EntryKind, InputFile};
+use crate::files::{Dir, EntryKind, InputFile, Sharing};
 use crate::index::SkipIndexes;
 use crate::layout;
 use crate::options::{Mode, Options, Verification};

@@ -6,13 +6,14 @@ use super::input::InputFile;
 use super::output::{Access, OutputFile};
 use super::system;
 use crate::{Code, Error, Place, Result};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a name in a directory stands for, itself, not what a symlink points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +44,22 @@ pub struct Entry {
     pub owner: (u32, u32),
 }
 
+/// How two runs may share a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Others may read it too.
+    Shared,
+    /// Nobody else.
+    Exclusive,
+}
+
 /// An open directory. All names given to its methods are single components.
 #[derive(Debug)]
 pub struct Dir {
     fd: OwnedFd,
     path: PathBuf,
     gate: Gate,
+    locked: AtomicBool,
 }
 
 /// What to do about a symlink or special file.
@@ -74,11 +85,16 @@ impl Dir {
                 .hint("name the data directory; a snapshot file goes with --snapshot FILE"),
             _ => Error::io("open the directory", path, errno),
         })?;
-        Ok(Self {
+        Ok(Self::of(fd, path.to_path_buf(), gate))
+    }
+
+    fn of(fd: OwnedFd, path: PathBuf, gate: Gate) -> Self {
+        Self {
             fd,
-            path: path.to_path_buf(),
+            path,
             gate,
-        })
+            locked: AtomicBool::new(false),
+        }
     }
 
     /// The same directory, under the path that the user gave, for messages.
@@ -119,7 +135,35 @@ impl Dir {
         Ok((figures.f_blocks > 0).then(|| figures.f_bavail.saturating_mul(size)))
     }
 
-    /// The open descriptor, for locks and file-system figures.
+    /// Takes an advisory lock (`flock`) on the directory, until this is dropped. False while
+    /// another open of the directory, here or in another process, has one that keeps this out.
+    ///
+    /// # Errors
+    /// [`Code::LockUnsupported`]: the file system has no such locks.
+    pub fn try_lock(&self, sharing: Sharing) -> Result<bool> {
+        let operation = match sharing {
+            Sharing::Shared => FlockOperation::NonBlockingLockShared,
+            Sharing::Exclusive => FlockOperation::NonBlockingLockExclusive,
+        };
+        loop {
+            match rustix::fs::flock(&self.fd, operation) {
+                Ok(()) => {
+                    self.locked.store(true, Ordering::Relaxed);
+                    return Ok(true);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) => return Ok(false),
+                Err(errno) => {
+                    let sentence = "the directory cannot be locked";
+                    return Err(Error::new(Code::LockUnsupported, sentence)
+                        .at(Place::file(&self.path))
+                        .because(std::io::Error::from(errno)));
+                }
+            }
+        }
+    }
+
+    /// The open descriptor, to walk up from.
     #[must_use]
     pub fn fd(&self) -> &OwnedFd {
         &self.fd
@@ -188,11 +232,7 @@ impl Dir {
         let name = name.as_ref();
         let fd = system::open_at(&self.fd, name, OPEN_DIR | OFlags::NOFOLLOW, Mode::empty())
             .map_err(self.failed("open the directory", name))?;
-        Ok(Self {
-            fd,
-            path: self.join(name),
-            gate: self.gate.clone(),
-        })
+        Ok(Self::of(fd, self.join(name), self.gate.clone()))
     }
 
     /// Makes a directory and opens it.
@@ -403,6 +443,17 @@ impl Dir {
             // Some network file systems cannot, and make names durable at once.
             Ok(()) | Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
             Err(errno) => Err(Error::io("fsync the directory", &self.path, errno)),
+        }
+    }
+}
+
+/// A process that is started meanwhile, by any thread, has a copy of the descriptor until its `exec`,
+/// and a lock lasts until the last copy is closed. So it is given up here, not left to the close.
+impl Drop for Dir {
+    fn drop(&mut self) {
+        if *self.locked.get_mut() {
+            // The close that follows gives it up too.
+            let _ = rustix::fs::flock(&self.fd, FlockOperation::Unlock);
         }
     }
 }

@@ -14,7 +14,7 @@ mod pieces;
 mod system;
 
 pub use append::AppendWriter;
-pub use dir::{Dir, Entry, EntryKind};
+pub use dir::{Dir, Entry, EntryKind, Sharing};
 pub use direct::{AlignedBuffer, DirectFile};
 pub use gate::{Change, ChangeKind, Gate, Verdict};
 pub use input::{FileIdentity, InputFile};
