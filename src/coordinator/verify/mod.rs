@@ -1,16 +1,17 @@
 //! The verify phase: the staged files are read back from disk, once, front to back.
 //!
 //! ```text
-//!             data pages          ┌→ data workers: checksums, slots, digest of the documents,
-//! reader ─────────────────────────┤                and a sum of hashes over all keys they have
-//!   │         index pages         └→ leaf thread: checksums, and the same sum over all entries
-//!   └→ XXH3-128 of the file           └→ tree checker: structure, order, uniqueness
+//!                     data pages  ┌→ data workers: checksums, slots, digest of the documents,
+//! reader → main thread ───────────┤                and a sum of hashes over all keys they have
+//!              │      index pages └→ leaf thread: checksums, and the same sum over all entries
+//!              └→ XXH3-128            └→ tree checker: structure, order, uniqueness
 //! ```
 //!
 //! Sums of hashes do not depend on order. So the documents are compared with what was parsed, and
 //! the entries of each index with the keys of the documents, in both directions, without a random
 //! read; only overflow documents are fetched from the pages that their slots point at.
 
+mod blocks;
 mod data;
 mod leaves;
 mod trees;
@@ -20,24 +21,21 @@ use super::indexes::Built;
 use super::metadata;
 use super::plan::Plan;
 use super::work::{STAGED_DATA, WorkDir};
-use crate::files::{AlignedBuffer, DirectFile, InputFile};
+use crate::files::{DirectFile, InputFile};
 use crate::index::EntrySum;
 use crate::options::Verification;
 use crate::progress::{Phase, Totals};
 use crate::v2::PageId;
 use crate::v2::page::{ChecksumPolicy, PAGE_SIZE};
-use crate::v2::page_file::{PageFileReader, page_offset};
+use crate::v2::page_file::PageFileReader;
 use crate::{Code, Error, Place, Result};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use blocks::{Block, BlockReader};
+use crossbeam_channel::{Receiver, bounded};
 use data::{DataSums, DataWorker};
 use leaves::LeafThread;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
 use trees::{TreeSources, TreeThread};
-use xxhash_rust::xxh3::Xxh3;
-
-/// Pages that are read at once.
-const PAGES: u32 = 128;
 
 /// Blocks that wait for a thread that checks them.
 const BLOCKS: usize = 8;
@@ -47,12 +45,6 @@ const MOST_JOBS: usize = 16;
 
 /// Blocks that wait for the tree checker behind the leaf thread.
 const SUMMED_BLOCKS: usize = 2;
-
-/// A run of pages as read from the file.
-struct Block {
-    first: PageId,
-    bytes: AlignedBuffer,
-}
 
 /// How far the phase has got, for a checkpoint.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -134,22 +126,40 @@ fn read_all(
     file: &DirectFile,
     verified: &mut VerifyProgress,
 ) -> Result<String> {
-    let mut blocks = BlockReader::new(file);
-    blocks.pass(context, verified.end(built))?;
-    if !verified.is_empty() && blocks.hash() != verified.prefix {
+    loop {
+        let hash = std::thread::scope(|scope| {
+            let mut blocks = BlockReader::start(scope, file, verified.ends(built));
+            blocks.pass(context, verified.end(built))?;
+            if !verified.is_empty() && blocks.hash() != verified.prefix {
+                return Ok(None);
+            }
+            check_all(context, plan, built, file.file(), (&mut blocks, verified))?;
+            Ok(Some(blocks.hash()))
+        })?;
+        if let Some(hash) = hash {
+            return Ok(hash);
+        }
         tracing::warn!("staged pages changed since they were checked; all are checked again");
         *verified = VerifyProgress {
             sums: DataSums::new(plan, context.sample),
             ..VerifyProgress::default()
         };
-        blocks = BlockReader::new(file);
     }
+}
+
+/// Checks what was not checked yet.
+fn check_all(
+    context: &mut Context<'_, '_>,
+    plan: &Plan,
+    built: &Built,
+    file: &InputFile,
+    (blocks, verified): (&mut BlockReader, &mut VerifyProgress),
+) -> Result<()> {
     let first_tree_page = first_tree_page(built).0;
     while verified.data_pages < first_tree_page {
-        let end = first_tree_page.min(verified.data_pages.saturating_add(SEGMENT));
-        verified
-            .sums
-            .merge(check_data(context, plan, built, &mut blocks, end)?);
+        let end = segment_end(verified.data_pages, first_tree_page);
+        let sums = check_data(context, plan, built, file, (&mut *blocks, end))?;
+        verified.sums.merge(sums);
         verified.data_pages = end;
         if context.wants_checkpoint() {
             verified.prefix = blocks.hash();
@@ -157,8 +167,12 @@ fn read_all(
         }
         context.interrupt.check()?;
     }
-    check_trees(context, plan, built, &mut blocks, verified)?;
-    Ok(blocks.hash())
+    check_trees(context, plan, built, file, (blocks, verified))
+}
+
+/// Where the segment of data pages ends that begins at page `start`.
+fn segment_end(start: u32, first_tree_page: u32) -> u32 {
+    first_tree_page.min(start.saturating_add(SEGMENT))
 }
 
 impl VerifyProgress {
@@ -172,6 +186,20 @@ impl VerifyProgress {
             0 => self.data_pages,
             trees => tree_ends(built).nth(trees - 1).unwrap_or(self.data_pages),
         }
+    }
+
+    /// Where the file is cut into what is checked at once: behind what was checked, behind each
+    /// segment of data pages, and behind each tree.
+    fn ends(&self, built: &Built) -> Vec<u32> {
+        let first_tree_page = first_tree_page(built).0;
+        let mut end = self.data_pages;
+        let mut ends = vec![end];
+        while end < first_tree_page {
+            end = segment_end(end, first_tree_page);
+            ends.push(end);
+        }
+        ends.extend(tree_ends(built));
+        ends
     }
 }
 
@@ -192,24 +220,22 @@ fn check_data(
     context: &mut Context<'_, '_>,
     plan: &Plan,
     built: &Built,
-    blocks: &mut BlockReader<'_>,
-    end: u32,
+    file: &InputFile,
+    (blocks, end): (&mut BlockReader, u32),
 ) -> Result<DataSums> {
     let jobs = context.options.jobs.min(MOST_JOBS);
     let (sender, checked) = bounded::<Block>(BLOCKS);
-    let (recycle, empty) = bounded::<AlignedBuffer>(BLOCKS);
     let sample = context.sample;
-    let file = blocks.file;
     std::thread::scope(|scope| {
         let mut workers = Vec::with_capacity(jobs);
         for _ in 0..jobs {
-            let pages = PageFileReader::open(file.file().clone(), ChecksumPolicy::Required)?;
+            let pages = PageFileReader::open(file.clone(), ChecksumPolicy::Required)?;
             let worker = DataWorker::new(plan, built, pages, sample);
-            let (blocks, recycle) = (Receiver::clone(&checked), Sender::clone(&recycle));
-            workers.push(scope.spawn(move || worker.run(&blocks, &recycle)));
+            let (checked, emptied) = (Receiver::clone(&checked), blocks.emptied());
+            workers.push(scope.spawn(move || worker.run(&checked, &emptied)));
         }
         drop(checked);
-        let read = blocks.send_until(context, end, &sender, &empty, |_| Ok(()));
+        let read = blocks.send_until(context, end, &sender, |_| Ok(()));
         drop(sender);
         // Where reading stopped early, what the threads miss is no damage.
         read?;
@@ -227,13 +253,13 @@ fn check_trees(
     context: &mut Context<'_, '_>,
     plan: &Plan,
     built: &Built,
-    blocks: &mut BlockReader<'_>,
-    verified: &mut VerifyProgress,
+    file: &InputFile,
+    (blocks, verified): (&mut BlockReader, &mut VerifyProgress),
 ) -> Result<()> {
     let (sender, checked) = bounded::<Block>(BLOCKS);
-    let (recycle, empty) = bounded::<AlignedBuffer>(BLOCKS);
+    let emptied = blocks.emptied();
     let finished = Arc::new(Mutex::new(std::mem::take(&mut verified.trees)));
-    let sources = TreeSources::new(plan, blocks.file.file())?;
+    let sources = TreeSources::new(plan, file)?;
     let leaves = LeafThread::new(plan, built);
     let trees = TreeThread::new(plan, built, &sources, Arc::clone(&finished))?;
     let so_far = || {
@@ -248,10 +274,10 @@ fn check_trees(
     let checked = std::thread::scope(|scope| {
         let (summed, to_check) = bounded(SUMMED_BLOCKS);
         let leaves = scope.spawn(move || leaves.run(&checked, &summed));
-        let trees = scope.spawn(move || trees.run(&to_check, &recycle));
+        let trees = scope.spawn(move || trees.run(&to_check, &emptied));
         let mut read = Ok(());
         for end in tree_ends(built).skip(passed) {
-            read = blocks.send_until(context, end, &sender, &empty, |context| {
+            read = blocks.send_until(context, end, &sender, |context| {
                 if context.wants_checkpoint() {
                     let finished = so_far();
                     let fresh = finished.len().checked_sub(passed + 1);
@@ -297,73 +323,6 @@ fn first_tree_page(built: &Built) -> PageId {
             .unwrap_or(1)
             .max(1),
     )
-}
-
-/// Reads the file front to back in blocks, and hashes it.
-struct BlockReader<'f> {
-    file: &'f DirectFile,
-    hasher: Xxh3,
-    /// The page that comes next.
-    next: u32,
-}
-
-impl<'f> BlockReader<'f> {
-    fn new(file: &'f DirectFile) -> Self {
-        Self {
-            file,
-            hasher: Xxh3::new(),
-            next: 0,
-        }
-    }
-
-    /// The next block, which ends before page `end`; `None` there.
-    fn block(&mut self, end: u32, mut bytes: AlignedBuffer) -> Result<Option<Block>> {
-        let pages = end.saturating_sub(self.next).min(PAGES);
-        if pages == 0 {
-            return Ok(None);
-        }
-        let first = PageId(self.next);
-        bytes.resize(pages as usize * PAGE_SIZE);
-        self.file.read_exact_at(&mut bytes, page_offset(first))?;
-        self.hasher.update(&bytes);
-        self.next += pages;
-        Ok(Some(Block { first, bytes }))
-    }
-
-    /// Takes the hash of what lies before page `end` and was checked by an interrupted run.
-    fn pass(&mut self, context: &mut Context<'_, '_>, end: u32) -> Result<()> {
-        let mut buffer = AlignedBuffer::default();
-        while let Some(block) = self.block(end, buffer)? {
-            buffer = block.bytes;
-            context.advance(buffer.len() as u64, 0)?;
-        }
-        Ok(())
-    }
-
-    /// Sends all blocks before page `end`, and calls `pause` between them.
-    fn send_until(
-        &mut self,
-        context: &mut Context<'_, '_>,
-        end: u32,
-        sender: &Sender<Block>,
-        empty: &Receiver<AlignedBuffer>,
-        mut pause: impl FnMut(&mut Context<'_, '_>) -> Result<()>,
-    ) -> Result<()> {
-        while let Some(block) = self.block(end, empty.try_recv().unwrap_or_default())? {
-            let bytes = block.bytes.len() as u64;
-            if sender.send(block).is_err() {
-                // A receiver that has gone has failed; joining it tells how.
-                return Ok(());
-            }
-            context.count(bytes, 0);
-            pause(context)?;
-        }
-        Ok(())
-    }
-
-    fn hash(&self) -> String {
-        format!("{:032x}", self.hasher.digest128())
-    }
 }
 
 /// Compares what was read with what was written.

@@ -1,0 +1,137 @@
+//! The file in blocks, front to back, read by a thread that is ahead with that, and hashed.
+
+use super::panicked;
+use crate::Result;
+use crate::coordinator::context::Context;
+use crate::files::{AlignedBuffer, DirectFile};
+use crate::v2::PageId;
+use crate::v2::page::PAGE_SIZE;
+use crate::v2::page_file::page_offset;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::thread::Scope;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Pages that are read at once.
+const PAGES: u32 = 128;
+/// Blocks that are read before they are asked for: the disk has to wait for nothing else.
+const READ_AHEAD: usize = 2;
+/// Empty buffers that wait to be filled.
+const EMPTY: usize = 8;
+
+/// A run of pages as read from the file.
+pub(super) struct Block {
+    pub(super) first: PageId,
+    pub(super) bytes: AlignedBuffer,
+}
+
+/// Gives the blocks of the file, and hashes them.
+pub(super) struct BlockReader {
+    filled: Receiver<Result<Block>>,
+    emptied: Sender<AlignedBuffer>,
+    hasher: Xxh3,
+    /// The page that comes next.
+    next: u32,
+}
+
+impl BlockReader {
+    /// Starts to read. The file is cut at `ends`, page numbers in ascending order, the last of
+    /// which is its end.
+    pub(super) fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        file: &'scope DirectFile,
+        ends: Vec<u32>,
+    ) -> Self {
+        let (sender, filled) = bounded(READ_AHEAD);
+        let (emptied, empty) = bounded(EMPTY);
+        scope.spawn(move || read(file, &ends, &sender, &empty));
+        Self {
+            filled,
+            emptied,
+            hasher: Xxh3::new(),
+            next: 0,
+        }
+    }
+
+    /// Where buffers go that are of no use any more.
+    pub(super) fn emptied(&self) -> Sender<AlignedBuffer> {
+        Sender::clone(&self.emptied)
+    }
+
+    /// The next block, which ends before page `end`, one of those where the file is cut; `None`
+    /// there.
+    fn block(&mut self, end: u32) -> Result<Option<Block>> {
+        if self.next >= end {
+            return Ok(None);
+        }
+        // The thread ends early only behind an error.
+        let block = self.filled.recv().unwrap_or_else(|_| Err(panicked()))?;
+        self.hasher.update(&block.bytes);
+        self.next = block.first.0 + pages_of(&block);
+        Ok(Some(block))
+    }
+
+    /// Takes the hash of what lies before page `end` and was checked by an interrupted run.
+    pub(super) fn pass(&mut self, context: &mut Context<'_, '_>, end: u32) -> Result<()> {
+        while let Some(block) = self.block(end)? {
+            context.advance(block.bytes.len() as u64, 0)?;
+            // A reader at its end needs no empty buffers.
+            let _ = self.emptied.try_send(block.bytes);
+        }
+        Ok(())
+    }
+
+    /// Sends all blocks before page `end`, and calls `pause` between them.
+    pub(super) fn send_until(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        end: u32,
+        sender: &Sender<Block>,
+        mut pause: impl FnMut(&mut Context<'_, '_>) -> Result<()>,
+    ) -> Result<()> {
+        while let Some(block) = self.block(end)? {
+            let bytes = block.bytes.len() as u64;
+            if sender.send(block).is_err() {
+                // A receiver that has gone has failed; joining it tells how.
+                return Ok(());
+            }
+            context.count(bytes, 0);
+            pause(context)?;
+        }
+        Ok(())
+    }
+
+    /// XXH3-128 of everything so far, as 32 hex digits.
+    pub(super) fn hash(&self) -> String {
+        format!("{:032x}", self.hasher.digest128())
+    }
+}
+
+fn pages_of(block: &Block) -> u32 {
+    // A block has few pages.
+    u32::try_from(block.bytes.len() / PAGE_SIZE).unwrap_or_default()
+}
+
+/// Reads all blocks, until an error or until nobody takes them.
+fn read(
+    file: &DirectFile,
+    ends: &[u32],
+    filled: &Sender<Result<Block>>,
+    empty: &Receiver<AlignedBuffer>,
+) {
+    let mut next = 0;
+    for end in ends {
+        while next < *end {
+            let pages = (*end - next).min(PAGES);
+            let mut bytes = empty.try_recv().unwrap_or_default();
+            bytes.resize(pages as usize * PAGE_SIZE);
+            let first = PageId(next);
+            let result = file.read_exact_at(&mut bytes, page_offset(first));
+            let has_failed = result.is_err();
+            let sent = filled.send(result.map(|()| Block { first, bytes }));
+            if has_failed || sent.is_err() {
+                return;
+            }
+            next += pages;
+        }
+    }
+}
