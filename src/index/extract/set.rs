@@ -31,7 +31,7 @@ struct Member {
 
 impl Member {
     /// The value of a key with one field, or why there is none; `None` of a key with several.
-    #[inline]
+    #[inline(always)]
     fn only_value<'d>(
         &self,
         document: RawDocument<'d>,
