@@ -145,21 +145,17 @@ impl Dir {
             Sharing::Shared => FlockOperation::NonBlockingLockShared,
             Sharing::Exclusive => FlockOperation::NonBlockingLockExclusive,
         };
-        loop {
-            match rustix::fs::flock(&self.fd, operation) {
-                Ok(()) => {
-                    self.locked.store(true, Ordering::Relaxed);
-                    return Ok(true);
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::WOULDBLOCK) => return Ok(false),
-                Err(errno) => {
-                    let sentence = "the directory cannot be locked";
-                    return Err(Error::new(Code::LockUnsupported, sentence)
-                        .at(Place::file(&self.path))
-                        .because(std::io::Error::from(errno)));
-                }
+        match system::flock(&self.fd, operation) {
+            Ok(()) => {
+                self.locked.store(true, Ordering::Relaxed);
+                Ok(true)
             }
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(errno) => Err(
+                Error::new(Code::LockUnsupported, "the directory cannot be locked")
+                    .at(Place::file(&self.path))
+                    .because(std::io::Error::from(errno)),
+            ),
         }
     }
 
@@ -453,7 +449,7 @@ impl Drop for Dir {
     fn drop(&mut self) {
         if *self.locked.get_mut() {
             // The close that follows gives it up too.
-            let _ = rustix::fs::flock(&self.fd, FlockOperation::Unlock);
+            let _ = system::flock(&self.fd, FlockOperation::Unlock);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! System calls on names, made again when a signal interrupts them: network and FUSE file systems
 //! answer EINTR where local ones do not. What goes through `std::fs::File` is made again there.
 
-use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::{Result, retry_on_intr};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -34,6 +34,10 @@ pub(super) fn rename_at(
 
 pub(super) fn unlink_at(dir: impl AsFd, name: &OsStr, flags: AtFlags) -> Result<()> {
     retry_on_intr(|| rustix::fs::unlinkat(dir.as_fd(), name, flags))
+}
+
+pub(super) fn flock(file: impl AsFd, operation: FlockOperation) -> Result<()> {
+    retry_on_intr(|| rustix::fs::flock(file.as_fd(), operation))
 }
 
 pub(super) fn fsync(file: impl AsFd) -> Result<()> {
