@@ -3,7 +3,7 @@
 use super::panicked;
 use crate::Result;
 use crate::coordinator::context::Context;
-use crate::files::{AlignedBuffer, DirectFile};
+use crate::files::{AlignedBuffer, DirectFile, InputFile};
 use crate::v2::PageId;
 use crate::v2::page::PAGE_SIZE;
 use crate::v2::page_file::page_offset;
@@ -25,7 +25,8 @@ pub(super) struct Block {
 }
 
 /// Gives the blocks of the file, and hashes them.
-pub(super) struct BlockReader {
+pub(super) struct BlockReader<'f> {
+    file: &'f InputFile,
     filled: Receiver<Result<Block>>,
     emptied: Sender<AlignedBuffer>,
     hasher: Xxh3,
@@ -33,23 +34,25 @@ pub(super) struct BlockReader {
     next: u32,
 }
 
-impl BlockReader {
+impl<'f> BlockReader<'f> {
     /// Starts to read. The file is cut at `ends`, page numbers in ascending order, the last of
     /// which is its end.
-    pub(super) fn start<'scope>(
-        scope: &'scope Scope<'scope, '_>,
-        file: &'scope DirectFile,
-        ends: Vec<u32>,
-    ) -> Self {
+    pub(super) fn start(scope: &'f Scope<'f, '_>, file: &'f DirectFile, ends: Vec<u32>) -> Self {
         let (sender, filled) = bounded(READ_AHEAD);
         let (emptied, empty) = bounded(EMPTY);
         scope.spawn(move || read(file, &ends, &sender, &empty));
         Self {
+            file: file.file(),
             filled,
             emptied,
             hasher: Xxh3::new(),
             next: 0,
         }
+    }
+
+    /// The file, for reads in other places.
+    pub(super) fn file(&self) -> &'f InputFile {
+        self.file
     }
 
     /// Where buffers go that are of no use any more.

@@ -16,7 +16,7 @@ mod data;
 mod leaves;
 mod trees;
 
-use super::context::Context;
+use super::context::{Context, Sample};
 use super::indexes::Built;
 use super::metadata;
 use super::plan::Plan;
@@ -101,10 +101,7 @@ pub(super) fn run(
     }
     // An interrupted run with another --sample has summed up something else.
     if verified.sums.is_empty() || verified.sums.is_sample() != context.sample.is_partial() {
-        verified = VerifyProgress {
-            sums: DataSums::new(plan, context.sample),
-            ..Default::default()
-        };
+        verified = VerifyProgress::start(plan, context.sample);
     }
     let hash = read_all(context, plan, built, &direct, &mut verified)?;
     compare(plan, built, file, &verified)?;
@@ -133,17 +130,14 @@ fn read_all(
             if !verified.is_empty() && blocks.hash() != verified.prefix {
                 return Ok(None);
             }
-            check_all(context, plan, built, file.file(), (&mut blocks, verified))?;
+            check_all(context, plan, built, &mut blocks, verified)?;
             Ok(Some(blocks.hash()))
         })?;
         if let Some(hash) = hash {
             return Ok(hash);
         }
         tracing::warn!("staged pages changed since they were checked; all are checked again");
-        *verified = VerifyProgress {
-            sums: DataSums::new(plan, context.sample),
-            ..VerifyProgress::default()
-        };
+        *verified = VerifyProgress::start(plan, context.sample);
     }
 }
 
@@ -152,14 +146,15 @@ fn check_all(
     context: &mut Context<'_, '_>,
     plan: &Plan,
     built: &Built,
-    file: &InputFile,
-    (blocks, verified): (&mut BlockReader, &mut VerifyProgress),
+    blocks: &mut BlockReader<'_>,
+    verified: &mut VerifyProgress,
 ) -> Result<()> {
     let first_tree_page = first_tree_page(built).0;
     while verified.data_pages < first_tree_page {
         let end = segment_end(verified.data_pages, first_tree_page);
-        let sums = check_data(context, plan, built, file, (&mut *blocks, end))?;
-        verified.sums.merge(sums);
+        verified
+            .sums
+            .merge(check_data(context, plan, built, blocks, end)?);
         verified.data_pages = end;
         if context.wants_checkpoint() {
             verified.prefix = blocks.hash();
@@ -167,7 +162,7 @@ fn check_all(
         }
         context.interrupt.check()?;
     }
-    check_trees(context, plan, built, file, (blocks, verified))
+    check_trees(context, plan, built, blocks, verified)
 }
 
 /// Where the segment of data pages ends that begins at page `start`.
@@ -176,6 +171,13 @@ fn segment_end(start: u32, first_tree_page: u32) -> u32 {
 }
 
 impl VerifyProgress {
+    fn start(plan: &Plan, sample: Sample) -> Self {
+        Self {
+            sums: DataSums::new(plan, sample),
+            ..Self::default()
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.data_pages == 0
     }
@@ -220,12 +222,12 @@ fn check_data(
     context: &mut Context<'_, '_>,
     plan: &Plan,
     built: &Built,
-    file: &InputFile,
-    (blocks, end): (&mut BlockReader, u32),
+    blocks: &mut BlockReader<'_>,
+    end: u32,
 ) -> Result<DataSums> {
     let jobs = context.options.jobs.min(MOST_JOBS);
     let (sender, checked) = bounded::<Block>(BLOCKS);
-    let sample = context.sample;
+    let (sample, file) = (context.sample, blocks.file());
     std::thread::scope(|scope| {
         let mut workers = Vec::with_capacity(jobs);
         for _ in 0..jobs {
@@ -253,13 +255,13 @@ fn check_trees(
     context: &mut Context<'_, '_>,
     plan: &Plan,
     built: &Built,
-    file: &InputFile,
-    (blocks, verified): (&mut BlockReader, &mut VerifyProgress),
+    blocks: &mut BlockReader<'_>,
+    verified: &mut VerifyProgress,
 ) -> Result<()> {
     let (sender, checked) = bounded::<Block>(BLOCKS);
     let emptied = blocks.emptied();
     let finished = Arc::new(Mutex::new(std::mem::take(&mut verified.trees)));
-    let sources = TreeSources::new(plan, file)?;
+    let sources = TreeSources::new(plan, blocks.file())?;
     let leaves = LeafThread::new(plan, built);
     let trees = TreeThread::new(plan, built, &sources, Arc::clone(&finished))?;
     let so_far = || {
