@@ -326,6 +326,12 @@ impl SortedKeys {
         Ok(keys)
     }
 
+    /// All documents are written: nothing else needs memory any more.
+    pub(super) fn take_all_memory(&mut self, options: &Options) {
+        let memory = usize::try_from(options.memory).unwrap_or(usize::MAX);
+        self.pool.set_budget(memory);
+    }
+
     /// What is in runs, made durable.
     pub(super) fn state(&mut self) -> Result<KeyState> {
         self.pool.sync()?;

@@ -123,6 +123,7 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
     /// Runs the phase.
     pub(super) fn run(mut self) -> Result<Built> {
         self.start_phase();
+        self.keys.take_all_memory(self.context.options);
         let mut number = 0;
         for (position, planned) in self.plan.collections.iter().enumerate() {
             for index in 0..planned.indexes.len() {

@@ -144,6 +144,11 @@ impl SortPool {
         Ok(pool)
     }
 
+    /// Leaves the pool so much memory from here on.
+    pub fn set_budget(&mut self, bytes: usize) {
+        self.budget = bytes;
+    }
+
     /// What is in the spill file now. Make that durable with [`Self::sync`] before relying on it.
     #[must_use]
     pub fn state(&self) -> PoolState {
