@@ -23,6 +23,7 @@
 //! bracket that closes its first one, whatever kind it is. The parser of documents checks the
 //! rest, in parallel.
 
+mod ahead;
 mod documents;
 mod element;
 mod ids;

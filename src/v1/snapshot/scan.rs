@@ -1,5 +1,6 @@
 //! The scan of a whole snapshot.
 
+use super::ahead::ReadAhead;
 use super::documents::Documents;
 use super::layout::{CollectionLayout, ListedIndex, SnapshotLayout};
 use super::reader::{Captured, Reader, begins_value};
@@ -8,6 +9,7 @@ use super::window::{Progress, ReadAt};
 use crate::files::InputFile;
 use crate::{Code, Error, Result, jsontext};
 use std::collections::HashMap;
+use std::thread;
 
 /// Longest text of one index definition, in bytes.
 pub const MAX_INDEX_BYTES: usize = 1024 * 1024;
@@ -32,7 +34,7 @@ const MAX_ALL_INDEXES: usize = 1 << 20;
 /// How a snapshot is scanned.
 #[derive(Clone, Debug)]
 pub struct ScanOptions {
-    /// Size of the read buffer in bytes.
+    /// Size of a read buffer in bytes; there are four.
     pub buffer_bytes: usize,
     /// A chunk is closed once it holds so many bytes, or 1/65,536 of the file if that is more.
     pub chunk_bytes: u64,
@@ -45,7 +47,7 @@ pub struct ScanOptions {
 impl Default for ScanOptions {
     fn default() -> Self {
         Self {
-            buffer_bytes: 1024 * 1024,
+            buffer_bytes: 256 * 1024,
             chunk_bytes: 256 * 1024,
             max_document_bytes: MAX_DOCUMENT_TEXT,
             keep_oversized: false,
@@ -63,13 +65,20 @@ impl Default for ScanOptions {
 /// ([`Code::SnapshotEmpty`], [`Code::SnapshotTruncated`], [`Code::SnapshotSyntax`],
 /// [`Code::SnapshotShape`], [`Code::SnapshotVersion`], [`Code::CollectionTwice`],
 /// [`Code::DocumentText`], [`Code::IndexDefinition`], [`Code::SourceTooLarge`]), or a read fails.
-pub fn scan<'a>(
-    file: &'a InputFile,
+pub fn scan(
+    file: &InputFile,
     options: &ScanOptions,
-    progress: &'a mut Progress<'a>,
+    progress: &mut Progress<'_>,
 ) -> Result<SnapshotLayout> {
     file.advise_sequential();
-    scan_source(file, file.size(), options, progress)
+    thread::scope(|scope| {
+        let ahead = ReadAhead::start(scope, file, options.buffer_bytes);
+        let mut progress = |offset| progress(offset);
+        match &ahead {
+            Some(ahead) => scan_source(ahead, file.size(), options, &mut progress),
+            None => scan_source(file, file.size(), options, &mut progress),
+        }
+    })
 }
 
 pub(super) fn scan_source<'a>(

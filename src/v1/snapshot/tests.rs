@@ -316,6 +316,29 @@ fn progress_is_told_and_can_stop_the_scan() {
 }
 
 #[test]
+fn a_file_read_ahead_gives_the_same_layout_and_its_hash() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/laura/snapshots");
+    let file = InputFile::open(&path.join("collections.json")).expect("open");
+    let expected = scan_bytes(fixture("collections.json")).expect("valid");
+    // Pieces that end in the middle, at the end and behind it.
+    let size = at(file.size());
+    for buffer_bytes in [1, 1000, size / 2, size, size + 1] {
+        let options = ScanOptions {
+            buffer_bytes,
+            ..ScanOptions::default()
+        };
+        let file = file.hashing();
+        let layout = scan(&file, &options, &mut |_| Ok(())).expect("valid");
+        assert_eq!(layout, expected, "{buffer_bytes}");
+        assert_eq!(file.xxh3().ok(), file.without_hashing().xxh3().ok());
+        let stopped = scan(&file, &options, &mut |_| {
+            Err(Error::new(Code::Cancelled, "stop"))
+        });
+        assert_eq!(stopped.expect_err("stopped").code(), Code::Cancelled);
+    }
+}
+
+#[test]
 fn the_timestamp_is_read_without_the_rest() {
     let directory = tempfile::tempdir().expect("tempdir");
     let path = directory.path().join("b.json");

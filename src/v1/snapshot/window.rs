@@ -11,6 +11,12 @@ pub(super) trait ReadAt {
 
     /// Reads up to `buffer.len()` bytes; fewer only at the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize>;
+
+    /// Reads the next piece, which begins at `offset`, into a buffer that may be exchanged for
+    /// another one; no bytes at the end.
+    fn fill(&self, buffer: &mut Vec<u8>, offset: u64) -> Result<usize> {
+        self.read_at(buffer, offset)
+    }
 }
 
 impl ReadAt for InputFile {
@@ -86,7 +92,7 @@ impl<'a> Window<'a> {
     fn refill(&mut self) -> Result<()> {
         let next = self.base.saturating_add(self.filled as u64);
         (self.progress)(next)?;
-        self.filled = self.source.read_at(&mut self.buffer, next)?;
+        self.filled = self.source.fill(&mut self.buffer, next)?;
         self.base = next;
         self.at = 0;
         Ok(())
