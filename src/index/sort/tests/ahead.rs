@@ -41,6 +41,10 @@ fn nothing_is_sorted_ahead_without_room_for_it() {
         pool.sort_ahead(id);
         assert_eq!(pool.memory(), memory);
     }
+    pool.set_budget(4 * MIB);
+    let memory = pool.memory();
+    pool.sort_ahead(ids[1]);
+    assert!(pool.memory() > memory);
     for id in ids {
         let found = documents.drain(&mut pool.merge(id, &documents).unwrap());
         assert!(found == documents.expected());
