@@ -2,19 +2,21 @@
 //!
 //! Short values, which nearly all are, take a few instructions each: they are put together in a
 //! draft of fixed size, so that appending needs no look at how much room there is, and bytes may be
-//! written beyond a value's end that the next one overwrites. Whatever takes more is read as in any
-//! other document, behind what was drafted so far.
+//! written beyond a value's end that the next one overwrites. Longer strings and common escapes are
+//! put together there too (`long.rs`). Whatever takes more is read as in any other document, behind
+//! what was drafted so far.
 
 #![expect(
     clippy::arithmetic_side_effects,
     reason = "positions within the text and the output, which are in memory, and counts of what is in them"
 )]
 
+use super::long::long_string;
 use super::numbers::small_integer;
 use super::pattern::{LONGEST_ELEMENT, MOST_OPEN, Pattern, SHORT_PIECE, Step};
 use super::reader::{NotPlain, PlainReader};
 use super::shapes::ShapeId;
-use super::short::{SHORT, STRING, Short, any_short, string};
+use super::short::{SHORT, STRING, any_short, string};
 use super::state::State;
 use crate::bytes::{get_u32, put_u32};
 use crate::document::bson::ElementType;
@@ -72,16 +74,34 @@ impl<'t, 's, 'o, 'd> Fitting<'t, 's, 'o, 'd> {
         let mut rest = self.reader.bytes();
         let mut drafted = 0;
         for step in &pattern.steps {
-            let Some((window, value_at)) = begin_usual(step, rest, self.draft, drafted) else {
-                (rest, drafted) = self.unusual(step, rest, drafted)?;
+            let element_at;
+            let value_at;
+            if let Some((window, at)) = begin_usual(step, rest, self.draft, drafted) {
+                let length = step.text_length();
+                if let Some((text, bson)) = usual_value(step, window, self.draft, drafted, at) {
+                    rest = rest.get(length + text..).unwrap_or_default();
+                    drafted = at + bson;
+                    continue;
+                }
+                rest = rest.get(length..).unwrap_or_default();
+                (element_at, value_at) = (drafted, at);
+            } else if step.point.is_some() {
+                (rest, drafted) = self.telling(step, rest, drafted)?;
                 continue;
-            };
-            rest = rest.get(step.text_length()..).unwrap_or_default();
-            if let Some((text, bson)) = usual_value(step, window, self.draft, drafted, value_at) {
-                rest = rest.get(text..).unwrap_or_default();
-                drafted = value_at + bson;
             } else {
-                (rest, drafted) = self.value(step, rest, drafted, value_at)?.0;
+                element_at = self.begin(step, rest, drafted).ok_or(NotPlain)?;
+                value_at = element_at + step.element.len();
+                rest = rest.get(step.text.len()..).unwrap_or_default();
+            }
+            if rest.first() != Some(&b'[')
+                && let Some(room) = room(self.draft, value_at)
+                && let Some(short) = any_short(rest, step.in_point, room)
+            {
+                self.set_type(element_at + step.type_at, short.kind);
+                rest = rest.get(short.text()..).unwrap_or_default();
+                drafted = value_at + short.bson();
+            } else {
+                (rest, drafted) = self.value(step, rest, element_at, value_at)?;
             }
         }
         rest = pattern.end.pass(rest).ok_or(NotPlain)?;
@@ -98,16 +118,11 @@ impl<'t, 's, 'o, 'd> Fitting<'t, 's, 'o, 'd> {
         self.reader.state.out.len() + drafted
     }
 
-    /// Reads what stands before any value, and the value.
+    /// Drafts what any value begins with; gives where its element begins.
     #[inline(never)]
-    fn unusual(
-        &mut self,
-        step: &Step,
-        rest: &'t [u8],
-        drafted: usize,
-    ) -> Result<Place<'t>, NotPlain> {
-        let rest = step.text.pass(rest).ok_or(NotPlain)?;
-        let drafted = self.room(drafted)?;
+    fn begin(&mut self, step: &Step, rest: &[u8], drafted: usize) -> Option<usize> {
+        step.text.pass(rest)?;
+        let drafted = self.room(drafted).ok()?;
         let element_at = self.close(drafted, step.closes);
         let place = self.draft.get_mut(element_at..).unwrap_or_default();
         if let (true, Some(place)) = (step.element.len() <= SHORT_PIECE, place.first_chunk_mut()) {
@@ -119,19 +134,40 @@ impl<'t, 's, 'o, 'd> Fitting<'t, 's, 'o, 'd> {
             self.open
                 .begin(self.written(element_at + usize::from(*start)));
         }
+        Some(element_at)
+    }
+
+    /// Reads a value that tells whether an object is a Point, with what stands before it.
+    #[inline(never)]
+    fn telling(
+        &mut self,
+        step: &Step,
+        rest: &'t [u8],
+        drafted: usize,
+    ) -> Result<Place<'t>, NotPlain> {
+        let element_at = self.begin(step, rest, drafted).ok_or(NotPlain)?;
+        let rest = rest.get(step.text.len()..).unwrap_or_default();
         let value_at = element_at + step.element.len();
         let written = self.written(value_at);
-        let ((rest, drafted), kind) = self.value(step, rest, element_at, value_at)?;
-        if let Some(is_point) = step.point {
-            let value = self.value_from(written, drafted);
-            if (kind == ElementType::String && value == POINT) != is_point {
-                return Err(NotPlain);
+        let (rest, drafted) = match room(self.draft, value_at)
+            .and_then(|room| any_short(rest, step.in_point, room))
+        {
+            Some(short) => {
+                self.set_type(element_at + step.type_at, short.kind);
+                let rest = rest.get(short.text()..).unwrap_or_default();
+                (rest, value_at + short.bson())
             }
+            None => self.value(step, rest, element_at, value_at)?,
+        };
+        // No value of another type has these bytes.
+        let is_point = self.value_from(written, drafted) == POINT;
+        if step.point != Some(is_point) {
+            return Err(NotPlain);
         }
         Ok((rest, drafted))
     }
 
-    /// Reads any value behind what is drafted of its element.
+    /// Reads a value that is not short behind what is drafted of its element.
     #[inline(never)]
     fn value(
         &mut self,
@@ -139,18 +175,17 @@ impl<'t, 's, 'o, 'd> Fitting<'t, 's, 'o, 'd> {
         rest: &'t [u8],
         element_at: usize,
         value_at: usize,
-    ) -> Result<(Place<'t>, ElementType), NotPlain> {
+    ) -> Result<Place<'t>, NotPlain> {
         let type_at = element_at + step.type_at;
         if let Some((b'[', rest)) = rest.split_first() {
             self.set_type(type_at, ElementType::Array);
-            let place = self.array(step, rest, value_at)?;
-            return Ok((place, ElementType::Array));
+            return self.array(step, rest, value_at);
         }
-        let room = room(self.draft, value_at);
-        if let Some(short) = room.and_then(|room| any_short(rest, step.in_point, room)) {
-            self.set_type(type_at, short.kind);
-            let rest = rest.get(short.text..).unwrap_or_default();
-            return Ok(((rest, value_at + short.bson), short.kind));
+        let place = self.draft.get_mut(value_at..).unwrap_or_default();
+        if let Some((text, bson)) = long_string(rest, place) {
+            self.set_type(type_at, ElementType::String);
+            let rest = rest.get(text..).unwrap_or_default();
+            return Ok((rest, value_at + bson));
         }
         let type_at = self.written(type_at);
         self.leave(step, rest, value_at)?;
@@ -158,7 +193,7 @@ impl<'t, 's, 'o, 'd> Fitting<'t, 's, 'o, 'd> {
         if let Some(byte) = self.reader.state.out.get_mut(type_at) {
             *byte = kind as u8;
         }
-        Ok((self.resume(), kind))
+        Ok(self.resume())
     }
 
     #[inline(always)]
@@ -369,9 +404,9 @@ fn short_element(
         *head = [ElementType::String as u8, digit, 0];
         return Some((1 + length + 1, ELEMENT_HEAD + 4 + length + 1));
     }
-    let Short { kind, text, bson } = any_short(rest, step.in_point, room)?;
-    *head = [kind as u8, digit, 0];
-    Some((text, ELEMENT_HEAD + bson))
+    let short = any_short(rest, step.in_point, room)?;
+    *head = [short.kind as u8, digit, 0];
+    Some((short.text(), ELEMENT_HEAD + short.bson()))
 }
 
 /// A place in the draft with so much room, if it has that.

@@ -18,6 +18,7 @@
 
 mod error;
 mod fitting;
+mod long;
 mod numbers;
 mod object;
 mod pattern;

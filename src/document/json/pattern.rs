@@ -65,6 +65,11 @@ impl Piece {
         equal | more_equal << 16 | self.ignored == u32::MAX
     }
 
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// What follows in a text that begins with this.
     #[inline(always)]
     pub(super) fn pass<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {

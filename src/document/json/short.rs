@@ -19,12 +19,31 @@ const CONTENT: usize = 2 * STEP;
 /// The digits of an ObjectID.
 const ID_DIGITS: usize = 24;
 
-/// A short value that was read.
+/// A short value that was read. It is kept in a register.
 pub(super) struct Short {
     pub(super) kind: ElementType,
-    /// Bytes of its text, and of its BSON.
-    pub(super) text: usize,
-    pub(super) bson: usize,
+    text: u8,
+    bson: u8,
+}
+
+impl Short {
+    #[inline(always)]
+    fn new(kind: ElementType, text: usize, bson: usize) -> Option<Self> {
+        let (text, bson) = (u8::try_from(text).ok()?, u8::try_from(bson).ok()?);
+        Some(Self { kind, text, bson })
+    }
+
+    /// Bytes of its text.
+    #[inline(always)]
+    pub(super) fn text(&self) -> usize {
+        usize::from(self.text)
+    }
+
+    /// Bytes of its BSON.
+    #[inline(always)]
+    pub(super) fn bson(&self) -> usize {
+        usize::from(self.bson)
+    }
 }
 
 /// Reads the string that a text begins with, if it is a short one without anything unusual that
@@ -70,32 +89,32 @@ fn write_string(content: &[u8; CONTENT], length: usize, place: &mut [u8; SHORT])
 
 /// Reads the value that a text begins with, if it is a short one without anything unusual. Hex
 /// digits are ObjectIDs and integers int64s unless they are `literal`; times are strings.
-#[inline(never)]
+#[inline(always)]
 pub(super) fn any_short(text: &[u8], literal: bool, place: &mut [u8; SHORT]) -> Option<Short> {
     match text.first()? {
         b'"' => any_string(text.first_chunk()?, literal, place),
-        b'-' | b'0'..=b'9' => {
-            let (number, text) = usual_number(text)?;
-            let (kind, bytes) = number.element(literal);
-            *place.first_chunk_mut()? = bytes;
-            let bson = bytes.len();
-            Some(Short { kind, text, bson })
-        }
+        b'-' | b'0'..=b'9' => any_number(text, literal, place),
         _ => word(text, place),
     }
 }
 
-#[inline(always)]
+#[inline(never)]
+fn any_number(text: &[u8], literal: bool, place: &mut [u8; SHORT]) -> Option<Short> {
+    let (number, text) = usual_number(text)?;
+    let (kind, bytes) = number.element(literal);
+    *place.first_chunk_mut()? = bytes;
+    Short::new(kind, text, bytes.len())
+}
+
+#[inline(never)]
 fn any_string(text: &[u8; STRING], literal: bool, place: &mut [u8; SHORT]) -> Option<Short> {
     let (content, length) = content(text)?;
     let text = 1 + length + 1;
     if length == ID_DIGITS && !literal && object_id(content, place) {
-        let (kind, bson) = (ElementType::ObjectId, ID_DIGITS / 2);
-        return Some(Short { kind, text, bson });
+        return Short::new(ElementType::ObjectId, text, ID_DIGITS / 2);
     }
     write_string(content, length, place);
-    let (kind, bson) = (ElementType::String, 4 + length + 1);
-    Some(Short { kind, text, bson })
+    Short::new(ElementType::String, text, 4 + length + 1)
 }
 
 /// Whether a string begins with the digits of an ObjectID, which is written then.
@@ -117,5 +136,5 @@ fn word(text: &[u8], place: &mut [u8; SHORT]) -> Option<Short> {
         _ => return None,
     };
     *place.first_mut()? = u8::from(text == 4);
-    Some(Short { kind, text, bson })
+    Short::new(kind, text, bson)
 }

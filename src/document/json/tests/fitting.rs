@@ -177,3 +177,110 @@ fn a_document_that_is_too_large_is_bad_with_a_pattern_as_well() {
         fits_after(&text(1), &text(length));
     }
 }
+
+/// The value of a document with a pattern, as another converter reads it alone.
+fn double_of(text: &str) -> Option<f64> {
+    let mut converter = JsonConverter::new(InferTypes::default());
+    let mut out = Vec::new();
+    for value in ["null", text] {
+        out.clear();
+        converter
+            .convert(&document(value), &CONTEXT, &mut out)
+            .unwrap();
+    }
+    match RawDocument::trusted(&out).get("name") {
+        Some(RawValue::Double(double)) => Some(double),
+        _ => None,
+    }
+}
+
+#[test]
+fn fractions_are_the_nearest_doubles_with_any_number_of_digits() {
+    let mut seed = 7_u64;
+    for round in 0..4_000_usize {
+        let (digits, before) = (2 + round % 21, 1 + round / 21 % 19);
+        let mut text = String::new();
+        for digit in 0..digits {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let number = (seed >> 33) % 10;
+            let is_first = digit == 0 && before > 1;
+            write!(text, "{}", if is_first { number.max(1) } else { number }).unwrap();
+        }
+        text.insert(before.min(digits - 1), '.');
+        for text in [text.clone(), format!("-{text}")] {
+            let nearest: f64 = text.parse().unwrap();
+            let double = double_of(&text).map(f64::to_bits);
+            assert_eq!(double, Some(nearest.to_bits()), "{text}");
+            assert!(value_fits(&format!("[{text},{text}]")), "{text}");
+        }
+    }
+    // Halfway between two doubles, and next to that.
+    for text in [
+        "9007199254740993.0",
+        "9007199254740993.5",
+        "9007199254740992.9",
+        "9007199254740995.0",
+        "90071992547409.930",
+        "45035996273704961.5",
+        "450359962737049.615",
+        "4503599627370497.50",
+        "4503599627370497.51",
+        "4503599627370497.49",
+        "4503599627370496.50",
+        "0.00000000000000001",
+        "0.99999999999999999",
+        "99999999999999999.9",
+        "9.99999999999999999",
+        "0.999999999999999999",
+        "1.00000000000000000",
+        "0.100000000000000000",
+    ] {
+        let nearest: f64 = text.parse().unwrap();
+        let double = double_of(text).map(f64::to_bits);
+        assert_eq!(double, Some(nearest.to_bits()), "{text}");
+    }
+}
+
+#[test]
+fn escapes_at_every_place_of_a_string_that_is_put_together_elsewhere() {
+    for escape in [
+        "\\u0000",
+        "\\u007f",
+        "\\u0080",
+        "\\u07ff",
+        "\\u0800",
+        "\\uFfFf",
+        "\\ud7ff",
+        "\\ue000",
+        "\\/",
+        "\\b\\f\\n\\r\\t",
+        "\\\\\\\"",
+    ] {
+        for before in 0..40 {
+            for behind in [0, 1, 15, 16, 40] {
+                let text = format!("{}{escape}{}", "é".repeat(before), "y".repeat(behind));
+                assert!(value_fits(&format!("\"{text}\"")), "{text}");
+            }
+        }
+    }
+    for wrong in [
+        "\\u", "\\u12", "\\u+041", "\\u004g", "\\U0041", "\\ud800", "\\udfff", "\\u00é",
+    ] {
+        for before in [0, 20, 40] {
+            value_fits(&format!("\"{}{wrong}\"", "x".repeat(before)));
+            value_fits(&format!("\"{}{wrong}ABCDEF\"", "x".repeat(before)));
+        }
+    }
+    // An ObjectID whose digits are escaped is one for the visitors.
+    assert!(value_fits("\"\\u0030123456789abcdef01234567\""));
+    assert!(value_fits("\"\\u0030123456789abcdef0123456g\""));
+}
+
+#[test]
+fn strings_of_about_the_length_of_what_is_put_together_at_once() {
+    for length in (3_950..4_110).chain([8_192, 20_000]) {
+        let text = "x".repeat(length);
+        assert!(value_fits(&format!("\"{text}\"")), "{length}");
+        assert!(value_fits(&format!("\"{text}\\u00e9\"")), "{length}");
+    }
+}
