@@ -269,7 +269,7 @@ mod tests {
             let middle = 1 << 53 | number >> 11 | 1;
             for places in 0..=3 {
                 let whole = middle >> places;
-                let fraction = (middle % (1 << places)) * 1000 >> places;
+                let fraction = ((middle % (1 << places)) * 1000) >> places;
                 is_nearest(&format!("{whole}.{fraction:03}"));
                 let shorter = fraction / 10_u64.pow(3 - places.max(1));
                 let width = places.max(1) as usize;

@@ -77,7 +77,7 @@ fn read_all(
         piece.resize(piece_bytes, 0);
         let read = file.read_at(&mut piece, offset).map(|length| {
             piece.truncate(length);
-            offset += length as u64;
+            offset = offset.saturating_add(length as u64);
             piece
         });
         let is_last = read.as_ref().map_or(true, Vec::is_empty);
