@@ -178,7 +178,7 @@ impl TreeBuild<'_, '_, '_> {
                 loader.push(entry.stored, &value, is_same)?;
             }
             if merged == 0 {
-                taken.min_key = self.key_json(entry.stored, entry.address)?;
+                taken.min_key = self.key_json_at(batch, position)?;
             }
             merged += 1;
             last = Some(position);
@@ -189,6 +189,15 @@ impl TreeBuild<'_, '_, '_> {
         (taken.merged, taken.previous) = (merged, previous);
         taken.is_group_open = is_group_open;
         Ok(())
+    }
+
+    /// The key of an entry of a batch, as index statistics have it.
+    #[cold]
+    fn key_json_at(&self, batch: &EntryBatch, position: usize) -> Result<String> {
+        match batch.get(position) {
+            Some(entry) => self.key_json(entry.stored, entry.address),
+            None => Ok(String::new()),
+        }
     }
 
     /// A key as index statistics have it.

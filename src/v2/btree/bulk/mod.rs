@@ -162,7 +162,7 @@ impl<'a, S: PageSink> BulkLoader<'a, S> {
         same_as_previous: bool,
     ) -> Result<()> {
         if !is_storable(key) {
-            return Err(not_storable(key));
+            return Err(not_storable(key.key_type, key.bytes.len(), key.truncated));
         }
         if !self.leaf.takes(key.bytes.len()) {
             self.close_leaf(true)?;
@@ -313,14 +313,9 @@ fn is_storable(key: StoredKeyRef<'_>) -> bool {
 }
 
 #[cold]
-fn not_storable(key: StoredKeyRef<'_>) -> Error {
-    Error::new(
-        Code::Internal,
-        format!(
-            "a key of type {} and {} bytes (truncated: {}) cannot be stored",
-            key.key_type,
-            key.bytes.len(),
-            key.truncated
-        ),
-    )
+fn not_storable(key_type: u8, length: usize, truncated: bool) -> Error {
+    let sentence = format!(
+        "a key of type {key_type} and {length} bytes (truncated: {truncated}) cannot be stored"
+    );
+    Error::new(Code::Internal, sentence)
 }
