@@ -116,7 +116,7 @@ impl ChunkSink for Caught {
         &mut self.bson
     }
 
-    fn document(&mut self, _: usize, _: Converted, _: u64) -> Result<()> {
+    fn document(&mut self, _: usize, _: &mut Converted, _: u64) -> Result<()> {
         Ok(())
     }
 
@@ -148,7 +148,7 @@ impl ChunkSink for Nth {
         &mut self.bson
     }
 
-    fn document(&mut self, _: usize, converted: Converted, offset: u64) -> Result<()> {
+    fn document(&mut self, _: usize, converted: &mut Converted, offset: u64) -> Result<()> {
         self.pass(offset, converted.text_bytes as u64);
         Ok(())
     }

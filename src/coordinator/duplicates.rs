@@ -383,7 +383,7 @@ impl ChunkSink for Finder<'_> {
         &mut self.bson
     }
 
-    fn document(&mut self, _: usize, mut converted: Converted, offset: u64) -> Result<()> {
+    fn document(&mut self, _: usize, converted: &mut Converted, offset: u64) -> Result<()> {
         let ordinal = self.ordinal;
         self.ordinal += 1;
         let copy = match &mut self.enricher {
@@ -392,7 +392,7 @@ impl ChunkSink for Finder<'_> {
                     collection: &self.planned.v1_name,
                     ordinal,
                 };
-                enricher.replace(&context, &mut self.bson, 0, &mut converted)?
+                enricher.replace(&context, &mut self.bson, 0, converted)?
             }
             None => PageCopy::default(),
         };

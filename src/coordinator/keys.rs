@@ -502,22 +502,19 @@ struct PageSorter<'s> {
 impl PageSorter<'_> {
     fn page(&mut self, page: PageId, bytes: &PageBytes, overflow: &[&OverflowKey]) -> Result<()> {
         let broken = |error| Error::new(Code::Internal, "a page was built wrong").because(error);
-        for slot in SlottedPage::open(bytes).map_err(broken)?.slots() {
-            let (slot, content) = slot.map_err(broken)?;
+        let slotted = SlottedPage::open(bytes).map_err(broken)?;
+        for slot in slotted.numbers() {
             let address = DocumentAddress { page, slot };
-            match content {
-                SlotContent::Document(bson) => {
-                    let (sorters, pool) = (&mut *self.sorters, &mut *self.pool);
-                    let again = &mut self.again;
-                    let document = RawDocument::trusted(bson);
-                    self.extractors.extract(document, |index, taken| {
-                        add(sorters, pool, (index, address), taken, again)
-                    })?;
-                }
-                SlotContent::Overflow(_) => {
-                    self.overflow(address, overflow)?;
-                    self.overflow_terms(address, content)?;
-                }
+            if let Some(bson) = slotted.document(slot) {
+                let (sorters, pool) = (&mut *self.sorters, &mut *self.pool);
+                let again = &mut self.again;
+                let document = RawDocument::trusted(bson);
+                self.extractors.extract(document, |index, taken| {
+                    add(sorters, pool, (index, address), taken, again)
+                })?;
+            } else if let Some(content) = slotted.get(slot).map_err(broken)? {
+                self.overflow(address, overflow)?;
+                self.overflow_terms(address, content)?;
             }
         }
         Ok(())

@@ -197,8 +197,7 @@ impl ChunkSink for Batches<'_, '_> {
     }
 
     #[inline]
-    fn document(&mut self, start: usize, converted: Converted, offset: u64) -> Result<()> {
-        let mut converted = converted;
+    fn document(&mut self, start: usize, converted: &mut Converted, offset: u64) -> Result<()> {
         let copy = match &mut self.copies {
             Some(copies) => {
                 let passed = u64::from(self.task.chunk.documents - self.left);
@@ -206,7 +205,7 @@ impl ChunkSink for Batches<'_, '_> {
                     collection: self.collection,
                     ordinal: self.task.chunk.first_ordinal + passed,
                 };
-                copies.replace(&context, &mut self.batch.bson, start, &mut converted)?
+                copies.replace(&context, &mut self.batch.bson, start, converted)?
             }
             None => PageCopy::None,
         };
@@ -307,7 +306,7 @@ impl ChunkSink for Places<'_> {
         &mut self.bson
     }
 
-    fn document(&mut self, _: usize, _: Converted, offset: u64) -> Result<()> {
+    fn document(&mut self, _: usize, _: &mut Converted, offset: u64) -> Result<()> {
         let id = RawDocument::trusted(&self.bson).get(ID_FIELD);
         if let (Some(id), Some(wanted)) = (id, self.wanted)
             && order::same_id(id, wanted)

@@ -248,17 +248,21 @@ impl<'p> DataWorker<'p> {
         }
         // Its buffers are for overflow documents, of which there are few.
         let mut reader = None;
-        for slot in slotted.slots() {
-            let (slot, content) = slot.map_err(damaged)?;
-            if let SlotContent::Overflow(head) = content {
-                add_chain(sums, head);
-            }
+        for slot in slotted.numbers() {
             let address = DocumentAddress { page, slot };
-            let bson = match content {
-                SlotContent::Document(bson) => bson,
-                SlotContent::Overflow(_) => reader
-                    .get_or_insert_with(|| DocumentReader::new(&self.pages))
-                    .resolve(address, content)?,
+            let bson = match slotted.document(slot) {
+                Some(bson) => bson,
+                None => match slotted.get(slot).map_err(damaged)? {
+                    Some(content) => {
+                        if let SlotContent::Overflow(head) = content {
+                            add_chain(sums, head);
+                        }
+                        reader
+                            .get_or_insert_with(|| DocumentReader::new(&self.pages))
+                            .resolve(address, content)?
+                    }
+                    None => continue,
+                },
             };
             let document = RawDocument::trusted(bson);
             sums.documents += 1;

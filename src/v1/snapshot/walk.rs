@@ -36,7 +36,7 @@ pub trait ChunkSink {
     ///
     /// # Errors
     /// The sink's own; they end the walk.
-    fn document(&mut self, start: usize, converted: Converted, offset: u64) -> Result<()>;
+    fn document(&mut self, start: usize, converted: &mut Converted, offset: u64) -> Result<()>;
 
     /// Takes a document that cannot be carried over; the walk goes on unless this fails, as it does
     /// where the sink says nothing else.
@@ -166,14 +166,14 @@ impl ChunkWalker {
             };
             let buffer = sink.buffer();
             let start = buffer.len();
-            match self.converter.convert(rest, &place.context, buffer) {
+            match &mut self.converter.convert(rest, &place.context, buffer) {
                 Ok(converted) => {
                     at = at.saturating_add(converted.text_bytes);
                     sink.document(start, converted, place.offset)?;
                 }
                 Err(error) => {
                     let is_broken = is_broken(&error.kind);
-                    let error = place.cannot_carry(&error);
+                    let error = place.cannot_carry(error);
                     if is_broken {
                         return Err(error);
                     }
@@ -305,10 +305,10 @@ where
         &mut self.bson
     }
 
-    fn document(&mut self, _: usize, converted: Converted, offset: u64) -> Result<()> {
+    fn document(&mut self, _: usize, converted: &mut Converted, offset: u64) -> Result<()> {
         (self.visit)(ChunkDocument {
             bson: &self.bson,
-            converted,
+            converted: *converted,
             offset,
         })
     }
@@ -350,7 +350,7 @@ mod tests {
             &mut self.bson
         }
 
-        fn document(&mut self, _: usize, _: Converted, _: u64) -> Result<()> {
+        fn document(&mut self, _: usize, _: &mut Converted, _: u64) -> Result<()> {
             self.good += 1;
             Ok(())
         }

@@ -119,6 +119,20 @@ impl<'p> SlottedPage<'p> {
             .map(|head| Some(SlotContent::Overflow(head)))
     }
 
+    /// The document that lies in a live slot of the page. Of any other slot, and of one that is
+    /// damaged, [`Self::get`] tells more.
+    #[inline(always)]
+    #[must_use]
+    pub fn document(&self, slot: SlotNumber) -> Option<&'p [u8]> {
+        let sound = self.sound_slot(slot)?;
+        (sound.flags & (DELETED | OVERFLOW) == 0).then_some(sound.content)
+    }
+
+    /// The numbers of all slots, in order.
+    pub fn numbers(&self) -> impl Iterator<Item = SlotNumber> + use<> {
+        (0..self.slot_count).map(SlotNumber)
+    }
+
     /// Where the content of a slot begins in the page, header included.
     ///
     /// # Errors
@@ -141,7 +155,7 @@ impl<'p> SlottedPage<'p> {
 
     /// The numbers of the deleted slots.
     pub fn deleted_slots(self) -> impl Iterator<Item = SlotNumber> + use<'p> {
-        (0..self.slot_count).map(SlotNumber).filter(move |slot| {
+        self.numbers().filter(move |slot| {
             let flags = self
                 .data
                 .get(slot_position(slot.0).saturating_add(SLOT_FLAGS));
@@ -153,25 +167,10 @@ impl<'p> SlottedPage<'p> {
     pub fn slots(
         self,
     ) -> impl Iterator<Item = Result<(SlotNumber, SlotContent<'p>), PageError>> + use<'p> {
-        (0..self.slot_count).filter_map(move |number| {
-            let slot = SlotNumber(number);
-            match self.sound_slot(slot) {
-                Some(sound) if sound.flags & (DELETED | OVERFLOW) == 0 => {
-                    Some(Ok((slot, SlotContent::Document(sound.content))))
-                }
-                _ => self.other_slot(slot),
-            }
+        self.numbers().filter_map(move |slot| {
+            let content = self.get(slot).transpose()?;
+            Some(content.map(|content| (slot, content)))
         })
-    }
-
-    /// [`Self::slots`] of a slot that is no document in the page.
-    #[inline(never)]
-    fn other_slot(
-        &self,
-        slot: SlotNumber,
-    ) -> Option<Result<(SlotNumber, SlotContent<'p>), PageError>> {
-        let content = self.get(slot).transpose()?;
-        Some(content.map(|content| (slot, content)))
     }
 
     /// Checks what reading does not need: that contents lie above `free_end` and do not overlap.
@@ -183,8 +182,8 @@ impl<'p> SlottedPage<'p> {
             return Ok(());
         }
         let mut contents = Vec::with_capacity(usize::from(self.slot_count));
-        for number in 0..self.slot_count {
-            if let Some(slot) = self.slot(SlotNumber(number))? {
+        for number in self.numbers() {
+            if let Some(slot) = self.slot(number)? {
                 contents.push((slot.offset, slot.content.len(), number));
             }
         }
@@ -193,7 +192,7 @@ impl<'p> SlottedPage<'p> {
         for (offset, length, number) in contents {
             if offset < lowest {
                 return Err(PageError::field(
-                    in_page(slot_position(number), SLOT_OFFSET),
+                    in_page(slot_position(number.0), SLOT_OFFSET),
                     "slot offset",
                     offset as u64,
                     format!("{lowest} or more: below that lies other content or free space"),
@@ -208,8 +207,8 @@ impl<'p> SlottedPage<'p> {
     /// overlaps, then. So pages are that nothing was changed in.
     fn is_stacked(&self) -> bool {
         let mut lowest = PAGE_DATA_SIZE;
-        (0..self.slot_count).all(|number| {
-            let slot = self.sound_slot(SlotNumber(number));
+        self.numbers().all(|number| {
+            let slot = self.sound_slot(number);
             let below =
                 slot.filter(|slot| slot.offset.saturating_add(slot.content.len()) <= lowest);
             lowest = below.as_ref().map_or(0, |slot| slot.offset);
