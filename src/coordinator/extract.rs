@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub(super) enum Taken<'k> {
     /// A sort key, and how many of the document's came before it: text indexes take one for each
     /// term, always in the same order.
-    Key(u32, SortKey<'k>),
+    Key(u32, &'k SortKey<'k>),
     /// The document is done. Always comes for a text index, for others where they took no key.
     End(Extraction, TextTotals),
 }
@@ -110,7 +110,7 @@ impl Extractors {
         for (number, extractor) in &self.points {
             let taken = match extractor.extract(document) {
                 (Extraction::Key, Some(point)) => {
-                    Taken::Key(0, SortKey::Built(self.point_key.set(point)))
+                    Taken::Key(0, &SortKey::Built(self.point_key.set(point)))
                 }
                 (nothing, _) => Taken::End(nothing, TextTotals::default()),
             };
@@ -130,7 +130,7 @@ impl Extractors {
             let terms = extractor.terms();
             for (before, term) in (0..).zip(terms.iter()) {
                 let key = self.term_key.set(term, terms.field_length());
-                each(*number, Taken::Key(before, SortKey::Built(key)))?;
+                each(*number, Taken::Key(before, &SortKey::Built(key)))?;
             }
             each(
                 *number,

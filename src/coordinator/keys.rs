@@ -88,7 +88,7 @@ impl KeyFeeder {
         let unindexable = &mut self.unindexable;
         self.extractors.extract_single(document, |index, taken| {
             reads_again |= match (taken, unindexable.get_mut(index)) {
-                (Taken::Key(_, key), _) => is_beginning(&key),
+                (Taken::Key(_, key), _) => is_beginning(key),
                 (Taken::End(Extraction::Unindexable, _), Some(count)) => {
                     *count += 1;
                     *count <= NAMED_UNINDEXABLE
@@ -524,7 +524,7 @@ impl PageSorter<'_> {
         let mut keys = keys.iter().filter(|late| late.slot == address.slot);
         keys.try_for_each(|late| {
             let taken = match &late.key {
-                Ok(key) => Taken::Key(0, SortKey::Built(key)),
+                Ok(key) => Taken::Key(0, &SortKey::Built(key)),
                 Err(extraction) => Taken::End(*extraction, TextTotals::default()),
             };
             let index = (late.index, address);

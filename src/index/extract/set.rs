@@ -137,26 +137,33 @@ impl ExtractorSet {
     pub fn extract(
         &mut self,
         document: RawDocument<'_>,
-        mut each: impl FnMut(usize, std::result::Result<SortKey<'_>, Extraction>) -> Result<()>,
+        mut each: impl FnMut(usize, std::result::Result<&SortKey<'_>, Extraction>) -> Result<()>,
     ) -> Result<()> {
         self.find_fields(document);
         for (number, member) in self.members.iter().enumerate() {
             let only = member.only_value(document, &self.slots);
             let key = &mut self.key;
             let made = match only {
-                Some(value) => value.map(|value| SortKey::of(value, key)),
+                Some(Ok(value)) => SortKey::of(value, key),
+                Some(Err(nothing)) => {
+                    each(number, Err(nothing))?;
+                    continue;
+                }
                 None => {
                     let top = top_level(document, &self.slots, &member.wanted);
                     match member
                         .extractor
                         .build(document, top, |values| values.make(key))
                     {
-                        Extraction::Key => Ok(SortKey::Built(key)),
-                        nothing => Err(nothing),
+                        Extraction::Key => SortKey::Built(key),
+                        nothing => {
+                            each(number, Err(nothing))?;
+                            continue;
+                        }
                     }
                 }
             };
-            each(number, made)?;
+            each(number, Ok(&made))?;
         }
         Ok(())
     }

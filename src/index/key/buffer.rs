@@ -164,13 +164,12 @@ impl KeyBuffer {
         self.flags = record.flags;
     }
 
-    /// The header and the rest of the finished record, or `None` for a whole key that is too long
-    /// for one.
+    /// The finished record, or `None` for a whole key that is too long for one.
     #[inline]
-    pub(in crate::index) fn parts(
+    pub(in crate::index) fn pieces(
         &self,
         address: DocumentAddress,
-    ) -> Option<([u8; RECORD_HEADER_BYTES], &[u8])> {
+    ) -> Option<(RecordHeader, &[u8])> {
         Some((
             self.header(address)?,
             self.record.get(RECORD_HEADER_BYTES..)?,
@@ -178,17 +177,16 @@ impl KeyBuffer {
     }
 
     #[inline]
-    fn header(&self, address: DocumentAddress) -> Option<[u8; RECORD_HEADER_BYTES]> {
+    fn header(&self, address: DocumentAddress) -> Option<RecordHeader> {
         let normal_len = self.normal_end - RECORD_HEADER_BYTES;
         if normal_len >= NORMAL_KEPT_BYTES && !self.is_cut() {
             return None;
         }
         let trailer_len = u16::try_from(self.record.len() - self.normal_end).ok()?;
-        let header = RecordHeader {
+        Some(RecordHeader {
             normal_len: u16::try_from(normal_len).ok()?,
             trailer_word: trailer_len | self.flags.0,
             address,
-        };
-        Some(header.encode())
+        })
     }
 }

@@ -105,8 +105,9 @@ mod tests {
     };
 
     fn whole(key: &KeyBuffer) -> Vec<u8> {
-        let (head, rest) = key.parts(ADDRESS).unwrap();
-        [&head, rest].concat()
+        let mut record = Vec::new();
+        key.pieces(ADDRESS).unwrap().append_to(&mut record);
+        record
     }
 
     /// The record of a key of these values.

@@ -31,7 +31,9 @@ pub use crate::v2::btree::{MAX_STORED_KEY, StoredKeyRef};
 pub(super) use common::append_common;
 pub(super) use stored::{stored_of_values, string_bytes};
 
-pub(super) use record::{MAX_RECORD_BYTES, RECORD_HEADER_BYTES, Record, is_cut, record_length};
+pub(super) use record::{
+    MAX_RECORD_BYTES, RECORD_HEADER_BYTES, Record, RecordPieces, is_cut, record_length,
+};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -46,21 +46,95 @@ impl Flags {
 }
 
 /// A record's header.
-pub(crate) struct RecordHeader {
+#[derive(Clone, Copy, Debug)]
+pub(in crate::index) struct RecordHeader {
     pub(crate) normal_len: u16,
     /// The trailer's length, and [`Flags`].
     pub(crate) trailer_word: u16,
     pub(crate) address: DocumentAddress,
 }
 
+/// Bytes behind a header that make whole words with it.
+pub(super) const BEGINNING: usize = 6;
+
 impl RecordHeader {
+    /// All of it but the slot.
     #[inline]
-    pub(crate) fn encode(&self) -> [u8; RECORD_HEADER_BYTES] {
-        let [n0, n1] = self.normal_len.to_le_bytes();
-        let [t0, t1] = self.trailer_word.to_le_bytes();
-        let [p0, p1, p2, p3] = self.address.page.0.to_le_bytes();
-        let [s0, s1] = self.address.slot.0.to_le_bytes();
-        [n0, n1, t0, t1, p0, p1, p2, p3, s0, s1]
+    fn first_word(self) -> u64 {
+        u64::from(self.normal_len)
+            | u64::from(self.trailer_word) << 16
+            | u64::from(self.address.page.0) << 32
+    }
+
+    /// The record with the bytes that follow.
+    #[inline]
+    pub(super) fn before<R>(self, beginning: [u8; BEGINNING], rest: R) -> WholeWords<R> {
+        let [b0, b1, b2, b3, b4, b5] = beginning;
+        let beginning = u64::from_le_bytes([0, 0, b0, b1, b2, b3, b4, b5]);
+        WholeWords {
+            first: self.first_word(),
+            second: beginning | u64::from(self.address.slot.0),
+            rest,
+        }
+    }
+}
+
+/// A record in pieces. They are appended as they were put together: what is written to memory in
+/// smaller pieces than it is read in waits for the writes.
+pub(in crate::index) trait RecordPieces: Copy {
+    /// Bytes of the record.
+    fn len(self) -> usize;
+
+    /// Appends the record.
+    fn append_to(self, out: &mut Vec<u8>);
+}
+
+/// A header and the first bytes behind it as two words, and the rest.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WholeWords<R> {
+    first: u64,
+    second: u64,
+    rest: R,
+}
+
+impl RecordPieces for &[u8] {
+    #[inline]
+    fn len(self) -> usize {
+        <[u8]>::len(self)
+    }
+
+    #[inline]
+    fn append_to(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self);
+    }
+}
+
+impl RecordPieces for (RecordHeader, &[u8]) {
+    #[inline]
+    fn len(self) -> usize {
+        RECORD_HEADER_BYTES.saturating_add(self.1.len())
+    }
+
+    #[inline]
+    fn append_to(self, out: &mut Vec<u8>) {
+        let (header, rest) = self;
+        out.extend_from_slice(&header.first_word().to_le_bytes());
+        out.extend_from_slice(&header.address.slot.0.to_le_bytes());
+        out.extend_from_slice(rest);
+    }
+}
+
+impl<R: AsRef<[u8]> + Copy> RecordPieces for WholeWords<R> {
+    #[inline]
+    fn len(self) -> usize {
+        (RECORD_HEADER_BYTES + BEGINNING).saturating_add(self.rest.as_ref().len())
+    }
+
+    #[inline]
+    fn append_to(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.first.to_le_bytes());
+        out.extend_from_slice(&self.second.to_le_bytes());
+        out.extend_from_slice(self.rest.as_ref());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::buffer::KeyBuffer;
 use super::normal::{self, NORMAL_KEPT_BYTES};
-use super::record::{RECORD_HEADER_BYTES, RecordHeader};
+use super::record::{BEGINNING, RecordHeader, RecordPieces};
 use super::value::KeyValue;
 use crate::v2::DocumentAddress;
 
@@ -17,21 +17,20 @@ pub enum SortKey<'k> {
     Built(&'k KeyBuffer),
 }
 
-/// A string whose normal form sort records keep whole.
+/// A string whose normal form sort records keep whole, as its first bytes and the others.
 #[derive(Clone, Copy, Debug)]
-pub struct ShortString<'k>(&'k [u8]);
+pub struct ShortString<'k>(&'k [u8; STRING_BEGINNING], &'k [u8]);
+
+/// Those that follow header and tag in the same word.
+const STRING_BEGINNING: usize = BEGINNING - 1;
 
 /// An integer that is a double.
 #[derive(Clone, Copy, Debug)]
 pub struct ExactInteger(i64);
 
-/// Header and tag of a string's record.
-pub(in crate::index) const STRING_HEAD: usize = RECORD_HEADER_BYTES + 1;
 /// Bytes of an integer's normal form.
 const EXACT_NORMAL: u16 = 9;
 const _: () = assert!(EXACT_NORMAL as usize + 1 == normal::EXACT_BYTES);
-/// The whole record of an integer.
-pub(in crate::index) const EXACT_RECORD: usize = RECORD_HEADER_BYTES + normal::EXACT_BYTES;
 
 impl<'k> SortKey<'k> {
     /// The key of this one value, in `buffer` if it needs one.
@@ -39,8 +38,11 @@ impl<'k> SortKey<'k> {
     #[must_use]
     pub fn of(value: KeyValue<'k>, buffer: &'k mut KeyBuffer) -> Self {
         match value {
-            KeyValue::String(bytes) if bytes.len() < NORMAL_KEPT_BYTES - 1 => {
-                Self::String(ShortString(bytes))
+            KeyValue::String(bytes)
+                if bytes.len() < NORMAL_KEPT_BYTES - 1
+                    && let Some((first, others)) = bytes.split_first_chunk() =>
+            {
+                Self::String(ShortString(first, others))
             }
             KeyValue::Int64(number) if normal::is_exact(number) => {
                 Self::Exact(ExactInteger(number))
@@ -67,7 +69,7 @@ impl<'k> SortKey<'k> {
     #[must_use]
     pub fn normal_len(&self) -> usize {
         match self {
-            Self::String(ShortString(bytes)) => bytes.len().saturating_add(1),
+            Self::String(string) => string.len().saturating_add(1),
             Self::Exact(_) => usize::from(EXACT_NORMAL),
             Self::Built(key) => key.normal().len(),
         }
@@ -76,52 +78,51 @@ impl<'k> SortKey<'k> {
     /// A buffer that holds the key.
     #[must_use]
     pub fn to_buffer(self) -> KeyBuffer {
-        let value = match self {
-            Self::String(ShortString(bytes)) => KeyValue::String(bytes),
-            Self::Exact(ExactInteger(number)) => KeyValue::Int64(number),
-            Self::Built(key) => return key.clone(),
-        };
         let mut key = KeyBuffer::new();
-        key.set(std::iter::once(value));
+        match self {
+            Self::String(ShortString(first, others)) => {
+                let bytes = [first, others].concat();
+                key.set(std::iter::once(KeyValue::String(&bytes)));
+            }
+            Self::Exact(ExactInteger(number)) => {
+                key.set(std::iter::once(KeyValue::Int64(number)));
+            }
+            Self::Built(built) => key.clone_from(built),
+        }
         key
     }
 }
 
 impl<'k> ShortString<'k> {
-    /// The two pieces of the record.
     #[inline]
-    pub(in crate::index) fn record(
-        self,
-        address: DocumentAddress,
-    ) -> ([u8; STRING_HEAD], &'k [u8]) {
+    fn len(self) -> usize {
+        STRING_BEGINNING.saturating_add(self.1.len())
+    }
+
+    /// The record.
+    #[inline]
+    pub(in crate::index) fn record(self, address: DocumentAddress) -> impl RecordPieces + 'k {
         let header = RecordHeader {
             // Short enough for 16 bits.
-            normal_len: u16::try_from(self.0.len().saturating_add(1)).unwrap_or(u16::MAX),
+            normal_len: u16::try_from(self.len().saturating_add(1)).unwrap_or(u16::MAX),
             trailer_word: 0,
             address,
         };
-        let mut head = [normal::STRING; STRING_HEAD];
-        if let Some(place) = head.first_chunk_mut() {
-            *place = header.encode();
-        }
-        (head, self.0)
+        let [s0, s1, s2, s3, s4] = *self.0;
+        header.before([normal::STRING, s0, s1, s2, s3, s4], self.1)
     }
 }
 
 impl ExactInteger {
     /// The record.
     #[inline]
-    pub(in crate::index) fn record(self, address: DocumentAddress) -> [u8; EXACT_RECORD] {
+    pub(in crate::index) fn record(self, address: DocumentAddress) -> impl RecordPieces + use<> {
         let header = RecordHeader {
             normal_len: EXACT_NORMAL,
             trailer_word: 1,
             address,
         };
-        let mut record = [0; EXACT_RECORD];
-        if let Some((place, rest)) = record.split_first_chunk_mut() {
-            *place = header.encode();
-            rest.copy_from_slice(&normal::encode_exact(self.0));
-        }
-        record
+        let [n0, n1, n2, n3, n4, n5, rest @ ..] = normal::encode_exact(self.0);
+        header.before([n0, n1, n2, n3, n4, n5], rest)
     }
 }

@@ -1,6 +1,6 @@
 //! Unsorted records in memory, in blocks that never move.
 
-use crate::index::key::{RECORD_HEADER_BYTES, Record, record_length};
+use crate::index::key::{RECORD_HEADER_BYTES, Record, RecordPieces, record_length};
 use crate::v2::DocumentAddress;
 
 /// Size of all blocks but the first few of an arena.
@@ -82,24 +82,22 @@ impl Arena {
         self.has_cut
     }
 
-    /// Appends a record, which comes in two pieces; false if it needs another block. Only the first
-    /// piece can be empty.
+    /// Appends a record; false if it needs another block.
     #[inline]
-    pub(super) fn push<const HEAD: usize>(
+    pub(super) fn push(
         &mut self,
-        (head, rest): (&[u8; HEAD], &[u8]),
+        record: impl RecordPieces,
         address: DocumentAddress,
         is_cut: bool,
     ) -> bool {
         let Some(block) = self.blocks.last_mut() else {
             return false;
         };
-        if block.capacity() - block.len() < HEAD + rest.len() {
+        if block.capacity() - block.len() < record.len() {
             return false;
         }
         self.has_cut |= is_cut;
-        block.extend_from_slice(head);
-        block.extend_from_slice(rest);
+        record.append_to(block);
         self.entries += 1;
         let address = u64::from(address.page.0) << 16 | u64::from(address.slot.0);
         self.ascending &= self.last <= address;

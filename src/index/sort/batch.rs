@@ -1,6 +1,6 @@
 //! Keys on their way from the thread that extracts them to the one that sorts.
 
-use crate::index::key::{KeyBuffer, Record};
+use crate::index::key::{KeyBuffer, Record, RecordPieces};
 use crate::v2::DocumentAddress;
 use crate::{Code, Error, Result};
 
@@ -17,9 +17,8 @@ impl KeyBatch {
     /// [`Code::Internal`] for a key that was made whole and is too long to be sorted so.
     #[inline]
     pub fn push(&mut self, key: &KeyBuffer, address: DocumentAddress) -> Result<()> {
-        let (header, rest) = key.parts(address).ok_or_else(unsortable)?;
-        self.records.extend_from_slice(&header);
-        self.records.extend_from_slice(rest);
+        let record = key.pieces(address).ok_or_else(unsortable)?;
+        record.append_to(&mut self.records);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use super::arena::{Arena, BLOCK_BYTES};
 use super::batch::{KeyBatch, unsortable};
 use super::order::{index_bytes, sorting_bytes};
 use super::run::Run;
-use crate::index::key::{KeyBuffer, SortKey, is_cut};
+use crate::index::key::{KeyBuffer, RecordPieces, SortKey, is_cut};
 use crate::v2::DocumentAddress;
 use crate::{Code, Error, Result};
 use ahead::Ahead;
@@ -253,7 +253,7 @@ impl SortPool {
     /// # Errors
     /// Spilling fails, or the key was made whole and is too long.
     pub fn push(&mut self, id: SorterId, key: &KeyBuffer, address: DocumentAddress) -> Result<()> {
-        self.push_key(id, SortKey::Built(key), address)
+        self.push_key(id, &SortKey::Built(key), address)
     }
 
     /// [`Self::push`] of a key in any form.
@@ -264,20 +264,15 @@ impl SortPool {
     pub fn push_key(
         &mut self,
         id: SorterId,
-        key: SortKey<'_>,
+        key: &SortKey<'_>,
         address: DocumentAddress,
     ) -> Result<()> {
         match key {
-            SortKey::String(string) => {
-                let (head, rest) = string.record(address);
-                self.push_record(id, (&head, rest), address, false)
-            }
-            SortKey::Exact(number) => {
-                self.push_record(id, (&number.record(address), &[]), address, false)
-            }
+            SortKey::String(string) => self.push_record(id, string.record(address), address, false),
+            SortKey::Exact(number) => self.push_record(id, number.record(address), address, false),
             SortKey::Built(key) => {
-                let (header, rest) = key.parts(address).ok_or_else(unsortable)?;
-                self.push_record(id, (&header, rest), address, key.is_cut())
+                let record = key.pieces(address).ok_or_else(unsortable)?;
+                self.push_record(id, record, address, key.is_cut())
             }
         }
     }
@@ -287,9 +282,9 @@ impl SortPool {
     /// # Errors
     /// Spilling fails.
     pub fn push_batch(&mut self, id: SorterId, batch: &KeyBatch) -> Result<()> {
-        batch.records().try_for_each(|(record, address)| {
-            self.push_record(id, (&[], record), address, is_cut(record))
-        })
+        batch
+            .records()
+            .try_for_each(|(record, address)| self.push_record(id, record, address, is_cut(record)))
     }
 
     /// Says that all documents up to here have been given to the sorter, also those without a key.
@@ -305,10 +300,10 @@ impl SortPool {
     }
 
     #[inline]
-    fn push_record<const HEAD: usize>(
+    fn push_record(
         &mut self,
         id: SorterId,
-        record: (&[u8; HEAD], &[u8]),
+        record: impl RecordPieces,
         address: DocumentAddress,
         is_cut: bool,
     ) -> Result<()> {
@@ -331,10 +326,10 @@ impl SortPool {
 
     /// [`Self::push_record`] into another block.
     #[cold]
-    fn push_to_block<const HEAD: usize>(
+    fn push_to_block(
         &mut self,
         id: SorterId,
-        record: (&[u8; HEAD], &[u8]),
+        record: impl RecordPieces,
         address: DocumentAddress,
         is_cut: bool,
     ) -> Result<()> {
@@ -416,14 +411,9 @@ impl SortPool {
 }
 
 impl Sorter {
-    /// Appends a record, which comes in two pieces; false if it needs another block.
-    #[inline]
-    fn push<const HEAD: usize>(
-        &mut self,
-        record: (&[u8; HEAD], &[u8]),
-        address: DocumentAddress,
-        is_cut: bool,
-    ) -> bool {
+    /// Appends a record; false if it needs another block.
+    #[inline(always)]
+    fn push(&mut self, record: impl RecordPieces, address: DocumentAddress, is_cut: bool) -> bool {
         if !self.arena.push(record, address, is_cut) {
             return false;
         }
