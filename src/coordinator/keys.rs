@@ -477,6 +477,7 @@ impl Sorter<'_> {
             while let Some(key) = overflow.next_if(|late| late.page == number) {
                 late.push(key);
             }
+            touch(bytes);
             page_sorter.page(page, bytes, &late)?;
             if let Some(kept) = &self.kept
                 && (page_sorter.again.replace(false) == Some(true) || kept.dry.again.keeps(page))
@@ -486,6 +487,12 @@ impl Sorter<'_> {
         }
         Ok(())
     }
+}
+
+/// Reads a byte of each cache line: all that another core has written comes at once then.
+fn touch(page: &PageBytes) {
+    let lines = page.iter().step_by(64);
+    std::hint::black_box(lines.fold(0, |sum, byte| sum ^ byte));
 }
 
 /// Sorts in the keys of pages' documents, in the order of their slots.
