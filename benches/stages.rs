@@ -124,7 +124,7 @@ fn filled(documents: &[Vec<u8>]) -> SortPool {
             slot: SlotNumber(0),
         };
         let document = RawDocument::trusted(document);
-        let push = |number, key: std::result::Result<SortKey<'_>, Extraction>| match (number, key) {
+        let push = |number, key: std::result::Result<&SortKey<'_>, Extraction>| match (number, key) {
             (2, Ok(key)) => pool.push_key(id, key, address),
             _ => Ok(()),
         };
@@ -240,7 +240,7 @@ fn writing(c: &mut Criterion) {
         b.iter(|| {
             let mut keys = 0;
             for document in &documents {
-                let count = |_, key: std::result::Result<SortKey<'_>, Extraction>| {
+                let count = |_, key: std::result::Result<&SortKey<'_>, Extraction>| {
                     keys += black_box(key).map_or(0, |key| key.normal_len());
                     Ok(())
                 };

@@ -116,7 +116,7 @@ impl ChunkSink for Checked {
         &mut self.bson
     }
 
-    fn document(&mut self, _: usize, _: Converted, _: u64) -> Result<()> {
+    fn document(&mut self, _: usize, _: &mut Converted, _: u64) -> Result<()> {
         bson::check(&self.bson).unwrap();
         self.documents += 1;
         Ok(())

@@ -96,7 +96,7 @@ fn append_number(value: &[u8; STRING_BYTES], out: &mut Vec<u8>) -> Option<(KeyTy
 #[cfg(test)]
 mod tests {
     use super::super::tests::Owned;
-    use super::super::{KeyBuffer, Record};
+    use super::super::{KeyBuffer, Record, RecordPieces};
     use super::*;
 
     const ADDRESS: DocumentAddress = DocumentAddress {
