@@ -124,7 +124,8 @@ fn filled(documents: &[Vec<u8>]) -> SortPool {
             slot: SlotNumber(0),
         };
         let document = RawDocument::trusted(document);
-        let push = |number, key: std::result::Result<&SortKey<'_>, Extraction>| match (number, key) {
+        let push = |number, key: std::result::Result<&SortKey<'_>, Extraction>| match (number, key)
+        {
             (2, Ok(key)) => pool.push_key(id, key, address),
             _ => Ok(()),
         };

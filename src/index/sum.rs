@@ -49,7 +49,7 @@ pub fn key_hash(key: StoredKeyRef<'_>, address: DocumentAddress) -> u128 {
 #[inline]
 #[must_use]
 pub fn value_hash(value: KeyValue<'_>, address: DocumentAddress) -> Option<u128> {
-    let stored;
+    let (stored, id);
     let (bytes, seed) = match value {
         KeyValue::String(bytes) if bytes.len() <= MAX_STORED_KEY - 2 => {
             (bytes, seed(KeyType::String as u8, address) | STRING_SEED)
@@ -57,6 +57,10 @@ pub fn value_hash(value: KeyValue<'_>, address: DocumentAddress) -> Option<u128>
         KeyValue::Int64(number) => {
             stored = number.to_le_bytes();
             (stored.as_slice(), seed(KeyType::Int64 as u8, address))
+        }
+        KeyValue::ObjectId(value) => {
+            id = value.0;
+            (id.as_slice(), seed(KeyType::ObjectId as u8, address))
         }
         _ => return None,
     };
@@ -83,6 +87,7 @@ fn from_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::bson::ObjectId;
     use crate::index::key::stored_of_values;
     use crate::v2::{PageId, SlotNumber};
 
@@ -105,6 +110,10 @@ mod tests {
             let key = stored_of_values(std::iter::once(value), &mut stored);
             assert_eq!(value_hash(value, address), Some(key_hash(key, address)));
         }
+        let value = KeyValue::ObjectId(ObjectId(*b"twelve bytes"));
+        let mut stored = Vec::new();
+        let key = stored_of_values(std::iter::once(value), &mut stored);
+        assert_eq!(value_hash(value, address), Some(key_hash(key, address)));
         for value in [
             KeyValue::Null,
             KeyValue::Double(1.0),

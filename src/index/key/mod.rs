@@ -19,7 +19,7 @@ mod value;
 pub use buffer::KeyBuffer;
 pub use json::key_json;
 pub use normal::{KeyError, NORMAL_KEPT_BYTES, NormalReader};
-pub use sort_key::{ExactInteger, ShortString, SortKey};
+pub use sort_key::{ExactInteger, ObjectIdKey, ShortString, SortKey};
 pub(crate) use stored::compare_alike;
 pub use stored::{
     DecodedKey, StoredOrder, compare_normal, compare_stored, decode_stored, normal_of_stored,

@@ -4,6 +4,7 @@ use super::buffer::KeyBuffer;
 use super::normal::{self, NORMAL_KEPT_BYTES};
 use super::record::{BEGINNING, RecordHeader, RecordPieces};
 use super::value::KeyValue;
+use crate::document::bson::ObjectId;
 use crate::v2::DocumentAddress;
 
 /// A key as sorting wants it.
@@ -13,6 +14,8 @@ pub enum SortKey<'k> {
     String(ShortString<'k>),
     /// An integer that is a double: the only value of its key.
     Exact(ExactInteger),
+    /// An ObjectID: the only value of its key.
+    ObjectId(ObjectIdKey),
     /// Any other, made before.
     Built(&'k KeyBuffer),
 }
@@ -28,6 +31,12 @@ const STRING_BEGINNING: usize = BEGINNING - 1;
 #[derive(Clone, Copy, Debug)]
 pub struct ExactInteger(i64);
 
+/// An ObjectID.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectIdKey(ObjectId);
+
+/// Bytes of an ObjectID's normal form.
+const OBJECT_ID_NORMAL: u16 = 13;
 /// Bytes of an integer's normal form.
 const EXACT_NORMAL: u16 = 9;
 const _: () = assert!(EXACT_NORMAL as usize + 1 == normal::EXACT_BYTES);
@@ -47,6 +56,7 @@ impl<'k> SortKey<'k> {
             KeyValue::Int64(number) if normal::is_exact(number) => {
                 Self::Exact(ExactInteger(number))
             }
+            KeyValue::ObjectId(id) => Self::ObjectId(ObjectIdKey(id)),
             value => {
                 buffer.set(std::iter::once(value));
                 Self::Built(buffer)
@@ -59,7 +69,7 @@ impl<'k> SortKey<'k> {
     #[must_use]
     pub fn is_cut(&self) -> bool {
         match self {
-            Self::String(_) | Self::Exact(_) => false,
+            Self::String(_) | Self::Exact(_) | Self::ObjectId(_) => false,
             Self::Built(key) => key.is_cut(),
         }
     }
@@ -71,6 +81,7 @@ impl<'k> SortKey<'k> {
         match self {
             Self::String(string) => string.len().saturating_add(1),
             Self::Exact(_) => usize::from(EXACT_NORMAL),
+            Self::ObjectId(_) => usize::from(OBJECT_ID_NORMAL),
             Self::Built(key) => key.normal().len(),
         }
     }
@@ -86,6 +97,9 @@ impl<'k> SortKey<'k> {
             }
             Self::Exact(ExactInteger(number)) => {
                 key.set(std::iter::once(KeyValue::Int64(number)));
+            }
+            Self::ObjectId(ObjectIdKey(id)) => {
+                key.set(std::iter::once(KeyValue::ObjectId(id)));
             }
             Self::Built(built) => key.clone_from(built),
         }
@@ -124,5 +138,68 @@ impl ExactInteger {
         };
         let [n0, n1, n2, n3, n4, n5, rest @ ..] = normal::encode_exact(self.0);
         header.before([n0, n1, n2, n3, n4, n5], rest)
+    }
+}
+
+impl ObjectIdKey {
+    /// The record.
+    #[inline]
+    pub(in crate::index) fn record(self, address: DocumentAddress) -> impl RecordPieces + use<> {
+        let header = RecordHeader {
+            normal_len: OBJECT_ID_NORMAL,
+            trailer_word: 0,
+            address,
+        };
+        let [i0, i1, i2, i3, i4, rest @ ..] = self.0.0;
+        header.before([normal::OBJECT_ID, i0, i1, i2, i3, i4], rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v2::{PageId, SlotNumber};
+
+    const ADDRESS: DocumentAddress = DocumentAddress {
+        page: PageId(0x0102_0304),
+        slot: SlotNumber(0x0506),
+    };
+
+    fn bytes(record: impl RecordPieces) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        record.append_to(&mut bytes);
+        assert_eq!(bytes.len(), record.len());
+        bytes
+    }
+
+    #[test]
+    fn a_key_has_the_same_record_in_any_form() {
+        let text: Vec<u8> = (0..NORMAL_KEPT_BYTES)
+            .map(|at| (at % 251) as u8 + 1)
+            .collect();
+        let strings = (0..40).chain(NORMAL_KEPT_BYTES - 3..=NORMAL_KEPT_BYTES);
+        let strings = strings.map(|length| KeyValue::String(text.get(..length).unwrap()));
+        let numbers = [0, 1, -1, 1 << 53, i64::MIN, i64::MAX].map(KeyValue::Int64);
+        let others = [
+            KeyValue::ObjectId(ObjectId(*b"twelve bytes")),
+            KeyValue::Null,
+        ];
+        for value in strings.chain(numbers).chain(others) {
+            let mut whole = KeyBuffer::new();
+            whole.set(std::iter::once(value));
+            let expected = bytes(whole.pieces(ADDRESS).unwrap());
+            let mut buffer = KeyBuffer::new();
+            let key = SortKey::of(value, &mut buffer);
+            assert_eq!(key.normal_len(), whole.normal().len(), "{value:?}");
+            assert_eq!(key.is_cut(), whole.is_cut(), "{value:?}");
+            let found = match &key {
+                SortKey::String(string) => bytes(string.record(ADDRESS)),
+                SortKey::Exact(number) => bytes(number.record(ADDRESS)),
+                SortKey::ObjectId(id) => bytes(id.record(ADDRESS)),
+                SortKey::Built(key) => bytes(key.pieces(ADDRESS).unwrap()),
+            };
+            assert_eq!(found, expected, "{value:?}");
+            assert_eq!(bytes(key.to_buffer().pieces(ADDRESS).unwrap()), expected);
+        }
     }
 }

@@ -270,6 +270,7 @@ impl SortPool {
         match key {
             SortKey::String(string) => self.push_record(id, string.record(address), address, false),
             SortKey::Exact(number) => self.push_record(id, number.record(address), address, false),
+            SortKey::ObjectId(key) => self.push_record(id, key.record(address), address, false),
             SortKey::Built(key) => {
                 let record = key.pieces(address).ok_or_else(unsortable)?;
                 self.push_record(id, record, address, key.is_cut())
