@@ -364,6 +364,7 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
         let tree = take_entries(&mut merge, ENTRIES_AT_ONCE, ahead, |entries| {
             build.run(data, entries, current)
         })?;
+        self.keys.pool.take_back(merge);
         if let Some(mut duplicates) = duplicates {
             duplicates.sync()?;
             self.pending = duplicates.count();

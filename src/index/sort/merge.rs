@@ -230,6 +230,14 @@ impl std::fmt::Debug for Merge<'_> {
 }
 
 impl<'f> Merge<'f> {
+    /// The memory of the array that has the order, if the keys were in memory.
+    pub(super) fn into_index(self) -> Option<Vec<u128>> {
+        match self.source {
+            Source::Memory(memory) => Some(memory.index),
+            Source::Runs(_) => None,
+        }
+    }
+
     pub(super) fn new(source: Source, full: &'f dyn FullKeys, lease: Lease) -> Self {
         Self {
             source,

@@ -45,8 +45,10 @@ impl SortPool {
         let Some(arena) = self.take_arena(id) else {
             return;
         };
-        let lease = self.lend(arena.capacity() + sorting_bytes(entries));
-        let thread = thread::spawn(move || InMemory::sort(arena, Vec::new()));
+        let index = std::mem::take(&mut self.index);
+        let sorting = sorting_bytes(entries).max(index_bytes(index.capacity()));
+        let lease = self.lend(arena.capacity() + sorting);
+        let thread = thread::spawn(move || InMemory::sort(arena, index));
         self.ahead = Some(Ahead {
             id,
             entries,

@@ -58,6 +58,13 @@ impl SortPool {
         Ok(merge)
     }
 
+    /// Ends a merge, and keeps what memory it has for the next sort.
+    pub fn take_back(&mut self, merge: Merge<'_>) {
+        if let Some(index) = merge.into_index() {
+            self.index = index;
+        }
+    }
+
     fn sorter_entries(&self, id: SorterId) -> usize {
         let sorter = self.sorters.get(super::position(id));
         sorter.map_or(0, |sorter| sorter.arena.entries())

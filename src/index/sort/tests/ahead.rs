@@ -41,14 +41,27 @@ fn nothing_is_sorted_ahead_without_room_for_it() {
         pool.sort_ahead(id);
         assert_eq!(pool.memory(), memory);
     }
-    pool.set_budget(4 * MIB);
-    let memory = pool.memory();
-    pool.sort_ahead(ids[1]);
-    assert!(pool.memory() > memory);
     for id in ids {
         let found = documents.drain(&mut pool.merge(id, &documents).unwrap());
         assert!(found == documents.expected());
     }
+}
+
+#[test]
+fn keys_are_sorted_ahead_once_the_budget_is_large_enough() {
+    let documents = Documents::new(emails(20_000, 11));
+    let mut pool = SortPool::new(64 * MIB, no_spill());
+    let ids = [(); 3].map(|()| pool.add_index());
+    for id in ids {
+        documents.push(&mut pool, id, 0);
+    }
+    let memory = pool.memory();
+    pool.set_budget(memory);
+    pool.sort_ahead(ids[1]);
+    assert_eq!(pool.memory(), memory);
+    pool.set_budget(64 * MIB);
+    pool.sort_ahead(ids[1]);
+    assert!(pool.memory() > memory);
 }
 
 #[test]
@@ -81,4 +94,22 @@ fn keys_are_sorted_during_a_merge_in_the_room_that_is_kept_for_a_sort() {
         }
         assert_eq!(pool.memory(), 0);
     }
+}
+
+#[test]
+fn the_array_of_a_merge_serves_the_next_sort() {
+    let documents = Documents::new(emails(20_000, 11));
+    let mut pool = SortPool::new(64 * MIB, no_spill());
+    let ids = [pool.add_index(), pool.add_index(), pool.add_index()];
+    for id in ids {
+        documents.push(&mut pool, id, 0);
+    }
+    for id in ids {
+        let mut merge = pool.merge(id, &documents).unwrap();
+        assert!(documents.drain(&mut merge) == documents.expected());
+        pool.take_back(merge);
+        pool.sort_ahead(SorterId(id.0 + 1));
+    }
+    // It counts as memory while it is kept.
+    assert_eq!(pool.memory(), order::index_bytes(20_000));
 }
