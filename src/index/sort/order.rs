@@ -8,6 +8,8 @@
 
 use super::arena::{Arena, Location};
 
+/// The low bits of a word, which are the record's location.
+const LOCATION_BITS: u32 = Location::BITS;
 /// Key bytes in a word.
 const WORD_KEY_BYTES: usize = 11;
 /// Groups up to this size are sorted by comparing records.
@@ -48,7 +50,7 @@ pub(super) fn location(word: u128) -> Location {
 /// True if two words next to each other may stand for equal keys; false if they do not.
 #[inline]
 pub(super) fn same_key(left: u128, right: u128) -> bool {
-    left >> 32 == right >> 32
+    left >> LOCATION_BITS == right >> LOCATION_BITS
 }
 
 /// True if two words of the same place of their keys, up to which these agree, stand for equal
@@ -61,7 +63,7 @@ pub(super) fn is_same_key(left: u128, right: u128) -> bool {
 /// Number of bytes that the key has from the word's place on, or any greater one.
 #[inline]
 fn key_bytes(word: u128) -> usize {
-    usize::try_from((word >> 32) & 0xFF).unwrap_or_default()
+    usize::try_from((word >> LOCATION_BITS) & 0xFF).unwrap_or_default()
 }
 
 /// Key bytes `skip..skip + 15` and how many of them there are, as a number that orders like the
@@ -137,8 +139,9 @@ pub(super) fn sort(arena: &Arena, index: &mut Vec<u128>) -> bool {
     index.clear();
     index.reserve_exact(arena.entries());
     let skip = fill(arena, index);
-    // Keys often come in long ascending runs, which this one finds; locations leave no two equal.
-    index.sort();
+    // Keys often come in long ascending runs, which this one finds, and repeat: it keeps the order
+    // of what is equal, which is that of locations.
+    index.sort_by_key(|word| word >> LOCATION_BITS);
     settle_groups(arena, index, skip)
 }
 
