@@ -9,7 +9,7 @@ use crate::Result;
 use crate::coordinator::extract::Taken;
 use crate::coordinator::plan::PlannedCollection;
 use crate::index::IndexKind;
-use crate::index::key::KeyBuffer;
+use crate::index::key::{KeyBuffer, SortKey};
 use crate::index::sort::KeyBatch;
 use crate::v2::DocumentAddress;
 use crate::v2::btree::node::expected_pages;
@@ -168,6 +168,7 @@ fn tree(entries: u64, key_bytes: u64) -> IndexSpace {
 /// Counts what the indexes of one collection take from sampled documents.
 pub(super) struct IndexSampler {
     indexes: Vec<(IndexCosts, Terms)>,
+    key: KeyBuffer,
     record: KeyBatch,
     stored: Vec<u8>,
 }
@@ -188,6 +189,7 @@ impl IndexSampler {
         });
         Self {
             indexes: indexes.collect(),
+            key: KeyBuffer::new(),
             record: KeyBatch::default(),
             stored: Vec::new(),
         }
@@ -195,12 +197,13 @@ impl IndexSampler {
 
     pub(super) fn add(&mut self, number: usize, taken: Taken<'_>) -> Result<()> {
         if let Taken::Key(_, key) = taken {
-            self.key(number, &key.to_buffer())?;
+            self.key(number, key)?;
         }
         Ok(())
     }
 
-    fn key(&mut self, number: usize, key: &KeyBuffer) -> Result<()> {
+    fn key(&mut self, number: usize, key: &SortKey<'_>) -> Result<()> {
+        let key = key.in_buffer(&mut self.key);
         let Some((costs, terms)) = self.indexes.get_mut(number) else {
             return Ok(());
         };

@@ -8,6 +8,7 @@ use crate::coordinator::state::{KeyState, NAMED_UNINDEXABLE};
 use crate::document::InferTypes;
 use crate::document::bson::RawDocument;
 use crate::index::extract::Extraction;
+use crate::index::key::KeyBuffer;
 use crate::v2::SlotNumber;
 use crate::v2::data_file::ClosedPage;
 use crate::v2::page::ChecksumPolicy;
@@ -122,7 +123,7 @@ impl KeyFeeder {
         let overflow = &mut self.pages.overflow;
         self.extractors.extract_single(document, |index, taken| {
             let key = match taken {
-                Taken::Key(_, key) => Ok(key.to_buffer()),
+                Taken::Key(_, key) => Ok(key.in_buffer(&mut KeyBuffer::new()).clone()),
                 Taken::End(extraction, _) => Err(extraction),
             };
             overflow.push(OverflowKey {

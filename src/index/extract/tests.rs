@@ -31,7 +31,8 @@ fn extract(extractor: &KeyExtractor, document: &OwnedDocument) -> Result<String,
         let other = made.map_or_else(|nothing| nothing, |_| Extraction::Key);
         assert_eq!((number, other), (seen, extraction));
         if let Ok(other_key) = made {
-            let other_key = other_key.to_buffer();
+            let mut buffer = KeyBuffer::new();
+            let other_key = other_key.in_buffer(&mut buffer);
             assert_eq!(other_key.as_record().normal, key.normal());
             assert_eq!(other_key.as_record().trailer, key.as_record().trailer);
         }

@@ -20,9 +20,13 @@ pub enum SortKey<'k> {
     Built(&'k KeyBuffer),
 }
 
-/// A string whose normal form sort records keep whole, as its first bytes and the others.
+/// A string whose normal form sort records keep whole.
 #[derive(Clone, Copy, Debug)]
-pub struct ShortString<'k>(&'k [u8; STRING_BEGINNING], &'k [u8]);
+pub struct ShortString<'k> {
+    bytes: &'k [u8],
+    /// The first of them.
+    beginning: &'k [u8; STRING_BEGINNING],
+}
 
 /// Those that follow header and tag in the same word.
 const STRING_BEGINNING: usize = BEGINNING - 1;
@@ -49,9 +53,9 @@ impl<'k> SortKey<'k> {
         match value {
             KeyValue::String(bytes)
                 if bytes.len() < NORMAL_KEPT_BYTES - 1
-                    && let Some((first, others)) = bytes.split_first_chunk() =>
+                    && let Some(beginning) = bytes.first_chunk() =>
             {
-                Self::String(ShortString(first, others))
+                Self::String(ShortString { bytes, beginning })
             }
             KeyValue::Int64(number) if normal::is_exact(number) => {
                 Self::Exact(ExactInteger(number))
@@ -79,51 +83,43 @@ impl<'k> SortKey<'k> {
     #[must_use]
     pub fn normal_len(&self) -> usize {
         match self {
-            Self::String(string) => string.len().saturating_add(1),
+            Self::String(string) => string.bytes.len().saturating_add(1),
             Self::Exact(_) => usize::from(EXACT_NORMAL),
             Self::ObjectId(_) => usize::from(OBJECT_ID_NORMAL),
             Self::Built(key) => key.normal().len(),
         }
     }
 
-    /// A buffer that holds the key.
+    /// The key in a buffer: its own, or this one.
     #[must_use]
-    pub fn to_buffer(self) -> KeyBuffer {
-        let mut key = KeyBuffer::new();
-        match self {
-            Self::String(ShortString(first, others)) => {
-                let bytes = [first, others].concat();
-                key.set(std::iter::once(KeyValue::String(&bytes)));
-            }
-            Self::Exact(ExactInteger(number)) => {
-                key.set(std::iter::once(KeyValue::Int64(number)));
-            }
-            Self::ObjectId(ObjectIdKey(id)) => {
-                key.set(std::iter::once(KeyValue::ObjectId(id)));
-            }
-            Self::Built(built) => key.clone_from(built),
-        }
-        key
+    pub fn in_buffer<'b>(&self, buffer: &'b mut KeyBuffer) -> &'b KeyBuffer
+    where
+        'k: 'b,
+    {
+        let value = match self {
+            Self::String(ShortString { bytes, .. }) => KeyValue::String(bytes),
+            Self::Exact(ExactInteger(number)) => KeyValue::Int64(*number),
+            Self::ObjectId(ObjectIdKey(id)) => KeyValue::ObjectId(*id),
+            Self::Built(key) => return key,
+        };
+        buffer.set(std::iter::once(value));
+        buffer
     }
 }
 
 impl<'k> ShortString<'k> {
-    #[inline]
-    fn len(self) -> usize {
-        STRING_BEGINNING.saturating_add(self.1.len())
-    }
-
     /// The record.
     #[inline]
     pub(in crate::index) fn record(self, address: DocumentAddress) -> impl RecordPieces + 'k {
         let header = RecordHeader {
             // Short enough for 16 bits.
-            normal_len: u16::try_from(self.len().saturating_add(1)).unwrap_or(u16::MAX),
+            normal_len: u16::try_from(self.bytes.len().saturating_add(1)).unwrap_or(u16::MAX),
             trailer_word: 0,
             address,
         };
-        let [s0, s1, s2, s3, s4] = *self.0;
-        header.before([normal::STRING, s0, s1, s2, s3, s4], self.1)
+        let [s0, s1, s2, s3, s4] = *self.beginning;
+        let rest = self.bytes.get(STRING_BEGINNING..).unwrap_or_default();
+        header.before([normal::STRING, s0, s1, s2, s3, s4], rest)
     }
 }
 
@@ -186,7 +182,7 @@ mod tests {
             let mut whole = KeyBuffer::new();
             whole.set(std::iter::once(value));
             let expected = bytes(whole.pieces(ADDRESS).unwrap());
-            let mut buffer = KeyBuffer::new();
+            let (mut buffer, mut other) = (KeyBuffer::new(), KeyBuffer::new());
             let key = SortKey::of(value, &mut buffer);
             assert_eq!(key.normal_len(), whole.normal().len(), "{value:?}");
             assert_eq!(key.is_cut(), whole.is_cut(), "{value:?}");
@@ -197,7 +193,8 @@ mod tests {
                 SortKey::Built(key) => bytes(key.pieces(ADDRESS).unwrap()),
             };
             assert_eq!(found, expected, "{value:?}");
-            assert_eq!(bytes(key.to_buffer().pieces(ADDRESS).unwrap()), expected);
+            let key = key.in_buffer(&mut other);
+            assert_eq!(bytes(key.pieces(ADDRESS).unwrap()), expected);
         }
     }
 }
