@@ -5,12 +5,10 @@
     reason = "positions within the text and the output, which are in memory, and counts of what is in them"
 )]
 
-use super::strings::special;
+use super::strings::{escaped, special};
 
 /// Strings are copied in steps of so many bytes.
 const STEP: usize = 16;
-/// Bytes of an escape with digits.
-const ESCAPE: usize = 6;
 /// So long a string could be an ObjectID.
 const ID_DIGITS: usize = 24;
 
@@ -38,8 +36,7 @@ pub(super) fn long_string(text: &[u8], place: &mut [u8]) -> Option<(usize, usize
             b'\\' => {}
             _ => return None,
         }
-        let escape: &[u8; ESCAPE] = text.get(at..)?.first_chunk()?;
-        let (character, length) = escaped(escape)?;
+        let (character, length) = escaped(text.get(at..)?.first_chunk()?)?;
         at += length;
         if character.is_ascii() {
             *place.get_mut(end)? = u8::try_from(character).ok()?;
@@ -57,30 +54,4 @@ pub(super) fn long_string(text: &[u8], place: &mut [u8]) -> Option<(usize, usize
     let stored = u32::try_from(length + 1).ok()?;
     *place.first_chunk_mut()? = stored.to_le_bytes();
     Some((at + 1, end + 1))
-}
-
-/// The character that an escape stands for, and the bytes that this takes.
-#[inline(always)]
-fn escaped(escape: &[u8; ESCAPE]) -> Option<(char, usize)> {
-    let [_, kind, digits @ ..] = escape;
-    let character = match kind {
-        b'"' | b'\\' | b'/' => char::from(*kind),
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => return Some((escaped_code(*digits)?, ESCAPE)),
-        _ => return None,
-    };
-    Some((character, 2))
-}
-
-#[inline(always)]
-fn escaped_code(digits: [u8; 4]) -> Option<char> {
-    let mut code = 0;
-    for digit in digits {
-        code = code << 4 | char::from(digit).to_digit(16)?;
-    }
-    char::from_u32(code)
 }

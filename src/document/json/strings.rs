@@ -15,6 +15,8 @@ use wide::u8x16;
 const STEP: usize = 16;
 /// up to so many; what goes on is copied at once.
 const MOST_STEPS: usize = 4;
+/// Bytes of an escape with digits.
+const ESCAPE: usize = 6;
 
 impl<'t> PlainReader<'t, '_, '_> {
     /// Reads a string without escapes from its quotation mark on.
@@ -111,39 +113,17 @@ impl<'t> PlainReader<'t, '_, '_> {
     }
 
     /// Appends what stands for the rest of a string, from a backslash on; gives where its quotation
-    /// mark is. `None` for surrogates, and for what is no string.
+    /// mark is. `None` for surrogates, near the end of the text, and for what is no string.
     fn copy_escaped(&mut self, mut at: usize) -> Result<Option<usize>, NotPlain> {
         loop {
-            let rest = self.bytes().get(at + 1..).unwrap_or_default();
-            let Some(escape) = rest.first() else {
+            let rest = self.bytes().get(at..).unwrap_or_default();
+            let Some((character, length)) = rest.first_chunk().and_then(escaped) else {
                 return Ok(None);
-            };
-            let character = match escape {
-                b'"' | b'\\' | b'/' => char::from(*escape),
-                b'b' => '\u{8}',
-                b'f' => '\u{c}',
-                b'n' => '\n',
-                b'r' => '\r',
-                b't' => '\t',
-                b'u' => {
-                    let digits = rest
-                        .get(1..5)
-                        .and_then(|digits| str::from_utf8(digits).ok());
-                    // A sign is no digit.
-                    let digits = digits.filter(|digits| !digits.starts_with('+'));
-                    let code = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
-                    let Some(character) = code.and_then(char::from_u32) else {
-                        return Ok(None);
-                    };
-                    at += 4;
-                    character
-                }
-                _ => return Ok(None),
             };
             let mut bytes = [0; 4];
             let bytes = character.encode_utf8(&mut bytes).as_bytes();
             self.state.out.extend_from_slice(bytes);
-            at += 2;
+            at += length;
             self.state.room(0)?;
             let begin = self.state.out.len();
             let end = self.copy_plain(at)?;
@@ -210,6 +190,32 @@ impl<'t> PlainReader<'t, '_, '_> {
         let end = self.escaped_end()?;
         self.scalar(end, depth)
     }
+}
+
+/// The character that an escape stands for, and the bytes that this takes.
+#[inline(always)]
+pub(super) fn escaped(escape: &[u8; ESCAPE]) -> Option<(char, usize)> {
+    let [_, kind, digits @ ..] = escape;
+    let character = match kind {
+        b'"' | b'\\' | b'/' => char::from(*kind),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return Some((escaped_code(*digits)?, ESCAPE)),
+        _ => return None,
+    };
+    Some((character, 2))
+}
+
+#[inline(always)]
+fn escaped_code(digits: [u8; 4]) -> Option<char> {
+    let mut code = 0;
+    for digit in digits {
+        code = code << 4 | char::from(digit).to_digit(16)?;
+    }
+    char::from_u32(code)
 }
 
 /// The bits of so many bytes.
