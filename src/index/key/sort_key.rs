@@ -50,13 +50,13 @@ impl<'k> SortKey<'k> {
     #[inline]
     #[must_use]
     pub fn of(value: KeyValue<'k>, buffer: &'k mut KeyBuffer) -> Self {
+        if let KeyValue::String(bytes) = value
+            && bytes.len() < NORMAL_KEPT_BYTES - 1
+            && let Some(beginning) = bytes.first_chunk()
+        {
+            return Self::String(ShortString { bytes, beginning });
+        }
         match value {
-            KeyValue::String(bytes)
-                if bytes.len() < NORMAL_KEPT_BYTES - 1
-                    && let Some(beginning) = bytes.first_chunk() =>
-            {
-                Self::String(ShortString { bytes, beginning })
-            }
             KeyValue::Int64(number) if normal::is_exact(number) => {
                 Self::Exact(ExactInteger(number))
             }
