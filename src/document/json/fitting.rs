@@ -93,16 +93,7 @@ impl<'t, 's, 'o, 'd> Fitting<'t, 's, 'o, 'd> {
                 value_at = element_at + step.element.len();
                 rest = rest.get(step.text.len()..).unwrap_or_default();
             }
-            if rest.first() != Some(&b'[')
-                && let Some(room) = room(self.draft, value_at)
-                && let Some(short) = any_short(rest, step.in_point, room)
-            {
-                self.set_type(element_at + step.type_at, short.kind);
-                rest = rest.get(short.text()..).unwrap_or_default();
-                drafted = value_at + short.bson();
-            } else {
-                (rest, drafted) = self.value(step, rest, element_at, value_at)?;
-            }
+            (rest, drafted) = self.any_value(step, rest, element_at, value_at)?;
         }
         rest = pattern.end.pass(rest).ok_or(NotPlain)?;
         drafted = self.room(drafted)?;
@@ -149,16 +140,7 @@ impl<'t, 's, 'o, 'd> Fitting<'t, 's, 'o, 'd> {
         let rest = rest.get(step.text.len()..).unwrap_or_default();
         let value_at = element_at + step.element.len();
         let written = self.written(value_at);
-        let (rest, drafted) = match room(self.draft, value_at)
-            .and_then(|room| any_short(rest, step.in_point, room))
-        {
-            Some(short) => {
-                self.set_type(element_at + step.type_at, short.kind);
-                let rest = rest.get(short.text()..).unwrap_or_default();
-                (rest, value_at + short.bson())
-            }
-            None => self.value(step, rest, element_at, value_at)?,
-        };
+        let (rest, drafted) = self.any_value(step, rest, element_at, value_at)?;
         // No value of another type has these bytes.
         let is_point = self.value_from(written, drafted) == POINT;
         if step.point != Some(is_point) {
@@ -167,7 +149,27 @@ impl<'t, 's, 'o, 'd> Fitting<'t, 's, 'o, 'd> {
         Ok((rest, drafted))
     }
 
-    /// Reads a value that is not short behind what is drafted of its element.
+    /// Reads any value behind what is drafted of its element.
+    #[inline(always)]
+    fn any_value(
+        &mut self,
+        step: &Step,
+        rest: &'t [u8],
+        element_at: usize,
+        value_at: usize,
+    ) -> Result<Place<'t>, NotPlain> {
+        if rest.first() != Some(&b'[')
+            && let Some(room) = room(self.draft, value_at)
+            && let Some(short) = any_short(rest, step.in_point, room)
+        {
+            self.set_type(element_at + step.type_at, short.kind);
+            let rest = rest.get(short.text()..).unwrap_or_default();
+            return Ok((rest, value_at + short.bson()));
+        }
+        self.value(step, rest, element_at, value_at)
+    }
+
+    /// [`Self::any_value`] of one that is not short.
     #[inline(never)]
     fn value(
         &mut self,
