@@ -68,6 +68,7 @@ compile_error!(
 #[cfg(test)]
 extern crate self as laura_migrate;
 
+mod ahead;
 pub mod backup;
 pub mod bytes;
 pub mod cli;

@@ -2,6 +2,7 @@
 
 use super::panicked;
 use crate::Result;
+use crate::ahead::fill_ahead;
 use crate::coordinator::context::Context;
 use crate::files::{AlignedBuffer, DirectFile, InputFile};
 use crate::v2::PageId;
@@ -40,7 +41,21 @@ impl<'f> BlockReader<'f> {
     pub(super) fn start(scope: &'f Scope<'f, '_>, file: &'f DirectFile, ends: Vec<u32>) -> Self {
         let (sender, filled) = bounded(READ_AHEAD);
         let (emptied, empty) = bounded(EMPTY);
-        scope.spawn(move || read(file, &ends, &sender, &empty));
+        let (mut ends, mut end, mut next) = (ends.into_iter(), 0, 0);
+        let read = move |mut bytes: AlignedBuffer| {
+            while next >= end {
+                match ends.next() {
+                    Some(later) => end = later,
+                    None => return Ok(None),
+                }
+            }
+            let (first, pages) = (PageId(next), (end - next).min(PAGES));
+            bytes.resize(pages as usize * PAGE_SIZE);
+            file.read_exact_at(&mut bytes, page_offset(first))?;
+            next += pages;
+            Ok(Some(Block { first, bytes }))
+        };
+        scope.spawn(move || fill_ahead(&empty, &sender, read));
         Self {
             file: file.file(),
             filled,
@@ -112,29 +127,4 @@ impl<'f> BlockReader<'f> {
 fn pages_of(block: &Block) -> u32 {
     // A block has few pages.
     u32::try_from(block.bytes.len() / PAGE_SIZE).unwrap_or_default()
-}
-
-/// Reads all blocks, until an error or until nobody takes them.
-fn read(
-    file: &DirectFile,
-    ends: &[u32],
-    filled: &Sender<Result<Block>>,
-    empty: &Receiver<AlignedBuffer>,
-) {
-    let mut next = 0;
-    for end in ends {
-        while next < *end {
-            let pages = (*end - next).min(PAGES);
-            let mut bytes = empty.try_recv().unwrap_or_default();
-            bytes.resize(pages as usize * PAGE_SIZE);
-            let first = PageId(next);
-            let result = file.read_exact_at(&mut bytes, page_offset(first));
-            let has_failed = result.is_err();
-            let sent = filled.send(result.map(|()| Block { first, bytes }));
-            if has_failed || sent.is_err() {
-                return;
-            }
-            next += pages;
-        }
-    }
 }

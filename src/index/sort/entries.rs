@@ -1,6 +1,7 @@
 //! The entries of a merge in batches, which another thread can make ahead of who takes them.
 
 use super::{Merge, MergePosition, SortedEntry};
+use crate::ahead::fill_ahead;
 use crate::index::key::{KeyError, Record, StoredKeyRef, append_common};
 use crate::v2::{DocumentAddress, PageId, SlotNumber};
 use crate::{Code, Error, Result};
@@ -304,14 +305,18 @@ pub fn take_entries<T>(
     ahead: bool,
     take: impl FnOnce(&mut Entries<'_, '_>) -> Result<T>,
 ) -> Result<T> {
-    let filler = Filler::new(merge, every);
+    let mut filler = Filler::new(merge, every);
     if !ahead {
         return take(&mut Entries(Side::Here(filler, EntryBatch::default())));
     }
     let (filled, batches) = bounded(BATCHES);
     let (emptied, free) = bounded(BATCHES);
     thread::scope(|scope| {
-        let thread = scope.spawn(move || fill_all(filler, &filled, &free));
+        let fill = move |mut batch: EntryBatch| {
+            filler.fill(&mut batch)?;
+            Ok((!batch.is_empty()).then_some(batch))
+        };
+        let thread = scope.spawn(move || fill_ahead(&free, &filled, fill));
         let taken = take(&mut Entries(Side::Ahead {
             filled: batches,
             emptied,
@@ -321,24 +326,4 @@ pub fn take_entries<T>(
         joined.map_err(|_| Error::new(Code::Internal, "a merging thread has panicked"))?;
         taken
     })
-}
-
-/// Sends all batches, until there are no more, or nobody takes them.
-fn fill_all(
-    mut filler: Filler<'_, '_>,
-    filled: &Sender<Result<EntryBatch>>,
-    free: &Receiver<EntryBatch>,
-) {
-    loop {
-        let mut batch = free.try_recv().unwrap_or_default();
-        let result = filler.fill(&mut batch);
-        let is_last = batch.is_empty();
-        if is_last && result.is_ok() {
-            return;
-        }
-        let sent = filled.send(result.map(|()| batch));
-        if sent.is_err() || is_last {
-            return;
-        }
-    }
 }

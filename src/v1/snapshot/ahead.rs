@@ -1,10 +1,10 @@
 //! A file that a thread reads front to back, ahead of who looks at it.
 
 use super::window::ReadAt;
+use crate::Result;
+use crate::ahead::fill_ahead;
 use crate::files::InputFile;
-use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use std::cell::Cell;
 use std::path::Path;
 use std::thread::{self, Scope};
 
@@ -16,8 +16,6 @@ pub(super) struct ReadAhead<'f> {
     file: &'f InputFile,
     pieces: Receiver<Result<Vec<u8>>>,
     emptied: Sender<Vec<u8>>,
-    /// The last piece was empty: the file has ended there.
-    has_ended: Cell<bool>,
 }
 
 impl<'f> ReadAhead<'f> {
@@ -30,14 +28,21 @@ impl<'f> ReadAhead<'f> {
         let (sender, pieces) = bounded(READ_AHEAD);
         // All buffers there are: those that wait, one that is filled and one that is looked at.
         let (emptied, empty) = bounded(READ_AHEAD + 2);
-        let read = move || read_all(file, piece_bytes.max(1), &sender, &empty);
+        let mut offset = 0;
+        let read = move |mut piece: Vec<u8>| {
+            piece.resize(piece_bytes.max(1), 0);
+            let length = file.read_at(&mut piece, offset)?;
+            piece.truncate(length);
+            offset = offset.saturating_add(length as u64);
+            Ok((!piece.is_empty()).then_some(piece))
+        };
         let thread = thread::Builder::new().name("reader".into());
-        thread.spawn_scoped(scope, read).ok()?;
+        let read_all = move || fill_ahead(&empty, &sender, read);
+        thread.spawn_scoped(scope, read_all).ok()?;
         Some(Self {
             file,
             pieces,
             emptied,
-            has_ended: Cell::new(false),
         })
     }
 }
@@ -52,37 +57,14 @@ impl ReadAt for ReadAhead<'_> {
     }
 
     fn fill(&self, buffer: &mut Vec<u8>, _: u64) -> Result<usize> {
-        if self.has_ended.get() {
+        // It sends nothing behind the end of the file, or behind an error. A panic of it is the
+        // scope's.
+        let Ok(piece) = self.pieces.recv() else {
             return Ok(0);
-        }
-        let ended = || Error::new(Code::Internal, "the reading thread has ended early");
-        let piece = self.pieces.recv().unwrap_or_else(|_| Err(ended()))?;
-        self.has_ended.set(piece.is_empty());
+        };
+        let piece = piece?;
         // The thread may be at the end of the file and need no more buffers.
         let _ = self.emptied.try_send(std::mem::replace(buffer, piece));
         Ok(buffer.len())
-    }
-}
-
-/// Sends all pieces and an empty one behind them, until an error or until nobody takes them.
-fn read_all(
-    file: &InputFile,
-    piece_bytes: usize,
-    pieces: &Sender<Result<Vec<u8>>>,
-    empty: &Receiver<Vec<u8>>,
-) {
-    let mut offset = 0;
-    loop {
-        let mut piece = empty.try_recv().unwrap_or_default();
-        piece.resize(piece_bytes, 0);
-        let read = file.read_at(&mut piece, offset).map(|length| {
-            piece.truncate(length);
-            offset = offset.saturating_add(length as u64);
-            piece
-        });
-        let is_last = read.as_ref().map_or(true, Vec::is_empty);
-        if pieces.send(read).is_err() || is_last {
-            return;
-        }
     }
 }
