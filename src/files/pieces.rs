@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use std::thread::JoinHandle;
 
 /// Pieces that wait for the thread, or are being written, at most.
-const PIECES: usize = 2;
+const PIECES: usize = 4;
 
 /// Bytes of a window of write-behind.
 const WINDOW: u64 = 8 << 20;

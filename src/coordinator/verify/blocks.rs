@@ -1,4 +1,4 @@
-//! The file in blocks, front to back, read by a thread that is ahead with that, and hashed.
+//! The file in blocks, front to back, read by threads that are ahead with that, and hashed.
 
 use super::panicked;
 use crate::Result;
@@ -9,12 +9,15 @@ use crate::v2::PageId;
 use crate::v2::page::PAGE_SIZE;
 use crate::v2::page_file::page_offset;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use std::collections::VecDeque;
 use std::thread::Scope;
 use xxhash_rust::xxh3::Xxh3;
 
 /// Pages that are read at once.
 const PAGES: u32 = 128;
-/// Blocks that are read before they are asked for: the disk has to wait for nothing else.
+/// Threads that read. While one gets ready for its next block, the disk works for the other.
+const READERS: usize = 2;
+/// Blocks that each of them reads before they are asked for: the disk has to wait for nothing else.
 const READ_AHEAD: usize = 2;
 /// Empty buffers that wait to be filled.
 const EMPTY: usize = 8;
@@ -28,7 +31,8 @@ pub(super) struct Block {
 /// Gives the blocks of the file, and hashes them.
 pub(super) struct BlockReader<'f> {
     file: &'f InputFile,
-    filled: Receiver<Result<Block>>,
+    /// Of each reader. They take turns.
+    filled: VecDeque<Receiver<Result<Block>>>,
     emptied: Sender<AlignedBuffer>,
     hasher: Xxh3,
     /// The page that comes next.
@@ -38,24 +42,25 @@ pub(super) struct BlockReader<'f> {
 impl<'f> BlockReader<'f> {
     /// Starts to read. The file is cut at `ends`, page numbers in ascending order, the last of
     /// which is its end.
-    pub(super) fn start(scope: &'f Scope<'f, '_>, file: &'f DirectFile, ends: Vec<u32>) -> Self {
-        let (sender, filled) = bounded(READ_AHEAD);
+    pub(super) fn start(scope: &'f Scope<'f, '_>, file: &'f DirectFile, ends: &[u32]) -> Self {
         let (emptied, empty) = bounded(EMPTY);
-        let (mut ends, mut end, mut next) = (ends.into_iter(), 0, 0);
-        let read = move |mut bytes: AlignedBuffer| {
-            while next >= end {
-                match ends.next() {
-                    Some(later) => end = later,
-                    None => return Ok(None),
-                }
-            }
-            let (first, pages) = (PageId(next), (end - next).min(PAGES));
-            bytes.resize(pages as usize * PAGE_SIZE);
-            file.read_exact_at(&mut bytes, page_offset(first))?;
-            next += pages;
-            Ok(Some(Block { first, bytes }))
-        };
-        scope.spawn(move || fill_ahead(&empty, &sender, read));
+        let filled = (0..READERS)
+            .map(|reader| {
+                let (sender, filled) = bounded(READ_AHEAD);
+                let empty = Receiver::clone(&empty);
+                let mut runs = Runs::new(ends.to_vec()).skip(reader).step_by(READERS);
+                let read = move |mut bytes: AlignedBuffer| {
+                    let Some((first, pages)) = runs.next() else {
+                        return Ok(None);
+                    };
+                    bytes.resize(pages as usize * PAGE_SIZE);
+                    file.read_exact_at(&mut bytes, page_offset(first))?;
+                    Ok(Some(Block { first, bytes }))
+                };
+                scope.spawn(move || fill_ahead(&empty, &sender, read));
+                filled
+            })
+            .collect();
         Self {
             file: file.file(),
             filled,
@@ -81,8 +86,12 @@ impl<'f> BlockReader<'f> {
         if self.next >= end {
             return Ok(None);
         }
-        // The thread ends early only behind an error.
-        let block = self.filled.recv().unwrap_or_else(|_| Err(panicked()))?;
+        // A reader ends early only behind an error.
+        let filled = self.filled.front().map(Receiver::recv);
+        let block = filled
+            .and_then(std::result::Result::ok)
+            .unwrap_or_else(|| Err(panicked()))?;
+        self.filled.rotate_left(1);
         self.hasher.update(&block.bytes);
         self.next = block.first.0 + pages_of(&block);
         Ok(Some(block))
@@ -121,6 +130,36 @@ impl<'f> BlockReader<'f> {
     /// XXH3-128 of everything so far, as 32 hex digits.
     pub(super) fn hash(&self) -> String {
         format!("{:032x}", self.hasher.digest128())
+    }
+}
+
+/// The blocks of a file: first page and number of pages.
+struct Runs {
+    ends: std::vec::IntoIter<u32>,
+    end: u32,
+    next: u32,
+}
+
+impl Runs {
+    fn new(ends: Vec<u32>) -> Self {
+        Self {
+            ends: ends.into_iter(),
+            end: 0,
+            next: 0,
+        }
+    }
+}
+
+impl Iterator for Runs {
+    type Item = (PageId, u32);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.next >= self.end {
+            self.end = self.ends.next()?;
+        }
+        let (first, pages) = (self.next, (self.end - self.next).min(PAGES));
+        self.next += pages;
+        Some((PageId(first), pages))
     }
 }
 

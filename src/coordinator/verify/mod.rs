@@ -125,7 +125,7 @@ fn read_all(
 ) -> Result<String> {
     loop {
         let hash = std::thread::scope(|scope| {
-            let mut blocks = BlockReader::start(scope, file, verified.ends(built));
+            let mut blocks = BlockReader::start(scope, file, &verified.ends(built));
             blocks.pass(context, verified.end(built))?;
             if !verified.is_empty() && blocks.hash() != verified.prefix {
                 return Ok(None);

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use std::thread;
 
 /// Batches that wait to be taken at most.
-const BATCHES: usize = 2;
+const BATCHES: usize = 6;
 /// A batch ends with the entry that takes it over so many bytes.
 const BATCH_BYTES: usize = 128 * 1024;
 
