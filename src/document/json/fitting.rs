@@ -39,11 +39,20 @@ const POINT: &[u8] = b"\x06\0\0\0Point\0";
 
 /// The part of the output that is being put together.
 #[derive(Debug)]
-pub(super) struct Draft(Box<[u8; DRAFT]>);
+pub(super) struct Draft {
+    bytes: Box<[u8; DRAFT]>,
+    /// Objects of arrays that had a pattern.
+    #[cfg(test)]
+    pub(super) alike: u64,
+}
 
 impl Default for Draft {
     fn default() -> Self {
-        Self(Box::new([0; DRAFT]))
+        Self {
+            bytes: Box::new([0; DRAFT]),
+            #[cfg(test)]
+            alike: 0,
+        }
     }
 }
 
@@ -55,24 +64,47 @@ pub(super) struct Fitting<'t, 's, 'o, 'd> {
     reader: PlainReader<'t, 's, 'o>,
     draft: &'d mut [u8; DRAFT],
     open: Open,
+    #[cfg(test)]
+    alike: &'d mut u64,
 }
 
 impl<'t, 's, 'o, 'd> Fitting<'t, 's, 'o, 'd> {
     #[inline(always)]
     pub(super) fn new(text: &'t str, state: &'s mut State<'o>, draft: &'d mut Draft) -> Self {
-        let mut open = Open::default();
-        open.begin(state.out.len());
         Self {
             reader: PlainReader::new(text, state),
-            draft: &mut draft.0,
-            open,
+            draft: &mut draft.bytes,
+            #[cfg(test)]
+            alike: &mut draft.alike,
+            open: Open::default(),
         }
     }
 
     /// Reads a whole document that has this pattern; gives the bytes that it takes.
     pub(super) fn document(mut self, pattern: &Pattern) -> Result<usize, NotPlain> {
-        let mut rest = self.reader.bytes();
-        let mut drafted = 0;
+        self.open.begin(self.reader.state.out.len());
+        let (rest, drafted) = self.whole(pattern, self.reader.bytes(), 0)?;
+        self.append(drafted);
+        self.id()?;
+        Ok(self.reader.text.len() - rest.len())
+    }
+
+    /// Reads an object of an array as a whole; gives the bytes that it takes.
+    #[cold]
+    pub(super) fn object_alone(mut self, pattern: &Pattern) -> Result<usize, NotPlain> {
+        let (rest, drafted) = self.whole(pattern, self.reader.bytes(), 0)?;
+        self.append(drafted);
+        Ok(self.reader.text.len() - rest.len())
+    }
+
+    /// Reads all that has this pattern.
+    #[inline(always)]
+    fn whole(
+        &mut self,
+        pattern: &Pattern,
+        mut rest: &'t [u8],
+        mut drafted: usize,
+    ) -> Result<Place<'t>, NotPlain> {
         for step in &pattern.steps {
             let element_at;
             let value_at;
@@ -97,10 +129,7 @@ impl<'t, 's, 'o, 'd> Fitting<'t, 's, 'o, 'd> {
         }
         rest = pattern.end.pass(rest).ok_or(NotPlain)?;
         drafted = self.room(drafted)?;
-        drafted = self.close(drafted, pattern.closes);
-        self.append(drafted);
-        self.id()?;
-        Ok(self.reader.text.len() - rest.len())
+        Ok((rest, self.close(drafted, pattern.closes)))
     }
 
     /// The output's length, with what is drafted.
@@ -205,8 +234,8 @@ impl<'t, 's, 'o, 'd> Fitting<'t, 's, 'o, 'd> {
         }
     }
 
-    /// Reads an array from behind its bracket on: short values here, and from the first other one
-    /// on as any array.
+    /// Reads an array from behind its bracket on: short values and objects that are alike here, and
+    /// from the first other one on as any array.
     fn array(
         &mut self,
         step: &Step,
@@ -223,13 +252,18 @@ impl<'t, 's, 'o, 'd> Fitting<'t, 's, 'o, 'd> {
             rest = rest.get(1..).unwrap_or_default();
         }
         while goes_on {
-            let Some((text, bson)) = short_element(step, rest, self.draft, drafted, position)
-            else {
-                return self.elements(step, (rest, drafted), start, position, false);
-            };
-            drafted += bson;
+            let after;
+            if let Some((text, bson)) = short_element(step, rest, self.draft, drafted, position) {
+                after = rest.get(text..).unwrap_or_default();
+                drafted += bson;
+            } else {
+                drafted = self.room(drafted)?;
+                let Some(place) = self.object(step, rest, drafted, position)? else {
+                    return self.elements(step, (rest, drafted), start, position, false);
+                };
+                (after, drafted) = place;
+            }
             position += 1;
-            let after = rest.get(text..).unwrap_or_default();
             let Some((byte @ (b',' | b']'), after)) = after.split_first() else {
                 return self.elements(step, (after, drafted), start, position, true);
             };
@@ -238,6 +272,46 @@ impl<'t, 's, 'o, 'd> Fitting<'t, 's, 'o, 'd> {
         }
         let drafted = self.room(drafted)?;
         Ok((rest, self.end(drafted, start)))
+    }
+
+    /// Reads an element of an array that is an object like the first one was; `None` if it is
+    /// not, with the draft as before.
+    #[inline(never)]
+    fn object(
+        &mut self,
+        step: &Step,
+        rest: &'t [u8],
+        drafted: usize,
+        position: u32,
+    ) -> Result<Option<Place<'t>>, NotPlain> {
+        if position >= FEW_ELEMENTS || !rest.starts_with(b"{\"") {
+            return Ok(None);
+        }
+        let objects = step.objects.get_or_init(|| {
+            let at = self.reader.text.len() - rest.len();
+            let text = self.reader.text.get(at..).unwrap_or_default();
+            Pattern::learn_object(text, step)
+        });
+        let (Some(pattern), Some(head)) = (objects, room(self.draft, drafted)) else {
+            return Ok(None);
+        };
+        *head = element_head(ElementType::Document, position);
+        let (appended, open) = (self.reader.state.out.len(), self.open.count);
+        match self.whole(pattern, rest, drafted + ELEMENT_HEAD) {
+            Ok(place) => {
+                #[cfg(test)]
+                {
+                    *self.alike += 1;
+                }
+                Ok(Some(place))
+            }
+            Err(NotPlain) if self.reader.state.out.len() == appended => {
+                self.open.count = open;
+                Ok(None)
+            }
+            // What was appended is not taken back.
+            Err(NotPlain) => Err(NotPlain),
+        }
     }
 
     /// Reads what an array has from an element on, which is the first or stands behind a comma, or
@@ -401,14 +475,20 @@ fn short_element(
     let room: &mut [u8; ELEMENT_HEAD + SHORT] = room(draft, drafted)?;
     let (head, room) = room.split_first_chunk_mut::<ELEMENT_HEAD>()?;
     let room = room.first_chunk_mut()?;
-    let digit = b'0' + u8::try_from(position).unwrap_or_default();
     if let Some(length) = rest.first_chunk().and_then(|window| string(window, room)) {
-        *head = [ElementType::String as u8, digit, 0];
+        *head = element_head(ElementType::String, position);
         return Some((1 + length + 1, ELEMENT_HEAD + 4 + length + 1));
     }
     let short = any_short(rest, step.in_point, room)?;
-    *head = [short.kind as u8, digit, 0];
+    *head = element_head(short.kind, position);
     Some((short.text(), ELEMENT_HEAD + short.bson()))
+}
+
+/// What stands before the value of one of the first elements of an array.
+#[inline(always)]
+fn element_head(kind: ElementType, position: u32) -> [u8; ELEMENT_HEAD] {
+    let digit = b'0' + u8::try_from(position).unwrap_or_default();
+    [kind as u8, digit, 0]
 }
 
 /// A place in the draft with so much room, if it has that.

@@ -13,6 +13,9 @@
 //! A pattern is made from a document that was read, and taken only if it gives the same bytes. From
 //! then on it holds for any values, but for those that change what stands around them: an empty
 //! `_id`, and whether an object's "type" is "Point". These are looked at each time.
+//!
+//! The objects of an array are mostly alike as well. They have a pattern of their own, made from the
+//! first one that comes.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -20,10 +23,12 @@
 )]
 
 use super::fitting::{Draft, Fitting};
-use super::reader::NotPlain;
-use super::state::State;
+use super::reader::{NotPlain, PlainReader};
+use super::shapes::ShapeId;
+use super::state::{Scratch, State};
 use crate::document::bson::ElementType;
 use crate::document::{ID_FIELD, InferTypes};
+use std::cell::OnceCell;
 use wide::u8x16;
 
 /// What every document with a pattern begins with.
@@ -125,6 +130,9 @@ pub(super) struct Step {
     pub(super) in_point: bool,
     /// The value is the "type" of an object within the document, which says whether this is a Point.
     pub(super) point: Option<bool>,
+    /// The pattern of the objects in the value, if it is an array and they have one; not set before
+    /// one has come.
+    pub(super) objects: OnceCell<Option<Box<Pattern>>>,
 }
 
 impl Step {
@@ -135,51 +143,51 @@ impl Step {
     }
 }
 
-/// The text between the values of a document.
+/// The text between the values of a document, or of an object in an array.
 #[derive(Debug)]
 pub(super) struct Pattern {
-    /// The first one's value is the `_id`.
+    /// A document's first one has the `_id`.
     pub(super) steps: Vec<Step>,
     pub(super) end: Piece,
-    /// Objects that end there, the document among them.
+    /// Objects that end there, the document or object itself among them.
     pub(super) closes: u8,
 }
 
 impl Pattern {
     /// The pattern of a document whose text is this, as a whole.
     fn of(text: &[u8]) -> Option<Self> {
-        let mut maker = Maker {
-            text,
-            at: 0,
-            from: 0,
-            step: Step::default(),
-            element: vec![0; 4],
-            steps: Vec::new(),
-            objects: Vec::new(),
-            open: Vec::new(),
-        };
+        // The document's fields, and the values in them.
+        let mut maker = Maker::new(text, 2);
         maker.document()?;
-        let Maker {
-            mut steps,
-            objects,
-            step,
-            ..
-        } = maker;
-        // What an object is shows at its end.
-        for (step, within) in &mut steps {
-            step.in_point = within
-                .iter()
-                .any(|object| objects.get(*object) == Some(&true));
-            step.is_usual &= !step.in_point;
-            if let (Some(is_point), Some(object)) = (&mut step.point, within.last()) {
-                *is_point = objects.get(*object) == Some(&true);
-            }
-        }
-        Some(Self {
-            steps: steps.into_iter().map(|(step, _)| step).collect(),
-            end: step.text,
-            closes: step.closes,
-        })
+        Some(maker.pattern())
+    }
+
+    /// The pattern of an object whose text is this, as a whole, in an array that is the value of
+    /// `step`. None that has the name "type" has one: it could be a Point.
+    fn of_object(text: &[u8], step: &Step) -> Option<Self> {
+        let mut maker = Maker::new(text, step.depth + 2);
+        maker.in_array = true;
+        maker.in_point = step.in_point;
+        maker.object_in_array()?;
+        Some(maker.pattern())
+    }
+
+    /// [`Self::of_object`] of the object that a text begins with, if it gives the same bytes as
+    /// reading it without.
+    #[cold]
+    pub(super) fn learn_object(text: &str, step: &Step) -> Option<Box<Self>> {
+        let mut buffers = <(Scratch, Vec<u8>)>::default();
+        let mut state = State::new(InferTypes::default(), &mut buffers.0, &mut buffers.1);
+        state.literal = step.in_point;
+        let mut reader = PlainReader::new(text, &mut state);
+        reader.value(step.depth + 1, ShapeId::TOP).ok()?;
+        let text = text.get(..reader.at)?;
+        let pattern = Self::of_object(text.as_bytes(), step)?;
+        let (mut scratch, mut out) = Default::default();
+        let mut state = State::new(InferTypes::default(), &mut scratch, &mut out);
+        let mut draft = Draft::default();
+        let read = Fitting::new(text, &mut state, &mut draft).object_alone(&pattern);
+        (read == Ok(text.len()) && out == buffers.1).then(|| Box::new(pattern))
     }
 }
 
@@ -189,6 +197,11 @@ struct Maker<'t> {
     at: usize,
     /// Where the text of the step begins.
     from: usize,
+    /// That of the outermost values.
+    depth: usize,
+    /// What the text is lies in an array, and all of it in a Point.
+    in_array: bool,
+    in_point: bool,
     step: Step,
     element: Vec<u8>,
     /// With the objects that each lies in, by number.
@@ -199,7 +212,49 @@ struct Maker<'t> {
     open: Vec<usize>,
 }
 
-impl Maker<'_> {
+impl<'t> Maker<'t> {
+    fn new(text: &'t [u8], depth: usize) -> Self {
+        Self {
+            text,
+            at: 0,
+            from: 0,
+            depth,
+            in_array: false,
+            in_point: false,
+            step: Step::default(),
+            element: vec![0; 4],
+            steps: Vec::new(),
+            objects: Vec::new(),
+            open: Vec::new(),
+        }
+    }
+
+    fn pattern(self) -> Pattern {
+        let Self {
+            mut steps,
+            objects,
+            step,
+            in_point,
+            ..
+        } = self;
+        // What an object is shows at its end.
+        for (step, within) in &mut steps {
+            step.in_point = in_point
+                || within
+                    .iter()
+                    .any(|object| objects.get(*object) == Some(&true));
+            step.is_usual &= !step.in_point;
+            if let (Some(is_point), Some(object)) = (&mut step.point, within.last()) {
+                *is_point = objects.get(*object) == Some(&true);
+            }
+        }
+        Pattern {
+            steps: steps.into_iter().map(|(step, _)| step).collect(),
+            end: step.text,
+            closes: step.closes,
+        }
+    }
+
     fn document(&mut self) -> Option<()> {
         self.pass(BEGIN)?;
         self.name(ID_FIELD.as_bytes());
@@ -207,6 +262,22 @@ impl Maker<'_> {
         self.pass(b",\"fields\":{")?;
         self.members()?;
         self.pass(b"}")?;
+        self.end()
+    }
+
+    fn object_in_array(&mut self) -> Option<()> {
+        // Each object and each array around the values is one level; not all of them are open in
+        // the draft.
+        if self.depth > MOST_OPEN {
+            return None;
+        }
+        self.step.opens.push(0);
+        self.pass(b"{")?;
+        self.members()?;
+        self.end()
+    }
+
+    fn end(&mut self) -> Option<()> {
         if self.at != self.text.len() {
             return None;
         }
@@ -245,6 +316,9 @@ impl Maker<'_> {
             self.at += length;
             self.pass(b"\":")?;
             self.name(&name);
+            if self.in_array && name == b"type" {
+                return None;
+            }
             let is_object = self.rest().starts_with(b"{") && !self.rest().starts_with(b"{}");
             if is_object {
                 self.object()?;
@@ -259,7 +333,7 @@ impl Maker<'_> {
     }
 
     fn object(&mut self) -> Option<()> {
-        if self.open.len() + 2 > MOST_OPEN {
+        if self.depth + self.open.len() > MOST_OPEN {
             return None;
         }
         *self.element.get_mut(self.step.type_at)? = ElementType::Document as u8;
@@ -291,8 +365,7 @@ impl Maker<'_> {
             short_element,
             element_length: u8::try_from(element.len()).ok()?,
             element,
-            // The document's fields, and the values in them.
-            depth: self.open.len() + 2,
+            depth: self.depth + self.open.len(),
             point: says_point.then_some(false),
             ..begun
         };
@@ -342,7 +415,7 @@ const LONGEST_WAIT: u32 = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Patterns {
     pattern: Option<Pattern>,
-    draft: Draft,
+    pub(super) draft: Draft,
     worth: i32,
     /// Documents that had one.
     #[cfg(test)]

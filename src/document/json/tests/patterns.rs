@@ -76,8 +76,14 @@ fn value() -> impl Strategy<Value = String> {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..12)
                     .prop_map(|values| format!("[{}]", values.join(","))),
-                (inner.clone(), inner)
+                (inner.clone(), inner.clone())
                     .prop_map(|(one, two)| format!("{{\"type\":{one},\"coordinates\":{two}}}")),
+                prop::collection::vec((inner.clone(), inner), 0..5).prop_map(|values| {
+                    let objects = values
+                        .iter()
+                        .map(|(one, two)| format!("{{\"a\":{one},\"b\":{{\"c\":{two}}}}}"));
+                    format!("[{}]", objects.collect::<Vec<_>>().join(","))
+                }),
             ]
         })
 }
@@ -190,5 +196,101 @@ fn objects_in_one_another_have_a_pattern_up_to_a_depth() {
             let fits = fits(&mut converter, &text);
             assert_eq!(fits, has_one && number > 0, "{levels} levels");
         }
+    }
+}
+
+/// How many objects of arrays were read by their pattern.
+fn alike(converter: &mut JsonConverter, array: &str) -> u64 {
+    let text = format!("{{\"_id\":\"x\",\"fields\":{{\"a\":{array},\"b\":1}}}}");
+    let before = converter.patterns.draft.alike;
+    fits(converter, &text);
+    converter.patterns.draft.alike - before
+}
+
+#[test]
+fn objects_in_an_array_are_read_like_the_first_one() {
+    let object = |number: &str, text: &str, inner: &str| {
+        format!("{{\"n\":{number},\"s\":{text},\"o\":{{\"x\":{inner},\"y\":[1,{inner}]}}}}")
+    };
+    let long = format!("\"{}\"", "so long a text ".repeat(300));
+    let mut converter = JsonConverter::new(InferTypes::default());
+    // The first document has no pattern yet, and `{}` no names.
+    for array in ["[]", "[1]", "[{}]", "[{},{}]"] {
+        assert_eq!(alike(&mut converter, array), 0, "{array}");
+    }
+    let first = object("1", "\"s\"", "null");
+    assert_eq!(alike(&mut converter, &format!("[{first}]")), 1);
+    for (array, count) in [
+        (vec![first.clone(); 3], 3),
+        (vec![first.clone(); 10], 10),
+        // Names of elements have one digit.
+        (vec![first.clone(); 12], 10),
+        (vec!["1".to_owned(), first.clone(), "\"two\"".to_owned()], 1),
+        (
+            vec![object("-2.5", "\"0123456789abcdef01234567\"", "{}")],
+            1,
+        ),
+        // Its arrays have objects as well.
+        (vec![object("1", "\"s\"", "{\"z\":[]}")], 2),
+        // More than the draft holds.
+        (vec![object("1", &long, "1"), object("2", &long, "2")], 2),
+        (vec![object("1", &long, &format!("[{first},{first}]"))], 3),
+        // What is not alike ends it, wherever that shows.
+        (vec![first.clone(), "{}".to_owned(), first.clone()], 1),
+        (
+            vec![first.clone(), "{\"m\":1}".to_owned(), first.clone()],
+            1,
+        ),
+        (
+            vec![first.clone(), "{\"n\":1}".to_owned(), first.clone()],
+            1,
+        ),
+        (
+            vec![first.clone(), "{\"n\":1,\"type\":\"Point\"}".to_owned()],
+            1,
+        ),
+    ] {
+        let array = format!("[{}]", array.join(","));
+        assert_eq!(alike(&mut converter, &array), count, "{array}");
+    }
+    // All that was appended is read once more if it shows late.
+    let late = object("1", &long, "2").replace("\"y\"", "\"z\"");
+    assert_eq!(alike(&mut converter, &format!("[{late}]")), 0);
+}
+
+#[test]
+fn objects_that_may_be_points_or_repeat_names_are_read_one_by_one() {
+    for object in [
+        "{\"type\":\"Point\",\"x\":1}",
+        "{\"x\":{\"type\":1}}",
+        "{\"x\":1,\"y\":2,\"x\":3}",
+        "{\"x\":1, \"y\":2}",
+        "{\"x\\u0041\":1}",
+    ] {
+        let mut converter = JsonConverter::new(InferTypes::default());
+        for _ in 0..4 {
+            assert_eq!(alike(&mut converter, &format!("[{object},{object}]")), 0);
+        }
+    }
+}
+
+#[test]
+fn objects_in_arrays_of_a_point_hold_literals() {
+    let mut converter = JsonConverter::new(InferTypes::default());
+    for value in ["1", "\"0123456789abcdef01234567\"", "[7]", "-2"] {
+        let array = format!("[{{\"x\":{value}}},{{\"x\":{value}}}]");
+        let array = format!("{{\"type\":\"Point\",\"of\":{array}}}");
+        assert_eq!(alike(&mut converter, &array), 2, "{value}");
+    }
+}
+
+#[test]
+fn objects_in_arrays_in_objects_have_a_pattern_up_to_a_depth() {
+    for (levels, count) in [(1, 1), (7, 7), (8, 7), (40, 7)] {
+        let mut converter = JsonConverter::new(InferTypes::default());
+        let array = format!("{}1{}", "[{\"a\":".repeat(levels), "}]".repeat(levels));
+        alike(&mut converter, &array);
+        alike(&mut converter, &array);
+        assert_eq!(alike(&mut converter, &array), count, "{levels} levels");
     }
 }
