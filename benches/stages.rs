@@ -14,6 +14,7 @@ use laura_migrate::document::InferTypes;
 use laura_migrate::document::bson::RawDocument;
 use laura_migrate::document::json::{DocumentContext, JsonConverter};
 use laura_migrate::files::{Access, AppendWriter, Dir, Gate, InputFile};
+use laura_migrate::hash::xxh3_128;
 use laura_migrate::index::extract::{Extraction, ExtractorSet, KeyExtractor};
 use laura_migrate::index::key::{KeyBuffer, SortKey, StoredOrder};
 use laura_migrate::index::sort::{FullKeys, SortPool, SpillFile};
@@ -29,7 +30,6 @@ use laura_migrate::v2::{ChecksumPolicy, DocumentAddress, PageBytes, PageId, Page
 use laura_migrate::{Code, Error, Result};
 use std::cmp::Ordering;
 use std::hint::black_box;
-use xxhash_rust::xxh3::xxh3_128;
 
 const DOCUMENTS: u64 = 10_000;
 const IDS: TreeIds = TreeIds {

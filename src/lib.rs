@@ -76,6 +76,7 @@ pub mod coordinator;
 pub mod document;
 pub mod error;
 pub mod files;
+pub mod hash;
 pub mod index;
 mod jsontext;
 pub mod layout;

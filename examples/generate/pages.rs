@@ -10,9 +10,9 @@ use super::shape::Id;
 use super::sink::{BsonSink, Sink};
 use super::{Options, Out};
 use laura_migrate::document::bson::{DocumentBuilder, RawDocument, RawValue};
+use laura_migrate::hash::xxh3_128;
 use laura_migrate::v1::snapshot::backup_text;
 use std::io;
-use xxhash_rust::xxh3::xxh3_128;
 
 const PAGE: usize = 4096;
 const DATA: usize = PAGE - 16;

@@ -7,6 +7,7 @@ use super::{BackupReader, hex, recycle};
 use crate::document::bson::RawDocument;
 use crate::document::ejson;
 use crate::files::{Access, AppendWriter, Dir, EntryKind};
+use crate::hash::xxh3_128;
 use crate::index::PortableIndex;
 use crate::layout::{BACKUP_DIR_PREFIX, MANIFEST_FILE, UNFINISHED_BACKUP_PREFIX};
 use crate::v2::metadata::ContentDigest;
@@ -17,7 +18,6 @@ use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use xxhash_rust::xxh3::xxh3_128;
 
 /// Bytes of the buffer that a collection's file is written from.
 const WRITE_BUFFER: usize = 256 << 10;

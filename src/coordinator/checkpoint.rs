@@ -13,12 +13,12 @@ use super::state::State;
 use super::status::Reached;
 use super::work::{CHECKPOINT, JOURNAL, PLAN, WorkDir};
 use crate::files::{Access, Dir};
+use crate::hash::xxh3_128;
 use crate::layout::WORK_DIR;
 use crate::options::Options;
 use crate::{Code, Error, Place, Result};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
-use xxhash_rust::xxh3::xxh3_128;
 
 /// The tool version whose checkpoints this one understands.
 const TOOL: &str = concat!("laura-migrate ", env!("CARGO_PKG_VERSION"));

@@ -6,13 +6,13 @@ use super::interrupt::Interrupt;
 use crate::Result;
 use crate::document::ID_FIELD;
 use crate::document::bson::RawDocument;
+use crate::hash::xxh3_64;
 use crate::index::key::{KeyBuffer, KeyValue};
 use crate::options::{Options, Verification};
 use crate::progress::{Counters, Tracker};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use xxhash_rust::xxh3::xxh3_64;
 
 /// What every phase needs.
 pub(super) struct Context<'a, 's> {

@@ -23,6 +23,7 @@ use crate::document::bson::RawDocument;
 use crate::document::json::{Converted, DocumentContext, JsonConverter};
 use crate::document::{ID_FIELD, ejson};
 use crate::files::{AppendWriter, InputFile};
+use crate::hash::{xxh3_64, xxh3_128};
 use crate::index::extract::Extraction;
 use crate::index::key::{KeyBuffer, KeyValue};
 use crate::v1::pages::{Enricher, JoinFiles, LiveDocument, PageCopy};
@@ -35,7 +36,6 @@ use crate::v2::{DocumentAddress, PageId, SlotNumber};
 use crate::{Code, Error, Place, Result};
 use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, HashSet};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// Bytes of an address in the log: page u32, slot u16, 0 u16.
 const ENTRY: usize = 8;

@@ -9,6 +9,7 @@ use super::dispatch::{Dispatch, LARGEST_KEPT_BUFFER};
 use super::parse::{Batch, ParsedDocument};
 use crate::document::ID_FIELD;
 use crate::document::bson::RawValue;
+use crate::hash::xxh3_128;
 use crate::options::Options;
 use crate::source::{DocumentSource, SourceDocument};
 use crate::v1::pages::PageCopy;
@@ -17,7 +18,6 @@ use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::Scope;
-use xxhash_rust::xxh3::xxh3_128;
 
 /// Batches in the order in which they are written.
 pub(super) enum Feed<'p> {

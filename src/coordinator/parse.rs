@@ -6,12 +6,12 @@ use crate::document::bson::{RawDocument, RawValue};
 use crate::document::json::{Converted, DocumentContext, JsonConverter};
 use crate::document::{ID_FIELD, order};
 use crate::files::InputFile;
+use crate::hash::xxh3_128;
 use crate::v1::pages::{Enricher, JoinFiles, PageCopy};
 use crate::v1::snapshot::{BadDocument, Chunk, ChunkSink, ChunkWalker};
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use xxhash_rust::xxh3::xxh3_128;
 
 /// A chunk that a worker shall parse. Sequence numbers are dense and give the order of results.
 #[derive(Clone, Copy, Debug)]

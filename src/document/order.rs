@@ -5,8 +5,8 @@
 //! place in it.
 
 use super::bson::{RawDocument, RawValue};
+use crate::hash::xxh3_64_with_seed;
 use std::cmp::Ordering;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// 2^63, the first double beyond every i64.
 const BEYOND_I64: f64 = 9_223_372_036_854_775_808.0;

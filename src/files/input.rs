@@ -4,12 +4,12 @@
 
 use super::dir::PLAIN_FILES;
 use super::output::Access;
+use crate::hash::Xxh3;
 use crate::{Code, Error, Place, Result};
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use xxhash_rust::xxh3::Xxh3;
 
 /// What tells whether a file is still the one that was opened, unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

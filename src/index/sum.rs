@@ -1,9 +1,9 @@
 //! Comparing two multisets without an order.
 
 use super::key::{KeyType, KeyValue, MAX_STORED_KEY, StoredKeyRef, string_bytes};
+use crate::hash::xxh3_128_with_seed;
 use crate::v2::DocumentAddress;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// A sum of hashes, taken of an index's entries on one side and of its documents on the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

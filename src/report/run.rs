@@ -1,10 +1,10 @@
 //! What varies between runs over the same input: who ran when, how long, and with what means.
 
+use crate::hash::xxh3_64;
 use crate::progress::{MigrationProgress, Phase, ProgressSink};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
-use xxhash_rust::xxh3::xxh3_64;
 
 /// The start of a run, and the id that its log lines, report and receipt share.
 #[derive(Clone, Debug)]

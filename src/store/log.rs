@@ -27,11 +27,11 @@
 
 use crate::bytes::Cursor;
 use crate::files::OutputFile;
+use crate::hash::xxh3_64_of;
 use crate::v1::wal::{HEADER_BYTES, RecordHeader, RecordKind};
 use crate::v2::PageId;
 use crate::v2::page::{PAGE_SIZE, PageBytes};
 use crate::{Code, Error, Place, Result};
-use xxhash_rust::xxh3::Xxh3;
 
 /// Bytes of an image's data before the page's bytes.
 pub(super) const IMAGE_HEADER_BYTES: usize = 8 + 1 + 4 + 2 + 2;
@@ -86,10 +86,7 @@ fn record_page(page: PageId) -> u32 {
 }
 
 fn image_hash(header: &RecordHeader, rest: &[u8]) -> u64 {
-    let mut hasher = Xxh3::new();
-    hasher.update(&header.encode());
-    hasher.update(rest);
-    hasher.digest()
+    xxh3_64_of(&[&header.encode(), rest])
 }
 
 /// Which page an image is of, if its data goes with its header.

@@ -12,11 +12,11 @@
 use crate::document::ID_FIELD;
 use crate::document::bson::RawDocument;
 use crate::document::ejson;
+use crate::hash::xxh3_128;
 use crate::index::key::{KeyBuffer, KeyValue};
 use crate::index::sort::{FullKeys, SortedEntry};
 use crate::v2::DocumentAddress;
 use crate::{Code, Error, Result};
-use xxhash_rust::xxh3::xxh3_128;
 
 const WHOLE_BYTES: usize = 1000;
 const HASH_BYTES: usize = 16;

@@ -3,9 +3,9 @@
 use crate::coordinator::Sample;
 use crate::document::ID_FIELD;
 use crate::document::bson::RawDocument;
+use crate::hash::{xxh3_128, xxh3_128_with_seed};
 use crate::index::EntrySum;
 use crate::index::key::{KeyBuffer, KeyValue};
-use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
 
 /// Hashes what two documents must have alike: all of their bytes or, outside the sample, the `_id`
 /// with its type.

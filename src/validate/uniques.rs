@@ -7,6 +7,7 @@ use super::Resources;
 use super::id::NoFullKeys;
 use super::listed::key_extractor;
 use crate::document::bson::RawDocument;
+use crate::hash::xxh3_128;
 use crate::index::extract::{Extraction, KeyExtractor};
 use crate::index::key::KeyBuffer;
 use crate::index::sort::{SortPool, SorterId};
@@ -15,7 +16,6 @@ use crate::problems::NAMED;
 use crate::source::Position;
 use crate::v2::{DocumentAddress, PageId, SlotNumber};
 use crate::{Code, Error, Result};
-use xxhash_rust::xxh3::xxh3_128;
 
 /// One index whose keys must differ.
 struct Unique {

@@ -9,6 +9,7 @@ use laura_migrate::document::bson::{self, RawDocument, RawValue};
 use laura_migrate::document::ejson::display_id;
 use laura_migrate::document::{order, time};
 use laura_migrate::files::InputFile;
+use laura_migrate::hash::xxh3_128;
 use laura_migrate::index::Filter;
 use laura_migrate::index::infer_types_of;
 use laura_migrate::index::key::{KeyBuffer, KeyValue, compare_stored, key_json};
@@ -24,7 +25,6 @@ use laura_migrate::{Code, Error, Result};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use xxhash_rust::xxh3::xxh3_128;
 
 /// A v2 directory.
 pub(crate) struct Database {

@@ -239,7 +239,7 @@ pub(crate) fn tree(root: &Path) -> Tree {
             ("directory", String::new())
         } else if is_file {
             let bytes = fs::read(entry.path()).unwrap();
-            let hash = xxhash_rust::xxh3::xxh3_128(&bytes);
+            let hash = laura_migrate::hash::xxh3_128(&bytes);
             ("file", format!("{} bytes, {hash:032x}", bytes.len()))
         } else if metadata.is_symlink() {
             let link = fs::read_link(entry.path()).unwrap();

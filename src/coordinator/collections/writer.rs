@@ -14,6 +14,7 @@ use crate::coordinator::state::{
 use crate::document::bson::RawDocument;
 use crate::document::{ID_FIELD, ejson};
 use crate::files::AppendWriter;
+use crate::hash::xxh3_128;
 use crate::v1::pages::{JoinFiles, is_superseded};
 use crate::v1::wal::{Overlay, Replacement};
 use crate::v2::data_file::{ClosedPage, CollectionWriter};
@@ -21,7 +22,6 @@ use crate::v2::page_file::PageFileWriter;
 use crate::v2::slotted::MAX_SLOT_CONTENT;
 use crate::{Code, Error, Place, Result};
 use std::sync::atomic::Ordering;
-use xxhash_rust::xxh3::xxh3_128;
 
 /// Writes documents to pages, in the order that the format fixes.
 pub(super) struct Writer<'p, 'o> {

@@ -8,6 +8,7 @@ use super::PAGE;
 use crate::Result;
 use crate::coordinator::extract::Taken;
 use crate::coordinator::plan::PlannedCollection;
+use crate::hash::xxh3_64;
 use crate::index::IndexKind;
 use crate::index::key::{KeyBuffer, SortKey};
 use crate::index::sort::KeyBatch;
@@ -17,7 +18,6 @@ use crate::v2::postings::POSTING_BYTES;
 use crate::v2::rtree;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use xxhash_rust::xxh3::xxh3_64;
 
 /// What a posting chunk takes beside its postings: header and slot.
 const CHUNK_BYTES: u64 = 8 + 5;

@@ -5,13 +5,13 @@ use crate::Result;
 use crate::ahead::fill_ahead;
 use crate::coordinator::context::Context;
 use crate::files::{AlignedBuffer, DirectFile, InputFile};
+use crate::hash::Xxh3;
 use crate::v2::PageId;
 use crate::v2::page::PAGE_SIZE;
 use crate::v2::page_file::page_offset;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::VecDeque;
 use std::thread::Scope;
-use xxhash_rust::xxh3::Xxh3;
 
 /// Pages that are read at once.
 const PAGES: u32 = 128;

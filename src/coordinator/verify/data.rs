@@ -8,6 +8,7 @@ use crate::coordinator::plan::Plan;
 use crate::coordinator::state::Digest;
 use crate::document::bson::RawDocument;
 use crate::files::AlignedBuffer;
+use crate::hash::{xxh3_64, xxh3_128};
 use crate::v2::data_file::DocumentReader;
 use crate::v2::page::{self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageError, PageType};
 use crate::v2::page_file::PageFileReader;
@@ -16,7 +17,6 @@ use crate::v2::{DocumentAddress, PageId};
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// What was found of one collection.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -2,11 +2,11 @@
 
 use super::point::Point;
 use crate::Result;
+use crate::hash::xxh3_128_with_seed;
 use crate::index::EntrySum;
 use crate::v2::btree::TreeIds;
 use crate::v2::rtree::{RTreeChecker, RTreeSummary, Rect};
 use crate::v2::{DocumentAddress, PageBytes, PageId};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// The hash of a document's entry, for comparing an index with its documents.
 #[must_use]

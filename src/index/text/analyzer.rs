@@ -8,7 +8,7 @@
 
 use super::stemmer::stem;
 use super::words::{is_stop_word, is_word, lower};
-use xxhash_rust::xxh3::xxh3_64;
+use crate::hash::xxh3_64;
 
 /// The shortest word that is kept, in bytes, before it is stemmed.
 const SHORTEST_WORD: usize = 2;

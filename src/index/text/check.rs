@@ -8,6 +8,7 @@
 use super::build::TextIndexSummary;
 use super::record::STORED_TERM_BYTES;
 use super::whole::{LastDocument, LongTerms, StoredAlike};
+use crate::hash::{xxh3_64_with_seed, xxh3_128_with_seed};
 use crate::index::EntrySum;
 use crate::index::key::{KeyType, compare_stored};
 use crate::v2::btree::{
@@ -17,7 +18,6 @@ use crate::v2::postings::{ChunkSum, Posting, PostingChecker, PostingReader, Post
 use crate::v2::{PageBytes, PageId};
 use crate::{Code, Error, Result};
 use std::cmp::Ordering;
-use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 /// The hash of a posting, for comparing an index with its documents.
 #[must_use]

@@ -6,11 +6,11 @@ use crate::document::bson::RawValue;
 use crate::document::order::hash_id;
 use crate::document::{ID_FIELD, ejson};
 use crate::files::InputFile;
+use crate::hash::Xxh3;
 use crate::v2::PageId;
 use crate::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use xxhash_rust::xxh3::Xxh3;
 
 /// More groups than this are no groups.
 pub(super) const MOST_GROUPS: usize = 4096;

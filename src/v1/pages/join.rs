@@ -21,6 +21,7 @@ use super::votes::SETS_SHARE;
 use super::{RejectReason, Rejected, Rejects, Taken};
 use crate::bytes::Cursor;
 use crate::files::{AppendWriter, InputFile};
+use crate::hash::xxh3_128;
 use crate::index::sort::SorterId;
 use crate::v1::snapshot::{SnapshotLayout, walk_ids};
 use crate::v2::page::PAGE_SIZE;
@@ -29,7 +30,6 @@ use crate::v2::{DocumentAddress, PageId, SlotNumber};
 use crate::{Code, Error, Place, Result};
 use bytesize::ByteSize;
 use std::sync::Arc;
-use xxhash_rust::xxh3::xxh3_128;
 
 /// Largest share of the memory that the table of pages may take.
 const TABLE_SHARE: u64 = 4;

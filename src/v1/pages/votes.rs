@@ -8,10 +8,10 @@
 use super::join::{IdEntry, JoinProgress, broken, decode_id};
 use super::sorter::Sorts;
 use crate::Result;
+use crate::hash::xxh3_128;
 use crate::index::sort::SorterId;
 use crate::v2::PageId;
 use std::collections::HashMap;
-use xxhash_rust::xxh3::xxh3_128;
 
 /// Collections that one vote lists; those of an `_id` that more have are kept as a set, so that a vote
 /// only names it.

@@ -8,11 +8,11 @@
 //! The first three are LauraDB's; it drops the others when it writes the record again, so readers
 //! take them as absent then.
 
+use crate::hash::xxh3_128;
 use crate::v2::address::PageId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::str::FromStr;
-use xxhash_rust::xxh3::xxh3_128;
 
 /// A run of pages of `data.db`: `[first_page, page_count]` in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

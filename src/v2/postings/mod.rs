@@ -35,7 +35,7 @@ pub use reader::PostingReader;
 use super::address::{ADDRESS_BYTES, DocumentAddress, PageId, SlotNumber};
 use super::slotted::MAX_SLOT_CONTENT;
 use crate::bytes::Cursor;
-use xxhash_rust::xxh3::xxh3_64;
+use crate::hash::xxh3_64;
 
 const CHUNK_HEADER_BYTES: usize = 4 + 2 + 2;
 /// Bytes of a posting.

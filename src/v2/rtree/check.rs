@@ -6,10 +6,10 @@
 //! are compared as sums of hashes.
 
 use super::{Entry, NodeError, RTreeNode, RTreeSummary, Rect, Target, capacity};
+use crate::hash::xxh3_128_with_seed;
 use crate::v2::btree::{TreeIds, damaged};
 use crate::v2::{DocumentAddress, PageBytes, PageId};
 use crate::{Code, Error, Result};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// Checks one tree.
 #[derive(Debug)]

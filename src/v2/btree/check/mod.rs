@@ -19,13 +19,13 @@ use super::damaged;
 use super::key::StoredKeyRef;
 use super::node::{LeafEntry, Node, TreeIds, check_fresh};
 use super::shape::{Tally, TreeShape, TreeSummary};
+use crate::hash::xxh3_128_with_seed;
 use crate::v2::PageId;
 use crate::v2::page::PageBytes;
 use crate::{Code, Error, Result};
 use leaves::Leaves;
 use levels::Levels;
 use std::cmp::Ordering;
-use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// What a checker asks about keys, and tells about entries.
 pub trait TreeVisitor {
