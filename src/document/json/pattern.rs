@@ -31,6 +31,8 @@ use crate::document::{ID_FIELD, InferTypes};
 use std::cell::OnceCell;
 use wide::u8x16;
 
+/// A longer text is no pattern's: it takes memory for each value, and in each thread.
+const LONGEST_TEXT: usize = 32 * 1024;
 /// What every document with a pattern begins with.
 const BEGIN: &[u8] = b"{\"_id\":";
 /// A pattern has no more objects in one another.
@@ -176,6 +178,7 @@ impl Pattern {
     /// reading it without.
     #[cold]
     pub(super) fn learn_object(text: &str, step: &Step) -> Option<Box<Self>> {
+        let text = up_to(text, LONGEST_TEXT);
         let mut buffers = <(Scratch, Vec<u8>)>::default();
         let mut state = State::new(InferTypes::default(), &mut buffers.0, &mut buffers.1);
         state.literal = step.in_point;
@@ -189,6 +192,12 @@ impl Pattern {
         let read = Fitting::new(text, &mut state, &mut draft).object_alone(&pattern);
         (read == Ok(text.len()) && out == buffers.1).then(|| Box::new(pattern))
     }
+}
+
+/// The beginning of a text that is longer than so many bytes.
+fn up_to(text: &str, bytes: usize) -> &str {
+    let mut ends = (0..=bytes.min(text.len())).rev();
+    ends.find_map(|end| text.get(..end)).unwrap_or_default()
 }
 
 /// Makes a pattern. The text is known to be plain; what does not fit one all the same ends it.
@@ -461,7 +470,8 @@ impl Patterns {
     /// Learns from a document that was read without a pattern: its text, and what became of it.
     #[inline]
     pub(super) fn learn(&mut self, infer: InferTypes, text: &str, document: &[u8]) {
-        if self.pattern.is_none() && infer == InferTypes::default() {
+        let has_room = text.len() <= LONGEST_TEXT && self.pattern.is_none();
+        if has_room && infer == InferTypes::default() {
             self.try_one(infer, text, document);
         }
     }

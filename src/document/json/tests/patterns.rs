@@ -294,3 +294,19 @@ fn objects_in_arrays_in_objects_have_a_pattern_up_to_a_depth() {
         assert_eq!(alike(&mut converter, &array), count, "{levels} levels");
     }
 }
+
+#[test]
+fn long_texts_have_no_pattern() {
+    let value = "7,".repeat(20_000);
+    let fields = format!("{{\"a\":[{value}7],\"b\":1}}");
+    let mut converter = JsonConverter::new(InferTypes::default());
+    let text = format!("{{\"_id\":\"x\",\"fields\":{fields}}}");
+    for _ in 0..3 {
+        assert!(!fits(&mut converter, &text));
+    }
+    // Nor has an object in an array, which the document before it did not have.
+    let mut converter = JsonConverter::new(InferTypes::default());
+    for (array, count) in [("[]", 0), (&*format!("[{fields},{fields}]"), 0), ("[]", 0)] {
+        assert_eq!(alike(&mut converter, array), count);
+    }
+}
