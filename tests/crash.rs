@@ -205,3 +205,28 @@ fn with_many_ids(directory: &Path) {
 fn the_quarantine_survives_kills_in_the_middle_of_a_merge() {
     Case::allowing(50, &with_many_ids).survives_some_kills(10);
 }
+
+/// Keys of a unique index that do not sort in memory. Documents whose `_id` an earlier one has come
+/// right before others with their key, where the merge has given 4096 and 8192 entries.
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+fn with_keys_of_documents_that_go(directory: &Path) {
+    let tail = "k".repeat(900);
+    let document =
+        |id: u32, key: u32| format!(r#"{{"_id":"{id}","fields":{{"n":"{key:05}{tail}"}}}}"#);
+    let around = || (4_079..4_109).chain(8_100..8_111);
+    let mut texts: Vec<String> = (0..13_000).map(|n| document(n, 2 * n)).collect();
+    texts.extend(around().map(|n| document(n, 2 * n + 1)));
+    texts.extend(around().map(|n| document(20_000 + n, 2 * n + 1)));
+    let documents = texts.join(",");
+    let index = r#"{"name":"n_1","type":"btree","field_paths":["n"],"unique":true}"#;
+    let snapshot = format!(
+        r#"{{"version":"1.0","database_name":"d","collections":[{{"name":"c","documents":[{documents}],"indexes":[{index}]}}]}}"#
+    );
+    std::fs::write(directory.join("snapshot.json"), snapshot).unwrap();
+}
+
+#[test]
+fn keys_of_documents_that_go_survive_kills_in_the_middle_of_a_merge() {
+    // While the last tree is built, whose checkpoint in its middle lies between two such keys.
+    Case::allowing(41, &with_keys_of_documents_that_go).survives_late_kills((200..260).step_by(5));
+}

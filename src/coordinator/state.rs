@@ -240,6 +240,9 @@ pub(super) struct CurrentTree {
     /// The document of the last one of them.
     #[serde(default)]
     pub(super) previous: DocumentAddress,
+    /// Whether an entry with the key of the one right before that place is in the tree, whose own
+    /// document may be gone.
+    pub(super) is_group_open: bool,
     /// The first key as JSON.
     pub(super) min_key: String,
 }

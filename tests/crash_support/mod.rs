@@ -208,7 +208,18 @@ impl Case {
     /// Kills a run now and then, about so often.
     pub(crate) fn survives_some_kills(&self, kills: u64) {
         let changes = self.changes();
-        for at in (0..changes).step_by(usize::try_from(changes / kills).unwrap().max(1)) {
+        let step = usize::try_from(changes / kills).unwrap().max(1);
+        self.survives_kills((0..changes).step_by(step));
+    }
+
+    /// Kills a run near its end: at some changes, of which so many follow.
+    pub(crate) fn survives_late_kills(&self, left: impl Iterator<Item = u64>) {
+        let changes = self.changes();
+        self.survives_kills(left.map(|left| changes - left));
+    }
+
+    fn survives_kills(&self, at: impl Iterator<Item = u64>) {
+        for at in at {
             let attempt = self.attempt();
             let _ = attempt.migrate(breaking(Fault::Kill, at, &Arc::default()), false);
             attempt

@@ -56,6 +56,8 @@ struct Mark {
     duplicates: u64,
     /// The entry before.
     previous: DocumentAddress,
+    /// Whether that, or one with its key, is in the tree.
+    is_group_open: bool,
 }
 
 /// How far a tree has come.
@@ -64,7 +66,8 @@ struct Taken {
     loaded: u64,
     /// Entries that the merge has given, those left out not counted.
     merged: u64,
-    /// The one before with the same key may be a document that is gone.
+    /// An entry with the key of the one before is in the tree: that one may be of a document that
+    /// is gone.
     is_group_open: bool,
     /// The last entry that the tree has.
     previous: DocumentAddress,
@@ -79,7 +82,7 @@ impl Taken {
         Self {
             loaded: current.map_or(0, |current| current.bulk.entry_count()),
             merged: current.map_or(0, |current| current.merged),
-            is_group_open: current.is_some(),
+            is_group_open: current.is_some_and(|current| current.is_group_open),
             previous,
             min_key: current
                 .map(|current| current.min_key.clone())
@@ -110,6 +113,7 @@ impl TreeBuild<'_, '_, '_> {
             merged: taken.merged,
             duplicates: self.duplicate_count(),
             previous: taken.previous,
+            is_group_open: taken.is_group_open,
         };
         let mut loader = self.loader(data, current, &mut spill)?;
         let mut counted = taken.merged;
@@ -131,6 +135,7 @@ impl TreeBuild<'_, '_, '_> {
                     merged,
                     duplicates: self.duplicate_count(),
                     previous: taken.previous,
+                    is_group_open: taken.is_group_open,
                 };
             }
             self.context.interrupt.check()?;
@@ -240,6 +245,7 @@ impl TreeBuild<'_, '_, '_> {
                 merged: mark.merged,
                 duplicates: mark.duplicates,
                 previous: mark.previous,
+                is_group_open: mark.is_group_open,
                 min_key: min_key.to_owned(),
             }),
             _ => None,
