@@ -88,6 +88,7 @@ pub mod report;
 mod shell;
 pub mod source;
 pub mod store;
+mod threads;
 pub mod v1;
 pub mod v2;
 pub mod validate;

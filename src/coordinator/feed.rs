@@ -12,6 +12,7 @@ use crate::document::bson::RawValue;
 use crate::hash::xxh3_128;
 use crate::options::Options;
 use crate::source::{DocumentSource, SourceDocument};
+use crate::threads::start_scoped;
 use crate::v1::pages::PageCopy;
 use crate::v1::snapshot::Chunk;
 use crate::{Code, Error, Result};
@@ -61,7 +62,7 @@ impl SourceFeed {
         source: &'env FedSource,
         collections: impl IntoIterator<Item = usize>,
         options: &Options,
-    ) -> Self {
+    ) -> Result<Self> {
         let collections: Vec<usize> = collections.into_iter().collect();
         let (sender, batches) = bounded(0);
         let (buffer_sender, buffers) = bounded(2);
@@ -74,11 +75,11 @@ impl SourceFeed {
             buffers,
             batch: Batch::default(),
         };
-        scope.spawn(move || filler.run(&collections));
-        Self {
+        start_scoped(scope, "source", move || filler.run(&collections))?;
+        Ok(Self {
             batches,
             buffers: buffer_sender,
-        }
+        })
     }
 
     /// The next batch; [`Batch::is_last`] ends a collection.

@@ -7,7 +7,7 @@ use super::work::WorkDir;
 use crate::files::{Access, Dir};
 use crate::layout::WORK_DIR;
 use crate::progress::{Counters, MigrationProgress, Phase};
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Result, threads};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -160,10 +160,7 @@ impl Heartbeat {
                 }
             }
         };
-        let thread = std::thread::Builder::new()
-            .name("heartbeat".to_owned())
-            .spawn(beat)
-            .map_err(|error| Error::new(Code::Io, "cannot start a thread").because(error))?;
+        let thread = threads::start("heartbeat", beat)?;
         Ok(Self {
             stop: Some(stop),
             thread: Some(thread),

@@ -2,7 +2,7 @@
 
 use super::direct::AlignedBuffer;
 use super::output::OutputFile;
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Result, threads};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::thread::JoinHandle;
 
@@ -81,8 +81,7 @@ impl PieceThread {
         let (sender, to_write) = bounded::<Piece>(PIECES);
         let (done, written) = bounded(PIECES);
         let run = move || write_all(pieces, &to_write, &done);
-        let thread = std::thread::Builder::new().name("writer".into());
-        let thread = thread.spawn(run).ok()?;
+        let thread = threads::start("writer", run).ok()?;
         Some(Self {
             sender: Some(sender),
             written,

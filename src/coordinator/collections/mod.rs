@@ -27,6 +27,7 @@ use super::state::{CollectionsState, Tally, WrittenCollection};
 use super::work::WorkDir;
 use crate::Result;
 use crate::options::Options;
+use crate::threads::start_scoped;
 use crate::v1::pages::JoinFiles;
 use crate::v1::wal::Overlay;
 use crate::v2::page_file::PageFileWriter;
@@ -69,13 +70,13 @@ pub(super) fn run(
     let (overlay, unlisted) = (overlay.as_ref(), unlisted.as_ref());
     std::thread::scope(|scope| {
         let ends = (tasks, results, buffers);
-        start_workers(scope, options, plan, unlisted, overlay, ends);
-        let (feeder, stage) = KeyStage::start(scope, plan, keys, kept);
+        start_workers(scope, options, plan, unlisted, overlay, ends)?;
+        let (feeder, stage) = KeyStage::start(scope, plan, keys, kept)?;
         let left = tasks_from(plan, &state);
         let dispatch = match &plan.backup {
             Some(backup) => {
                 let left = left.filter_map(|task| plan.source_position(task.collection));
-                Feed::Source(SourceFeed::start(scope, backup.source(), left, options))
+                Feed::Source(SourceFeed::start(scope, backup.source(), left, options)?)
             }
             None => Feed::Chunks(Dispatch::new(left, options, task_sender, parsed, emptied)),
         };
@@ -114,9 +115,9 @@ fn start_workers<'s>(
     unlisted: Option<&'s JoinFiles>,
     overlay: Option<&Overlay>,
     (tasks, results, buffers): (Receiver<Task>, Sender<Parsed>, Receiver<Vec<u8>>),
-) {
+) -> Result<()> {
     let Some(file) = &plan.snapshot else {
-        return;
+        return Ok(());
     };
     let hash_ids = overlay.is_some_and(|overlay| !overlay.is_empty());
     for _ in 0..options.jobs {
@@ -131,6 +132,7 @@ fn start_workers<'s>(
             results: Sender::clone(&results),
         };
         let tasks = Receiver::clone(&tasks);
-        scope.spawn(move || worker.run(&tasks));
+        start_scoped(scope, "parser", move || worker.run(&tasks))?;
     }
+    Ok(())
 }

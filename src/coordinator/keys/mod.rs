@@ -13,6 +13,7 @@ use super::state::KeyState;
 use crate::files::OutputFile;
 use crate::index::extract::Extraction;
 use crate::index::key::KeyBuffer;
+use crate::threads::start_scoped;
 use crate::v2::page_file::PageFileReader;
 use crate::v2::{PageId, SlotNumber};
 use crate::{Code, Error, Result};
@@ -69,11 +70,11 @@ impl<'scope> KeyStage<'scope> {
         plan: &'env Plan,
         keys: SortedKeys,
         kept: Option<KeptPages>,
-    ) -> (KeyFeeder, Self) {
+    ) -> Result<(KeyFeeder, Self)> {
         let (sender, fed) = bounded(4);
         let (recycle, empty) = bounded(4);
         let mut sorter = Sorter::new(plan, keys, kept);
-        let thread = scope.spawn(move || {
+        let run = move || {
             for feed in fed {
                 match feed {
                     Feed::Pages(pages) => {
@@ -88,9 +89,10 @@ impl<'scope> KeyStage<'scope> {
                 }
             }
             sorter.finish()
-        });
+        };
+        let thread = start_scoped(scope, "keys", run)?;
         let feeder = KeyFeeder::new(sender, empty, plan.infer_types);
-        (feeder, Self { thread })
+        Ok((feeder, Self { thread }))
     }
 
     /// Ends the stage when all pages that the feeder has sent are sorted in.

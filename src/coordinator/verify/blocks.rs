@@ -6,6 +6,7 @@ use crate::ahead::fill_ahead;
 use crate::coordinator::context::Context;
 use crate::files::{AlignedBuffer, DirectFile, InputFile};
 use crate::hash::Xxh3;
+use crate::threads::start_scoped;
 use crate::v2::PageId;
 use crate::v2::page::PAGE_SIZE;
 use crate::v2::page_file::page_offset;
@@ -42,32 +43,35 @@ pub(super) struct BlockReader<'f> {
 impl<'f> BlockReader<'f> {
     /// Starts to read. The file is cut at `ends`, page numbers in ascending order, the last of
     /// which is its end.
-    pub(super) fn start(scope: &'f Scope<'f, '_>, file: &'f DirectFile, ends: &[u32]) -> Self {
+    pub(super) fn start(
+        scope: &'f Scope<'f, '_>,
+        file: &'f DirectFile,
+        ends: &[u32],
+    ) -> Result<Self> {
         let (emptied, empty) = bounded(EMPTY);
-        let filled = (0..READERS)
-            .map(|reader| {
-                let (sender, filled) = bounded(READ_AHEAD);
-                let empty = Receiver::clone(&empty);
-                let mut runs = Runs::new(ends.to_vec()).skip(reader).step_by(READERS);
-                let read = move |mut bytes: AlignedBuffer| {
-                    let Some((first, pages)) = runs.next() else {
-                        return Ok(None);
-                    };
-                    bytes.resize(pages as usize * PAGE_SIZE);
-                    file.read_exact_at(&mut bytes, page_offset(first))?;
-                    Ok(Some(Block { first, bytes }))
+        let mut all_filled = VecDeque::with_capacity(READERS);
+        for reader in 0..READERS {
+            let (sender, filled) = bounded(READ_AHEAD);
+            let empty = Receiver::clone(&empty);
+            let mut runs = Runs::new(ends.to_vec()).skip(reader).step_by(READERS);
+            let read = move |mut bytes: AlignedBuffer| {
+                let Some((first, pages)) = runs.next() else {
+                    return Ok(None);
                 };
-                scope.spawn(move || fill_ahead(&empty, &sender, read));
-                filled
-            })
-            .collect();
-        Self {
+                bytes.resize(pages as usize * PAGE_SIZE);
+                file.read_exact_at(&mut bytes, page_offset(first))?;
+                Ok(Some(Block { first, bytes }))
+            };
+            start_scoped(scope, "reader", move || fill_ahead(&empty, &sender, read))?;
+            all_filled.push_back(filled);
+        }
+        Ok(Self {
             file: file.file(),
-            filled,
+            filled: all_filled,
             emptied,
             hasher: Xxh3::new(),
             next: 0,
-        }
+        })
     }
 
     /// The file, for reads in other places.

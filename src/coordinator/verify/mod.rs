@@ -25,6 +25,7 @@ use crate::files::{DirectFile, InputFile};
 use crate::index::EntrySum;
 use crate::options::Verification;
 use crate::progress::{Phase, Totals};
+use crate::threads::start_scoped;
 use crate::v2::PageId;
 use crate::v2::page::{ChecksumPolicy, PAGE_SIZE};
 use crate::v2::page_file::PageFileReader;
@@ -125,7 +126,7 @@ fn read_all(
 ) -> Result<String> {
     loop {
         let hash = std::thread::scope(|scope| {
-            let mut blocks = BlockReader::start(scope, file, &verified.ends(built));
+            let mut blocks = BlockReader::start(scope, file, &verified.ends(built))?;
             blocks.pass(context, verified.end(built))?;
             if !verified.is_empty() && blocks.hash() != verified.prefix {
                 return Ok(None);
@@ -234,7 +235,8 @@ fn check_data(
             let pages = PageFileReader::open(file.clone(), ChecksumPolicy::Required)?;
             let worker = DataWorker::new(plan, built, pages, sample);
             let (checked, emptied) = (Receiver::clone(&checked), blocks.emptied());
-            workers.push(scope.spawn(move || worker.run(&checked, &emptied)));
+            let run = move || worker.run(&checked, &emptied);
+            workers.push(start_scoped(scope, "verifier", run)?);
         }
         drop(checked);
         let read = blocks.send_until(context, end, &sender, |_| Ok(()));
@@ -275,8 +277,8 @@ fn check_trees(
     let mut prefixes = Vec::new();
     let checked = std::thread::scope(|scope| {
         let (summed, to_check) = bounded(SUMMED_BLOCKS);
-        let leaves = scope.spawn(move || leaves.run(&checked, &summed));
-        let trees = scope.spawn(move || trees.run(&to_check, &emptied));
+        let leaves = start_scoped(scope, "leaves", move || leaves.run(&checked, &summed))?;
+        let trees = start_scoped(scope, "trees", move || trees.run(&to_check, &emptied))?;
         let mut read = Ok(());
         for end in tree_ends(built).skip(passed) {
             read = blocks.send_until(context, end, &sender, |context| {

@@ -3,6 +3,7 @@
 use super::{Merge, MergePosition, SortedEntry};
 use crate::ahead::fill_ahead;
 use crate::index::key::{KeyError, Record, StoredKeyRef, append_common};
+use crate::threads::start_scoped;
 use crate::v2::{DocumentAddress, PageId, SlotNumber};
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -295,7 +296,7 @@ impl std::fmt::Debug for Entries<'_, '_> {
 }
 
 /// Gives the entries of `merge` to `take`, marked after every `every` of them; if `ahead`, another
-/// thread makes them meanwhile.
+/// thread makes them meanwhile, if there can be one.
 ///
 /// # Errors
 /// Those of `take`, which gets the errors of the merge.
@@ -305,18 +306,26 @@ pub fn take_entries<T>(
     ahead: bool,
     take: impl FnOnce(&mut Entries<'_, '_>) -> Result<T>,
 ) -> Result<T> {
-    let mut filler = Filler::new(merge, every);
+    let filler = Filler::new(merge, every);
     if !ahead {
         return take(&mut Entries(Side::Here(filler, EntryBatch::default())));
     }
     let (filled, batches) = bounded(BATCHES);
     let (emptied, free) = bounded(BATCHES);
+    let (give, given) = bounded::<Filler<'_, '_>>(1);
     thread::scope(|scope| {
-        let fill = move |mut batch: EntryBatch| {
-            filler.fill(&mut batch)?;
-            Ok((!batch.is_empty()).then_some(batch))
+        let fill_all = move || {
+            let Ok(mut filler) = given.recv() else { return };
+            fill_ahead(&free, &filled, |mut batch: EntryBatch| {
+                filler.fill(&mut batch)?;
+                Ok((!batch.is_empty()).then_some(batch))
+            });
         };
-        let thread = scope.spawn(move || fill_ahead(&free, &filled, fill));
+        let Ok(thread) = start_scoped(scope, "merge", fill_all) else {
+            return take(&mut Entries(Side::Here(filler, EntryBatch::default())));
+        };
+        // It waits for this.
+        let _ = give.send(filler);
         let taken = take(&mut Entries(Side::Ahead {
             filled: batches,
             emptied,

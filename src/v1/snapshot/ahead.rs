@@ -4,9 +4,10 @@ use super::window::ReadAt;
 use crate::Result;
 use crate::ahead::fill_ahead;
 use crate::files::InputFile;
+use crate::threads::start_scoped;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::path::Path;
-use std::thread::{self, Scope};
+use std::thread::Scope;
 
 /// Pieces that are read before they are asked for.
 const READ_AHEAD: usize = 2;
@@ -36,9 +37,8 @@ impl<'f> ReadAhead<'f> {
             offset = offset.saturating_add(length as u64);
             Ok((!piece.is_empty()).then_some(piece))
         };
-        let thread = thread::Builder::new().name("reader".into());
         let read_all = move || fill_ahead(&empty, &sender, read);
-        thread.spawn_scoped(scope, read_all).ok()?;
+        start_scoped(scope, "reader", read_all).ok()?;
         Some(Self {
             file,
             pieces,

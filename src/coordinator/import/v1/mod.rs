@@ -255,7 +255,7 @@ impl V1Import<'_, '_, '_> {
         let (backup, options) = (self.backup, self.context.options);
         let positions = self.collections.iter().map(|listed| listed.position);
         std::thread::scope(|scope| {
-            let mut feed = SourceFeed::start(scope, backup.source(), positions, options);
+            let mut feed = SourceFeed::start(scope, backup.source(), positions, options)?;
             for collection in &self.collections {
                 writer.begin_collection(&collection.name, collection.indexes.clone())?;
                 let mut ids = PrintedIds::new(work, options.memory);

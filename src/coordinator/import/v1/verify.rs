@@ -110,7 +110,7 @@ fn compare_documents(import: &mut V1Import<'_, '_, '_>, source: &V1Source) -> Re
     std::thread::scope(|scope| {
         let options = import.context.options;
         let mut expected = Expected {
-            feed: SourceFeed::start(scope, backup.source(), positions, options),
+            feed: SourceFeed::start(scope, backup.source(), positions, options)?,
             batch: Batch::default(),
             next: 0,
             ended: false,

@@ -1,10 +1,12 @@
 //! Sorting the keys of the next index while those of the one before it are taken.
 
 use super::{Lease, SortPool, SorterId, position};
+use crate::index::sort::arena::Arena;
 use crate::index::sort::merge::InMemory;
 use crate::index::sort::order::{index_bytes, sorting_bytes};
-use crate::{Code, Error, Result};
-use std::thread::{self, JoinHandle};
+use crate::{Code, Error, Result, threads};
+use crossbeam_channel::bounded;
+use std::thread::JoinHandle;
 
 /// Keys that another thread sorts.
 #[derive(Debug)]
@@ -42,13 +44,21 @@ impl SortPool {
         if others.saturating_add(sorting_bytes(entries)) > self.budget {
             return;
         }
-        let Some(arena) = self.take_arena(id) else {
+        let (give, given) = bounded::<(Arena, Vec<u128>)>(1);
+        let sort = move || {
+            let (arena, index) = given.recv().unwrap_or_default();
+            InMemory::sort(arena, index)
+        };
+        // Without another thread they are sorted when they are asked for.
+        let Ok(thread) = threads::start("sort", sort) else {
             return;
         };
+        let arena = self.take_arena(id).unwrap_or_default();
         let index = std::mem::take(&mut self.index);
         let sorting = sorting_bytes(entries).max(index_bytes(index.capacity()));
         let lease = self.lend(arena.capacity() + sorting);
-        let thread = thread::spawn(move || InMemory::sort(arena, index));
+        // It waits for this.
+        let _ = give.send((arena, index));
         self.ahead = Some(Ahead {
             id,
             entries,

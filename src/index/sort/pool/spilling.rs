@@ -9,8 +9,9 @@ use crate::files::AppendWriter;
 use crate::index::sort::arena::{Arena, BLOCK_BYTES};
 use crate::index::sort::order::{self, common_length, sorting_bytes};
 use crate::index::sort::run::{COMMON_BYTES, Run};
-use crate::{Code, Error, Result};
-use std::thread::{self, JoinHandle};
+use crate::{Code, Error, Result, threads};
+use crossbeam_channel::bounded;
+use std::thread::JoinHandle;
 
 /// A sorter has to have this part of the budget to be spilled ahead: many small runs would cost
 /// more than waiting.
@@ -22,14 +23,14 @@ pub(super) struct Spilling {
     pub(super) id: SorterId,
     pub(super) entries: u64,
     covered: Option<Covered>,
-    thread: Option<JoinHandle<Result<Spilled>>>,
+    thread: Option<JoinHandle<Result<(Run, Lent)>>>,
     /// Their memory.
     _lease: Lease,
 }
 
+/// What it has for that, and gives back.
 #[derive(Debug)]
-struct Spilled {
-    run: Run,
+struct Lent {
     arena: Arena,
     index: Vec<u128>,
     writer: AppendWriter,
@@ -84,18 +85,26 @@ impl SortPool {
             return Ok(());
         }
         while self.memory().saturating_add(more) > self.limit() && self.free.pop().is_some() {}
-        let mut writer = self.spill.take_writer()?;
+        let (give, given) = bounded::<Lent>(1);
+        let write = move || {
+            let missing = || Error::new(Code::Internal, "there is nothing to spill");
+            let mut lent = given.recv().map_err(|_| missing())?;
+            let run = write_run(&lent.arena, &mut lent.index, &mut lent.writer)?;
+            Ok((run, lent))
+        };
+        // Without another thread this one spills them when memory is full.
+        let Ok(thread) = threads::start("spill", write) else {
+            return Ok(());
+        };
+        let writer = self.spill.take_writer()?;
         let arena = self.lift_arena(id).unwrap_or_default();
         let lease = self.lend(arena.capacity() + sorting_bytes(entries));
-        let mut index = std::mem::take(&mut self.index);
-        let thread = thread::spawn(move || {
-            let run = write_run(&arena, &mut index, &mut writer)?;
-            Ok(Spilled {
-                run,
-                arena,
-                index,
-                writer,
-            })
+        let index = std::mem::take(&mut self.index);
+        // It waits for this.
+        let _ = give.send(Lent {
+            arena,
+            index,
+            writer,
         });
         self.spilling = Some(Spilling {
             id,
@@ -125,10 +134,10 @@ impl SortPool {
             return Ok(false);
         };
         let panicked = |_| Error::new(Code::Internal, "a spilling thread has panicked");
-        let spilled = thread.join().map_err(panicked)??;
-        self.spill.put_writer(spilled.writer);
-        self.index = spilled.index;
-        self.keep_run(spilling.id, spilled.run, spilling.covered, spilled.arena)?;
+        let (run, lent) = thread.join().map_err(panicked)??;
+        self.spill.put_writer(lent.writer);
+        self.index = lent.index;
+        self.keep_run(spilling.id, run, spilling.covered, lent.arena)?;
         Ok(true)
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::files::Verdict;
+use crate::threads::tests::with_threads;
 use std::sync::Mutex;
 
 fn pool_in(directory: &tempfile::TempDir, budget: usize) -> SortPool {
@@ -116,4 +117,38 @@ fn an_error_of_the_other_thread_ends_the_sort() {
     assert!(!pool.is_spilling());
     // Its writer is gone with it.
     assert!(pool.seal(id).is_err());
+}
+
+#[test]
+fn where_no_thread_can_be_started_this_one_does_it_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let documents = Documents::new(emails(60_000, 27));
+    with_threads(0, || {
+        let mut pool = pool_in(&directory, 4 * MIB);
+        let ids = [pool.add_index(), pool.add_index()];
+        let mut key = KeyBuffer::new();
+        for (number, bytes) in documents.keys.iter().enumerate() {
+            key.set(std::iter::once(KeyValue::String(bytes)));
+            pool.push(ids[0], &key, address(number)).unwrap();
+            if number % 100 == 0 {
+                pool.push(ids[1], &key, address(number)).unwrap();
+            }
+            assert!(!pool.is_spilling());
+        }
+        let memory = pool.memory();
+        pool.sort_ahead(ids[1]);
+        assert_eq!(pool.memory(), memory);
+        for (id, expected) in [(ids[0], 60_000), (ids[1], 600)] {
+            let mut merge = pool.merge(id, &documents).unwrap();
+            let mut count = 0;
+            take_entries(&mut merge, 1000, true, |entries| {
+                while let Some(batch) = entries.next()? {
+                    count += batch.len();
+                }
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(count, expected);
+        }
+    });
 }
