@@ -4,7 +4,7 @@ use crate::coordinator::bad_documents::{self, BadPlace};
 use crate::coordinator::context::Context;
 use crate::coordinator::dispatch::LARGEST_KEPT_BUFFER;
 use crate::coordinator::feed::Feed;
-use crate::coordinator::keys::{KeyFeeder, ended};
+use crate::coordinator::keys::KeyFeeder;
 use crate::coordinator::parse::{Batch, places_of_id};
 use crate::coordinator::plan::{Plan, PlannedCollection};
 use crate::coordinator::quarantine::Quarantine;
@@ -92,13 +92,13 @@ impl Writer<'_, '_> {
 
     /// Makes everything up to the last closed page durable, and a checkpoint of it.
     fn checkpoint(&mut self, context: &mut Context<'_, '_>) -> Result<()> {
-        let keys = self.feeder.state(&mut self.data)?;
+        self.feeder.ask_state(&mut self.data)?;
         self.data.sync()?;
         if let Some(matched) = &mut self.matched {
             matched.sync()?;
         }
         self.quarantine.sync()?;
-        let keys = keys.recv().unwrap_or_else(|_| Err(ended()))?;
+        let keys = self.feeder.state()?;
         context.save(&State::Collections(CollectionsState {
             keys,
             ..self.state.clone()

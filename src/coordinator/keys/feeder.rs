@@ -14,7 +14,7 @@ use crate::v2::data_file::ClosedPage;
 use crate::v2::page::ChecksumPolicy;
 use crate::v2::page_file::{PageFileReader, PageFileWriter};
 use crate::{Code, Error, Result};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender};
 
 /// Pages that go to the stage at once.
 const PAGES: usize = 64;
@@ -24,6 +24,7 @@ pub(in crate::coordinator) struct KeyFeeder {
     pages: Pages,
     sender: Sender<Feed>,
     empty: Receiver<Pages>,
+    states: Receiver<Result<KeyState>>,
     /// For overflow documents, whose bytes only the writer has at hand.
     extractors: Extractors,
     infer_types: InferTypes,
@@ -32,16 +33,18 @@ pub(in crate::coordinator) struct KeyFeeder {
 }
 
 impl KeyFeeder {
-    /// Feeds who receives from `sender`; `empty` brings buffers back.
+    /// Feeds who receives from `sender`; `empty` brings buffers back, and `states` the answers.
     pub(super) fn new(
         sender: Sender<Feed>,
         empty: Receiver<Pages>,
+        states: Receiver<Result<KeyState>>,
         infer_types: InferTypes,
     ) -> Self {
         Self {
             pages: Pages::default(),
             sender,
             empty,
+            states,
             extractors: Extractors::none(),
             infer_types,
             unindexable: Vec::new(),
@@ -141,15 +144,15 @@ impl KeyFeeder {
         self.flush(data)
     }
 
-    /// The state of the stage after all closed pages, for a checkpoint; comes when it is ready.
-    pub(in crate::coordinator) fn state(
-        &mut self,
-        data: &mut PageFileWriter,
-    ) -> Result<Receiver<Result<KeyState>>> {
+    /// Asks for the state of the stage after all closed pages, for a checkpoint.
+    pub(in crate::coordinator) fn ask_state(&mut self, data: &mut PageFileWriter) -> Result<()> {
         self.flush(data)?;
-        let (answer, state) = bounded(1);
-        self.sender.send(Feed::State(answer)).map_err(|_| ended())?;
-        Ok(state)
+        self.sender.send(Feed::State).map_err(|_| ended())
+    }
+
+    /// The state that was asked for, when it is ready.
+    pub(in crate::coordinator) fn state(&self) -> Result<KeyState> {
+        self.states.recv().unwrap_or_else(|_| Err(ended()))
     }
 
     /// Sends the closed pages. Keys of overflow documents in the open page stay.
@@ -175,6 +178,30 @@ impl KeyFeeder {
     }
 }
 
-pub(in crate::coordinator) fn ended() -> Error {
+fn ended() -> Error {
     Error::new(Code::Internal, "the key stage has ended early")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::{Access, Dir, Gate};
+    use crossbeam_channel::bounded;
+
+    #[test]
+    fn nobody_waits_for_a_stage_that_has_ended_with_the_question_on_its_way() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = Dir::open(scratch.path(), Gate::open()).unwrap();
+        let file = dir.create("data.db", Access::default()).unwrap();
+        let mut data = PageFileWriter::create(file, 1 << 20);
+        let ((sender, fed), (_, empty), (answer, states)) = (bounded(4), bounded(4), bounded(1));
+        let mut feeder = KeyFeeder::new(sender, empty, states, InferTypes::default());
+        feeder.ask_state(&mut data).unwrap();
+        drop((fed, answer));
+        assert_eq!(feeder.state().unwrap_err().code(), Code::Internal);
+        assert_eq!(
+            feeder.ask_state(&mut data).unwrap_err().code(),
+            Code::Internal
+        );
+    }
 }

@@ -4,12 +4,11 @@ mod feeder;
 mod sorted;
 mod sorter;
 
-pub(super) use feeder::{KeyFeeder, ended};
+pub(super) use feeder::KeyFeeder;
 pub(super) use sorted::{SortedIndex, SortedKeys};
 
 use super::dry_run::DryRun;
 use super::plan::Plan;
-use super::state::KeyState;
 use crate::files::OutputFile;
 use crate::index::extract::Extraction;
 use crate::index::key::KeyBuffer;
@@ -17,16 +16,20 @@ use crate::threads::start_scoped;
 use crate::v2::page_file::PageFileReader;
 use crate::v2::{PageId, SlotNumber};
 use crate::{Code, Error, Result};
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::bounded;
 use sorter::Sorter;
 use std::sync::Arc;
 use std::thread::{Scope, ScopedJoinHandle};
 
 /// What the writer sends to the stage.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all that is sent is pages"
+)]
 enum Feed {
     Pages(Pages),
-    /// Makes what is in runs durable and answers with the state after all pages sent so far.
-    State(Sender<Result<KeyState>>),
+    /// Makes what is in runs durable; the answer is the state after all pages sent so far.
+    State,
 }
 
 /// Closed pages of one collection, with the keys of documents that do not lie in them.
@@ -73,6 +76,9 @@ impl<'scope> KeyStage<'scope> {
     ) -> Result<(KeyFeeder, Self)> {
         let (sender, fed) = bounded(4);
         let (recycle, empty) = bounded(4);
+        // The stage's own end, so that nobody waits for an answer once it has ended: what is still on
+        // its way to it then stays in its channel.
+        let (answer, states) = bounded(1);
         let mut sorter = Sorter::new(plan, keys, kept);
         let run = move || {
             for feed in fed {
@@ -82,7 +88,7 @@ impl<'scope> KeyStage<'scope> {
                         // A feeder that has ended needs no empty buffers.
                         let _ = recycle.try_send(pages);
                     }
-                    Feed::State(answer) => {
+                    Feed::State => {
                         // A writer that has failed does not wait for the answer.
                         let _ = answer.send(sorter.state());
                     }
@@ -91,7 +97,7 @@ impl<'scope> KeyStage<'scope> {
             sorter.finish()
         };
         let thread = start_scoped(scope, "keys", run)?;
-        let feeder = KeyFeeder::new(sender, empty, plan.infer_types);
+        let feeder = KeyFeeder::new(sender, empty, states, plan.infer_types);
         Ok((feeder, Self { thread }))
     }
 
