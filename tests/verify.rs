@@ -338,3 +338,39 @@ fn nothing_is_verified_where_that_is_asked_for() {
             .exists()
     );
 }
+
+/// What statistics say of keys comes back from the checkpoint as text.
+#[test]
+fn keys_that_changed_in_a_checkpoint_are_found() {
+    for (name, changed) in [
+        ("min_key", "\"min_key\":\"1\""),
+        ("max_key", "\"max_key\":\"5\""),
+    ] {
+        let directory = directory();
+        // As if it was killed there.
+        let dead = AtomicBool::new(false);
+        let gate = Gate::guarded(move |change| {
+            let name = change.path.file_name().unwrap_or_default();
+            if name.to_string_lossy().starts_with("journal.json") {
+                dead.store(true, Ordering::Relaxed);
+            }
+            match dead.load(Ordering::Relaxed) {
+                true => Verdict::Fail(std::io::Error::other("injected")),
+                false => Verdict::Proceed,
+            }
+        });
+        let options = directory.side_by_side();
+        let cut = Migration::new(options.clone()).with_gate(gate);
+        cut.run(&mut Unwatched).unwrap_err();
+        let work = directory.target().join(".laura-migrate");
+        change_file(&work.join("checkpoint.json"), |text| {
+            let value = if name == "min_key" { "0" } else { "6" };
+            let before = format!("\"{name}\":\"{value}\"");
+            let json = String::from_utf8(std::mem::take(text)).unwrap();
+            assert_eq!(json.matches(&before).count(), 1, "{json}");
+            *text = json.replace(&before, changed).into_bytes();
+        });
+        let error = Migration::new(options).run(&mut Unwatched).unwrap_err();
+        assert_eq!(error.exit_code(), ExitCode::Different, "{error:?}");
+    }
+}

@@ -323,7 +323,6 @@ impl V1Source {
         self.pages_tally.get()
     }
 
-    /// A document of the snapshot, or what the log made of it.
     /// Passes over a bad document, or fails with its error.
     fn pass_document(&self, error: Error) -> Result<()> {
         match self.passes_bad {

@@ -14,9 +14,7 @@ use crate::document::bson::RawDocument;
 use crate::document::ejson;
 use crate::hash::xxh3_128;
 use crate::index::key::{KeyBuffer, KeyValue};
-use crate::index::sort::{FullKeys, SortedEntry};
-use crate::v2::DocumentAddress;
-use crate::{Code, Error, Result};
+use crate::index::sort::SortedEntry;
 
 const WHOLE_BYTES: usize = 1000;
 const HASH_BYTES: usize = 16;
@@ -82,13 +80,4 @@ pub(super) fn payload(entry: &SortedEntry<'_>) -> Option<(u128, String)> {
     let (hash, shown) = entry.payload.split_first_chunk::<HASH_BYTES>()?;
     let shown = String::from_utf8_lossy(shown).into_owned();
     Some((u128::from_le_bytes(*hash), shown))
-}
-
-/// For keys none of which is cut.
-pub(super) struct NoFullKeys;
-
-impl FullKeys for NoFullKeys {
-    fn full_key(&self, _: DocumentAddress, _: &mut KeyBuffer) -> Result<()> {
-        Err(Error::new(Code::Internal, "a short key was cut"))
-    }
 }

@@ -4,13 +4,12 @@
 //! take the same 26 bytes. Two documents with the same hash are taken to have the same key.
 
 use super::Resources;
-use super::id::NoFullKeys;
 use super::listed::key_extractor;
 use crate::document::bson::RawDocument;
 use crate::hash::xxh3_128;
 use crate::index::extract::{Extraction, KeyExtractor};
 use crate::index::key::KeyBuffer;
-use crate::index::sort::{SortPool, SorterId};
+use crate::index::sort::{NoFullKeys, SortPool, SorterId};
 use crate::index::{IndexDefinition, PortableIndex};
 use crate::problems::NAMED;
 use crate::source::Position;
@@ -167,8 +166,7 @@ fn decode(bytes: &[u8]) -> Option<Position> {
 
 /// Ties break by address; this one is in the order of places up to 2^48 bytes.
 fn address_of(place: &[u8; 9]) -> DocumentAddress {
-    let [kind, _, _, page @ .., high, low] = *place;
-    let _ = kind;
+    let [_, _, _, page @ .., high, low] = *place;
     DocumentAddress {
         page: PageId(u32::from_be_bytes(page)),
         slot: SlotNumber(u16::from_be_bytes([high, low])),

@@ -8,11 +8,13 @@ use crate::coordinator::plan::{Plan, PlannedCollection};
 use crate::files::AlignedBuffer;
 use crate::files::InputFile;
 use crate::index::geo::GeoIndexChecker;
-use crate::index::key::{KeyBuffer, StoredOrder, compare_alike};
+use crate::index::key::{KeyBuffer, StoredOrder, compare_alike, key_json};
 use crate::index::sort::FullKeys;
 use crate::index::text::{StoredLongTerms, TextIndexChecker};
 use crate::index::{EntrySum, IndexKind};
-use crate::v2::btree::{LeafEntry, StoredKeyRef, TreeChecker, TreeIds, TreeVisitor, Values};
+use crate::v2::btree::{
+    LeafEntry, StoredKey, StoredKeyRef, TreeChecker, TreeIds, TreeVisitor, Values,
+};
 use crate::v2::page::{ChecksumPolicy, PAGE_SIZE, PageBytes, PageError};
 use crate::v2::page_file::PageFileReader;
 use crate::v2::{DocumentAddress, PageId};
@@ -259,13 +261,22 @@ impl<'p> Checker<'p> {
     /// Ends the check: whether what was found is what was built, and the sum of the entries.
     fn finish(self, built: &BuiltTree) -> Result<(bool, EntrySum)> {
         Ok(match (self, built) {
-            (Self::Keys(keys), BuiltTree::Keys { tree, .. }) => {
+            (
+                Self::Keys(keys),
+                BuiltTree::Keys {
+                    tree,
+                    min_key,
+                    max_key,
+                },
+            ) => {
                 let (checker, entries) = *keys;
                 // The checker has compared what metadata holds; here is the rest.
                 let found = checker.finish()?;
                 let is_equal = (found.key_bytes_total, &found.min_key, &found.max_key)
                     == (tree.key_bytes_total, &tree.min_key, &tree.max_key);
-                (is_equal, entries.sum)
+                let is_told = is_json_of(min_key, found.min_key.as_ref())
+                    && is_json_of(max_key, found.max_key.as_ref());
+                (is_equal && is_told, entries.sum)
             }
             (Self::Terms(checker), BuiltTree::Terms { index, .. }) => {
                 let (found, sum) = checker.finish()?;
@@ -277,6 +288,16 @@ impl<'p> Checker<'p> {
             }
             _ => (false, EntrySum::default()),
         })
+    }
+}
+
+/// Whether a text is what index statistics say of a key, as far as its stored form tells: one that
+/// was cut tells its beginning only.
+fn is_json_of(text: &str, key: Option<&StoredKey>) -> bool {
+    match key.map(|key| key_json(key.borrow())) {
+        None => text.is_empty(),
+        Some(Ok(json)) => json.is_none_or(|json| json == text),
+        Some(Err(_)) => false,
     }
 }
 

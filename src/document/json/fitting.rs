@@ -13,6 +13,7 @@
 
 use super::long::long_string;
 use super::numbers::small_integer;
+use super::object::POINT;
 use super::pattern::{LONGEST_ELEMENT, MOST_OPEN, Pattern, SHORT_PIECE, Step};
 use super::reader::{NotPlain, PlainReader};
 use super::shapes::ShapeId;
@@ -34,8 +35,6 @@ const ELEMENT_HEAD: usize = 3;
 /// Where the type and the value of the `_id` are.
 const ID_TYPE_AT: usize = 4;
 const ID_VALUE_AT: usize = ID_TYPE_AT + 1 + b"_id\0".len();
-/// The value of a Point's "type".
-const POINT: &[u8] = b"\x06\0\0\0Point\0";
 
 /// The part of the output that is being put together.
 #[derive(Debug)]

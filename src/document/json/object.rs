@@ -19,6 +19,9 @@ use crate::document::bson::{ElementType, value_len};
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
 
+/// The value of a Point's "type".
+pub(super) const POINT: &[u8] = b"\x06\0\0\0Point\0";
+
 /// Up to this many names in no order are compared one by one.
 const FEW_NAMES: usize = 16;
 
@@ -188,8 +191,7 @@ impl Frame {
         state.set_type(element_at, kind);
         if self.is_type {
             let value = state.out.get(value_at..);
-            self.closed.is_point =
-                kind == ElementType::String && value == Some(b"\x06\0\0\0Point\0".as_slice());
+            self.closed.is_point = kind == ElementType::String && value == Some(POINT);
         }
         if let Some(earlier) = self.duplicate_of.take() {
             self.replace(state, earlier);

@@ -1,7 +1,8 @@
 //! Sorting the keys of all indexes of a run within one byte budget.
 //!
-//! Keys gather in memory, per index. When the budget is full, the largest index's keys are sorted
-//! and appended to the spill file as a run. In the end each index's runs are merged. Equal keys are
+//! Keys gather in memory, per index. When the budget is full (once keys did not fit, and with a
+//! second thread, when half of it is), the largest index's keys are sorted and appended to the spill
+//! file as a run. In the end each index's runs are merged. Equal keys are
 //! in the order of their addresses, so where runs begin and end never shows in the output.
 //!
 //! A record keeps at most 1024 bytes of a key's normal form. Everything here sorts by that and the
@@ -42,7 +43,8 @@ pub trait FullKeys: Sync {
     fn full_key(&self, address: DocumentAddress, key: &mut KeyBuffer) -> Result<()>;
 }
 
-/// For sorters none of whose keys is ever cut: those of terms and points.
+/// For sorters none of whose keys is ever cut: those of terms, points, hashes and `_id`s that are
+/// shortened.
 #[derive(Clone, Copy, Debug)]
 pub struct NoFullKeys;
 

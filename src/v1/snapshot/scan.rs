@@ -58,7 +58,7 @@ impl Default for ScanOptions {
 /// Reads a snapshot once, front to back, and tells where everything lies in it.
 ///
 /// `progress` is called with the offset reached before each read; its error ends the scan.
-/// Memory: the read buffer, the result, and the text of one name or index or the metadata.
+/// Memory: four read buffers, the result, and the text of one name or index or the metadata.
 ///
 /// # Errors
 /// The file is no snapshot of format 1.0 or is damaged at the structural levels

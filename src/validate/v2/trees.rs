@@ -11,7 +11,8 @@ use crate::index::extract::{Extraction, KeyExtractor};
 use crate::index::geo::entry_hash;
 use crate::index::key::{KeyBuffer, StoredKeyRef, StoredOrder, key_json};
 use crate::index::text::stored_posting_hash;
-use crate::index::{EntrySum, IndexDefinition, IndexKind, key_hash};
+use crate::index::{EntrySum, IndexKind, key_hash};
+use crate::v2::DocumentAddress;
 use crate::v2::btree::{
     LeafEntry, TreeIds, TreeSummary, TreeVisitor, Values, WalkRules, WalkedTree, walk_tree,
 };
@@ -21,7 +22,6 @@ use crate::v2::page_file::PageFileReader;
 use crate::v2::postings::{ChunkSum, PostingReader, TermHead};
 use crate::v2::rtree::walk_rtree;
 use crate::v2::statistics::StatisticsRecord;
-use crate::v2::{DocumentAddress, PageId};
 use crate::validate::Resources;
 use crate::validate::listed::key_extractor;
 use crate::{Code, Error, Result};
@@ -64,7 +64,7 @@ pub(super) fn check(
             let walked = match definition.kind {
                 IndexKind::Btree | IndexKind::Ttl { .. } => {
                     let extractor = key_extractor(&definition, Some(infer_types))?;
-                    walk_keys(pass, &index.record, &definition, extractor, place.clone())?
+                    walk_keys(pass, &index.record, extractor, place.clone())?
                 }
                 IndexKind::Text => {
                     let chunks = chunks.entry(owner).or_default();
@@ -125,7 +125,6 @@ fn walk<V: TreeVisitor>(
 fn walk_keys(
     pass: &mut DataPass<'_, '_>,
     record: &IndexRecord,
-    definition: &IndexDefinition,
     extractor: KeyExtractor,
     place: Place,
 ) -> Result<Walked> {
@@ -137,7 +136,6 @@ fn walk_keys(
         sum: EntrySum::default(),
         order: StoredOrder::default(),
     };
-    let _ = definition;
     let tree = walk(pass, record, Values::Addresses, place, &mut entries)?;
     Ok(walked(tree, entries.sum))
 }
@@ -462,6 +460,3 @@ impl TreeVisitor for Terms<'_, '_> {
         read
     }
 }
-
-/// The root of an empty index.
-const _: PageId = PageId(0);

@@ -4,7 +4,7 @@ use crate::coordinator::import::OpenBackup;
 use crate::coordinator::work::{SORT_RUNS, WorkDir};
 use crate::document::bson::RawDocument;
 use crate::index::key::{KeyBuffer, KeyValue};
-use crate::index::sort::{FullKeys, SortPool, SorterId, SpillFile};
+use crate::index::sort::{NoFullKeys, SortPool, SorterId, SpillFile};
 use crate::v1::snapshot::printed_id;
 use crate::v2::{DocumentAddress, PageId, SlotNumber};
 use crate::{Code, Error, Result};
@@ -86,13 +86,4 @@ fn address(number: u64) -> Result<DocumentAddress> {
         page: PageId(u32::try_from(number >> 16).map_err(too_many)?),
         slot: SlotNumber(u16::try_from(number & 0xFFFF).map_err(too_many)?),
     })
-}
-
-/// No key here is ever cut.
-struct NoFullKeys;
-
-impl FullKeys for NoFullKeys {
-    fn full_key(&self, _: DocumentAddress, _: &mut KeyBuffer) -> Result<()> {
-        Err(Error::new(Code::Internal, "a hash was cut"))
-    }
 }
