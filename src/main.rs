@@ -9,6 +9,7 @@ use laura_migrate::options::Mode;
 use laura_migrate::report::Report;
 use laura_migrate::report::run::{Recorder, RunStart};
 use laura_migrate::{Error, ExitCode, Interrupt, Migration};
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -122,9 +123,8 @@ fn print_path(path: &Path) -> std::io::Result<()> {
     stdout.flush()
 }
 
-/// An environment variable; what is no UTF-8 counts as none.
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 fn on_stdout(text: &str) -> anyhow::Result<ExitCode> {

@@ -7,6 +7,8 @@
 //! LAURA_MIGRATE_VERBOSE=2             -vv
 //! ```
 //!
+//! Paths are taken byte for byte; any other value has to be UTF-8.
+//!
 //! What is typed wins. A value is passed over where its option means nothing, or where one was typed
 //! that rules it out; so a container's settings do for every mode.
 
@@ -17,7 +19,9 @@ use crate::{Code, Error};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
 use clap::{ValueEnum, error::ErrorKind};
-use std::ffi::OsString;
+use std::any::TypeId;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 /// Why there are no arguments.
 #[derive(Debug)]
@@ -57,7 +61,7 @@ impl Arguments {
     /// that is used does not parse.
     pub fn from_words(
         words: Vec<OsString>,
-        environment: impl Fn(&str) -> Option<String>,
+        environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, ParseError> {
         let mut command = Self::command();
         command.build();
@@ -95,7 +99,7 @@ impl Arguments {
                     && (other.get_id() == argument.get_id() || conflict(&command, other, argument))
             });
             let variable = variable(rule.name);
-            let value = environment(&variable).filter(|value| !value.trim().is_empty());
+            let value = environment(&variable).filter(|value| !is_blank(value));
             if let Some(value) = value.filter(|_| rule.applies(scene) && !ruled_out) {
                 from_environment.extend(as_words(argument, rule.name, &variable, &value)?);
                 check(&command, &words, &from_environment, &variable, &value)?;
@@ -123,11 +127,16 @@ fn dry(mode: Mode) -> Mode {
     }
 }
 
+/// True of the empty value, which is as if unset.
+fn is_blank(value: &OsStr) -> bool {
+    value.to_str().is_some_and(|text| text.trim().is_empty())
+}
+
 /// True if the environment sets an option that takes no value.
-fn is_set(environment: impl Fn(&str) -> Option<String>, long: &str) -> bool {
+fn is_set(environment: impl Fn(&str) -> Option<OsString>, long: &str) -> bool {
     let value = environment(&variable(long)).unwrap_or_default();
     matches!(
-        value.trim().to_ascii_lowercase().as_str(),
+        value.to_string_lossy().trim().to_ascii_lowercase().as_str(),
         "1" | "true" | "yes" | "on"
     )
 }
@@ -151,20 +160,29 @@ fn value_of<V: ValueEnum>(
     long: &str,
     parsed: V,
     typed: &ArgMatches,
-    environment: impl Fn(&str) -> Option<String>,
+    environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<V, Error> {
     let variable = variable(long);
-    let value = environment(&variable).filter(|value| !value.trim().is_empty());
+    let value = environment(&variable).filter(|value| !is_blank(value));
     match value {
         Some(value) if typed.value_source(long) != Some(ValueSource::CommandLine) => {
+            let text = utf8(&variable, &value)?;
             let problem = format!("no value of --{long}");
-            V::from_str(&value, false).map_err(|_| wrong(&variable, &value, &problem))
+            V::from_str(text, false).map_err(|_| wrong(&variable, &value, &problem))
         }
         _ => Ok(parsed),
     }
 }
 
-fn wrong(variable: &str, value: &str, problem: &str) -> Error {
+/// The value of a variable that is no path.
+pub(super) fn utf8<'v>(variable: &str, value: &'v OsStr) -> Result<&'v str, Error> {
+    value
+        .to_str()
+        .ok_or_else(|| wrong(variable, value, "which is no UTF-8"))
+}
+
+fn wrong(variable: &str, value: impl AsRef<OsStr>, problem: &str) -> Error {
+    let value = value.as_ref();
     let sentence = format!("the environment variable {variable} is {value:?}, {problem}");
     Error::new(Code::Usage, sentence).hint("correct or unset it; --help tells what it may be")
 }
@@ -174,8 +192,14 @@ fn as_words(
     argument: &Arg,
     long: &str,
     variable: &str,
-    value: &str,
+    value: &OsStr,
 ) -> Result<Vec<OsString>, Error> {
+    if argument.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
+        let mut word = OsString::from(format!("--{long}="));
+        word.push(value);
+        return Ok(vec![word]);
+    }
+    let value = utf8(variable, value)?;
     let words = match argument.get_action() {
         ArgAction::SetTrue => match value.trim().to_ascii_lowercase().as_str() {
             "1" | "true" | "yes" | "on" => vec![format!("--{long}")],
@@ -213,7 +237,7 @@ fn check(
     words: &[OsString],
     from_environment: &[OsString],
     variable: &str,
-    value: &str,
+    value: &OsStr,
 ) -> Result<(), Error> {
     match command
         .clone()

@@ -9,7 +9,7 @@ fn parse(words: &[&str], environment: &[(&str, &str)]) -> Result<Arguments, Pars
     let words = std::iter::once("laura-migrate").chain(words.iter().copied());
     Arguments::from_words(words.map(OsString::from).collect(), |name| {
         let found = environment.iter().find(|(key, _)| *key == name);
-        found.map(|(_, value)| (*value).to_owned())
+        found.map(|(_, value)| OsString::from(*value))
     })
 }
 
@@ -193,4 +193,38 @@ fn questions_need_no_directory_and_look_at_no_environment() {
     assert_eq!(asked.explain.as_deref(), Some("LM0301"));
     assert!(parsed(&["--report-schema"], &environment).report_schema);
     assert!(matches!(parse(&[], &[]), Err(ParseError::Answer(_))));
+}
+
+#[test]
+fn a_path_of_the_environment_is_taken_as_it_is_and_no_other_value_is_passed_over() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let of = |variable: &'static str, words: &[&str]| {
+        let words = std::iter::once("laura-migrate").chain(words.iter().copied());
+        Arguments::from_words(words.map(OsString::from).collect(), |name| {
+            (name == variable).then(|| OsString::from_vec(b"x\xff".to_vec()))
+        })
+    };
+    let path = Some(PathBuf::from(OsString::from_vec(b"x\xff".to_vec())));
+    let source = ["source"];
+    let arguments = of("LAURA_MIGRATE_SNAPSHOT", &source).unwrap();
+    assert_eq!(arguments.snapshot, path);
+    let arguments = of("LAURA_MIGRATE_BACKUP_DIR", &source).unwrap();
+    assert_eq!(arguments.backup_dir, path);
+    let arguments = of("LAURA_MIGRATE_REPORT", &source).unwrap();
+    assert_eq!(arguments.report, path);
+    for option in ["JOBS", "RENAME", "MODE", "PROGRESS", "DRY_RUN", "MEMORY"] {
+        let variable = format!("LAURA_MIGRATE_{option}").leak();
+        match of(variable, &source).unwrap_err() {
+            ParseError::Refused(error) => {
+                assert_eq!(error.code(), Code::Usage);
+                assert!(error.sentence().contains(&*variable), "{error}");
+            }
+            ParseError::Answer(error) => panic!("{error}"),
+        }
+    }
+    let status = ["source", "--mode=status"];
+    assert_eq!(of("LAURA_MIGRATE_JOBS", &status).unwrap().jobs, None);
+    let arguments = parsed(&source, &[]);
+    let error = resolve(&arguments, |_| Some(OsString::from_vec(vec![0xff]))).unwrap_err();
+    assert!(error.sentence().contains("SOURCE_DATE_EPOCH"), "{error}");
 }

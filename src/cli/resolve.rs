@@ -1,11 +1,16 @@
 //! From arguments to options. Where an option means nothing is said in `rules.rs`.
 
+use super::environment::utf8;
 use super::{Arguments, parse_duration};
 use crate::document::InferTypes;
 use crate::options::{LEAST_MEMORY, Options, Verification};
 use crate::v1::names::Renames;
 use crate::v1::selection::Selection;
 use crate::{Code, Error, Result};
+use std::ffi::OsString;
+
+/// The instant of all timestamps that are written, as builds that are repeated set it.
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// What the arguments mean; `environment` looks up environment variables.
 ///
@@ -13,7 +18,7 @@ use crate::{Code, Error, Result};
 /// [`Code::Usage`], with a sentence that says what to write instead.
 pub fn resolve(
     arguments: &Arguments,
-    environment: impl Fn(&str) -> Option<String>,
+    environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Options> {
     let source = arguments.source_dir.as_ref();
     let source = source.ok_or_else(|| usage("no SOURCE_DIR is named"))?;
@@ -46,8 +51,8 @@ pub fn resolve(
         options.jobs = usize::from(jobs);
     }
     options.memory = memory(&arguments.memory)?;
-    options.source_date_epoch = environment("SOURCE_DATE_EPOCH")
-        .map(|text| source_date_epoch(&text))
+    options.source_date_epoch = environment(EPOCH)
+        .map(|value| source_date_epoch(utf8(EPOCH, &value)?))
         .transpose()?;
     options.restart = arguments.restart;
     let temp_dir = arguments.temp_dir.clone();
@@ -123,7 +128,7 @@ fn source_date_epoch(text: &str) -> Result<i64> {
         .filter(|seconds| jiff::Timestamp::from_second(*seconds).is_ok());
     seconds.ok_or_else(|| {
         usage(format!(
-            "the environment variable SOURCE_DATE_EPOCH is {text:?}, no Unix time"
+            "the environment variable {EPOCH} is {text:?}, no Unix time"
         ))
         .hint("set it to whole seconds since 1970, or unset it")
     })
