@@ -18,6 +18,9 @@ pub struct Problem {
     pub code: Code,
     /// One sentence.
     pub sentence: String,
+    /// Its end, where that holds contents of documents: log lines leave it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contents: Option<String>,
     /// Where.
     pub place: Place,
     /// What it comes from, the nearest first.
@@ -33,9 +36,19 @@ impl Problem {
         Self {
             code,
             sentence: sentence.into(),
+            contents: None,
             place,
             causes: Vec::new(),
             hint: None,
+        }
+    }
+
+    /// The sentence with its end.
+    #[must_use]
+    pub fn whole_sentence(&self) -> String {
+        match &self.contents {
+            Some(contents) => format!("{} {contents}", self.sentence),
+            None => self.sentence.clone(),
         }
     }
 }
@@ -51,6 +64,7 @@ impl From<Error> for Problem {
         Self {
             code: error.code(),
             sentence: error.sentence().to_owned(),
+            contents: None,
             place: error.place().clone(),
             causes,
             hint: error.hint_text().map(str::to_owned),
@@ -60,7 +74,7 @@ impl From<Error> for Problem {
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.sentence)?;
+        f.write_str(&self.whole_sentence())?;
         if !self.place.is_empty() {
             write!(f, " ({})", self.place)?;
         }

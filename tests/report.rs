@@ -393,3 +393,55 @@ fn an_output_that_could_not_be_written_is_found_before_the_run() {
         }
     }
 }
+
+#[test]
+fn a_log_line_has_the_whole_place_and_no_contents_of_documents() {
+    let directory = two_documents();
+    program(&directory)
+        .args(["source", "target", "-q"])
+        .assert()
+        .code(0);
+    let other = r#"{"_id":"a","fields":{"n":"a secret"}}"#;
+    let snapshot = fs::read_to_string(directory.source().join("snapshot.json")).unwrap();
+    let at = snapshot.find(r#"{"_id":"a""#).unwrap();
+    let end = at + snapshot[at..].find("}}").unwrap() + 2;
+    let snapshot = format!("{}{other}{}", &snapshot[..at], &snapshot[end..]);
+    fs::write(directory.source().join("snapshot.json"), snapshot).unwrap();
+    let lines = |arguments: &[&str]| -> (String, Vec<Value>) {
+        let mut command = program(&directory);
+        let output = command.args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        let text = String::from_utf8(output.stderr).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        (text.clone(), lines.collect())
+    };
+    let with = |lines: &[Value], code: &str| -> Value {
+        let found = lines.iter().find(|line| line["code"] == code);
+        found.unwrap_or_else(|| panic!("{code}: {lines:?}")).clone()
+    };
+    let compare = ["--mode=validate", "--log-format=json", "source", "target"];
+    let (text, found) = lines(&[&compare[..], &["--log-file=log"]].concat());
+    let differs = with(&found, "LM0718");
+    assert_eq!(
+        (&differs["collection"], &differs["id"]),
+        (&json!("users"), &json!("\"a\""))
+    );
+    assert_eq!(differs["message"], "the documents differ: field \"n\"");
+    let log = fs::read_to_string(directory.home().join("log")).unwrap();
+    assert!(!text.contains("secret") && !log.contains("secret"), "{log}");
+    let mut command = program(&directory);
+    let shown = command
+        .args(["--mode=validate", "source", "target"])
+        .output();
+    let shown = String::from_utf8(shown.unwrap().stderr).unwrap();
+    assert!(shown.contains("\"a secret\" and"), "{shown}");
+
+    let data = directory.target().join("data.db");
+    let mut bytes = fs::read(&data).unwrap();
+    bytes[4096 * 2 + 100] ^= 1;
+    fs::write(&data, bytes).unwrap();
+    let (_, found) = lines(&["--mode=validate", "--log-format=json", "target"]);
+    let damaged = with(&found, "LM0604");
+    assert_eq!(damaged["page"], 2);
+    assert!(damaged["file"].as_str().unwrap().ends_with("data.db"));
+}

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! RUN is the id of the run, the same on every line and in its report. No line holds a document's
-//! contents, and at the usual levels there is none for each document.
+//! contents, though an error may name its `_id`, and at the usual levels there is none for each
+//! document.
 
 use super::{Arguments, ProgressBars, colors};
 use crate::report::Report;
@@ -86,25 +87,42 @@ pub fn start_logging(arguments: &Arguments, screen: &ProgressBars, start: &RunSt
 /// Target of the lines that tell how the run ended.
 const OUTCOME: &str = "laura_migrate::outcome";
 
+/// One line for a warning or an error, with its place in fields named as in the report.
+macro_rules! line {
+    ($level:ident, $problem:expr) => {{
+        let problem = $problem;
+        tracing::$level!(
+            target: OUTCOME,
+            code = problem.code,
+            file = problem.file,
+            offset = problem.offset,
+            page = problem.page,
+            slot = problem.slot,
+            lsn = problem.lsn,
+            collection = problem.collection,
+            index = problem.index,
+            id = problem.id,
+            hint = problem.hint,
+            causes = (!problem.causes.is_empty()).then(|| problem.causes.join(": ")),
+            "{}", problem.message
+        );
+    }};
+}
+
 /// Logs warnings, errors and the outcome: into the file, and to stderr as JSON if that was asked
 /// for.
 pub fn log_outcome(report: &Report) {
     for warning in &report.warnings {
-        tracing::warn!(target: OUTCOME, code = warning.code.id(), "{warning}");
+        line!(warn, Problem::of_warning(warning));
     }
     let findings = report.validation.iter().flat_map(|found| found.kinds());
-    let findings = findings.flat_map(|kind| &kind.first).map(Problem::of_found);
+    let findings = findings.flat_map(|kind| &kind.first);
+    let findings = findings.map(|found| Problem {
+        message: found.sentence.clone(),
+        ..Problem::of_found(found)
+    });
     for error in report.errors.iter().cloned().chain(findings) {
-        tracing::error!(
-            target: OUTCOME,
-            code = error.code,
-            file = error.file,
-            offset = error.offset,
-            collection = error.collection,
-            hint = error.hint,
-            causes = (!error.causes.is_empty()).then(|| error.causes.join(": ")),
-            "{}", error.message
-        );
+        line!(error, error);
     }
     tracing::info!(
         target: OUTCOME,

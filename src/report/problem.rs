@@ -67,7 +67,7 @@ impl Problem {
         Self {
             hint: found.hint.clone(),
             causes: found.causes.clone(),
-            ..Self::at(found.code.id(), &found.sentence, &found.place)
+            ..Self::at(found.code.id(), &found.whole_sentence(), &found.place)
         }
     }
 

@@ -20,7 +20,23 @@ const SHOWN_BYTES: usize = 80;
 struct Different {
     place: Place,
     left: Option<Vec<u8>>,
-    sentence: Option<String>,
+    difference: Option<Difference>,
+}
+
+/// What two documents differ in.
+struct Difference {
+    what: String,
+    /// The values.
+    contents: Option<String>,
+}
+
+impl From<String> for Difference {
+    fn from(what: String) -> Self {
+        Self {
+            what,
+            contents: None,
+        }
+    }
 }
 
 /// The documents to describe, in the order of their `_id`s.
@@ -77,7 +93,7 @@ impl Described {
         each(right, &mut |different, document| {
             if let Some(left) = different.left.take() {
                 let difference = describe(RawDocument::trusted(&left), document);
-                different.sentence = Some(difference);
+                different.difference = Some(difference);
             }
         })
     }
@@ -85,39 +101,49 @@ impl Described {
     pub(super) fn report(self, collection: &str, differences: &Problems) {
         for different in self.all {
             let mut sentence = "the documents differ".to_owned();
-            if let Some(difference) = different.sentence {
+            let mut contents = None;
+            if let Some(difference) = different.difference {
                 sentence.push_str(": ");
-                sentence.push_str(&difference);
+                sentence.push_str(&difference.what);
+                contents = difference.contents;
             }
             let place = different.place.in_collection(collection);
-            differences.add(Problem::new(Code::DocumentDiffers, sentence, place));
+            differences.add(Problem {
+                contents,
+                ..Problem::new(Code::DocumentDiffers, sentence, place)
+            });
         }
         differences.count_unnamed(Code::DocumentDiffers, self.unnamed);
     }
 }
 
 /// The first field that is not the same, with its values.
-fn describe(left: RawDocument<'_>, right: RawDocument<'_>) -> String {
+fn describe(left: RawDocument<'_>, right: RawDocument<'_>) -> Difference {
     let mut others = right.elements();
     for (name, value) in left.elements() {
         let Some((other_name, other)) = others.next() else {
-            return format!("field {name:?} is only in the first one");
+            return format!("field {name:?} is only in the first one").into();
         };
         if name != other_name {
             return match (right.get(name), left.get(other_name)) {
                 (None, _) => format!("field {name:?} is only in the first one"),
                 (_, None) => format!("field {other_name:?} is only in the second one"),
                 _ => format!("the order of the fields, from {name:?} and {other_name:?} on"),
-            };
+            }
+            .into();
         }
         if bytes_of(value) != bytes_of(other) {
-            return format!("field {name:?} is {} and {}", shown(value), shown(other));
+            return Difference {
+                what: format!("field {name:?}"),
+                contents: Some(format!("is {} and {}", shown(value), shown(other))),
+            };
         }
     }
     match others.next() {
         Some((name, _)) => format!("field {name:?} is only in the second one"),
         None => "the order of the fields".to_owned(),
     }
+    .into()
 }
 
 /// Canonical Extended JSON tells every type.
