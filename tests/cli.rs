@@ -206,7 +206,7 @@ fn an_error_has_its_code_its_place_and_a_hint() {
             )
             .and(predicates::str::ends_with(
                 "collection \"users\", index \"n_hash\")\n  hint: leave it out with \
-                 --skip-index 'users/n_hash'\n",
+                 --skip-index users/n_hash\n",
             )),
         );
     assert_same_tree(&before, &directory.tree());

@@ -40,7 +40,7 @@ use crate::layout::{MARKER_FILE, V1_DIR, WORK_DIR};
 use crate::options::Mode;
 use crate::progress::{Phase, ProgressSink, Totals, Tracker};
 use crate::report::{Outcome, Report};
-use crate::shell::quoted;
+use crate::shell::quoted_path;
 use crate::version::{self, DirectoryVersion, Marker};
 use crate::{Code, Error, Place, Result};
 use journal::RollbackJournal;
@@ -178,10 +178,7 @@ fn roll_forward(
 
 /// What a failure becomes once the journal is there: whatever its kind, the same command goes on.
 fn cut_off(dir: &Dir, error: Error) -> Error {
-    let command = format!(
-        "laura-migrate --mode rollback {}",
-        quoted(&dir.path().to_string_lossy())
-    );
+    let command = format!("laura-migrate --mode rollback {}", quoted_path(dir.path()));
     let hint = match error.hint_text() {
         Some(hint) => format!("{hint}; then {command} finishes the rollback"),
         None => format!("{command} finishes it"),

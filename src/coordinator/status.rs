@@ -9,7 +9,7 @@ use super::work::{CHECKPOINT, JOURNAL, UNDO};
 use crate::files::Dir;
 use crate::layout::{ROLLBACK_FILE, V1_DIR, WORK_DIR};
 use crate::progress::Phase;
-use crate::shell::quoted;
+use crate::shell::{quoted, quoted_path};
 use crate::version::{self, DirectoryVersion};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -142,7 +142,7 @@ impl StatusReport {
             next_command: match has(ROLLBACK_FILE) && state == MigrationState::HalfPublished {
                 true => Some(format!(
                     "laura-migrate --mode rollback {}",
-                    quoted(&directory.path().to_string_lossy())
+                    quoted_path(directory.path())
                 )),
                 false => next_command(state, directory.path(), run.as_ref()),
             },
@@ -294,10 +294,7 @@ fn next_command(state: MigrationState, directory: &Path, run: Option<&RunInfo>) 
             run.and_then(typed_again)
                 .unwrap_or_else(|| "the interrupted laura-migrate command again".to_owned()),
         ),
-        MigrationState::Absent => Some(format!(
-            "laura-migrate {}",
-            quoted(&directory.to_string_lossy())
-        )),
+        MigrationState::Absent => Some(format!("laura-migrate {}", quoted_path(directory))),
         MigrationState::Silent => run.map(|run| format!("kill {}", run.process.pid)),
         MigrationState::Running | MigrationState::Finished | MigrationState::Unknown => None,
     }
@@ -311,7 +308,7 @@ fn typed_again(run: &RunInfo) -> Option<String> {
     let command = words.join(" ");
     Some(match &run.working_directory {
         Some(directory) if std::env::current_dir().ok().as_ref() != Some(directory) => {
-            format!("cd {} && {command}", quoted(&directory.to_string_lossy()))
+            format!("cd {} && {command}", quoted_path(directory))
         }
         _ => command,
     })

@@ -22,6 +22,7 @@ use super::definition::{ID_INDEX, IndexDefinition, IndexKind};
 use super::options::{OWN_OPTIONS, infer_types_of};
 use super::skip::SkipIndexes;
 use crate::document::{InferTypes, MAX_DEPTH};
+use crate::shell::quoted;
 use crate::{Code, Error, Place, jsontext};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -304,7 +305,7 @@ impl Problem {
     fn error(self, collection: &str, name: Option<String>, place: Place) -> Error {
         let (whose, option, place) = match name {
             Some(name) => {
-                let option = format!("{collection}/{name}").replace('\'', r"'\''");
+                let option = quoted(&format!("{collection}/{name}"));
                 (format!("index {name:?}"), option, place.in_index(name))
             }
             None => (
@@ -316,7 +317,7 @@ impl Problem {
         let sentence = format!("{whose} of collection {collection:?} {self}");
         let error = Error::new(Code::IndexDefinition, sentence)
             .at(place)
-            .hint(format!("leave it out with --skip-index '{option}'"));
+            .hint(format!("leave it out with --skip-index {option}"));
         match self {
             Self::Json(cause) | Self::Value(_, cause) => error.because(cause),
             _ => error,

@@ -91,10 +91,8 @@ fn crafted_indexes_are_each_carried_or_named() {
     for error in &parsed.problems {
         assert_eq!(error.code(), Code::IndexDefinition);
         assert_eq!(error.place().collection.as_deref(), Some("c"));
-        let option = format!(
-            "--skip-index 'c/{}'",
-            error.place().index.as_deref().unwrap()
-        );
+        let index = error.place().index.as_deref().unwrap();
+        let option = format!("--skip-index {}", quoted(&format!("c/{index}")));
         assert!(error.hint_text().expect("hint").contains(&option));
         assert!(error.place().offset.is_some());
     }

@@ -13,7 +13,7 @@ mod validation;
 
 use crate::options::Mode;
 use crate::progress::Phase;
-use crate::shell::quoted;
+use crate::shell::quoted_path;
 use crate::v1::wal::WalSummary;
 use crate::validate::{Validation, Verdict};
 use crate::version::FormatVersion;
@@ -335,7 +335,7 @@ impl Report {
         if self.mode != Mode::Auto || self.target_version().is_none() {
             return None;
         }
-        let source = quoted(&self.source.to_string_lossy());
+        let source = quoted_path(&self.source);
         Some(if self.target == self.source {
             Rollback {
                 command: Some(format!("laura-migrate --mode rollback {source}")),

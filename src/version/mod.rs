@@ -10,7 +10,7 @@ pub use registry::{FormatVersion, KNOWN, PUBLISHING, StorageMode};
 
 use crate::files::Dir;
 use crate::layout;
-use crate::shell::quoted;
+use crate::shell::quoted_path;
 use crate::{Code, Error, Place, Result};
 
 /// What the marker says that a directory is. What else lies in it is not looked at.
@@ -82,7 +82,7 @@ pub fn half_published(dir: &Dir) -> Error {
             .at(Place::file(dir.path()))
             .hint(format!(
                 "laura-migrate --mode rollback {} finishes it",
-                quoted(&dir.path().to_string_lossy())
+                quoted_path(dir.path())
             ));
     }
     Error::new(

@@ -19,7 +19,7 @@ use crate::files::{Dir, Gate, InputFile};
 use crate::options::{ImportFormat, Options};
 use crate::progress::ProgressSink;
 use crate::report::Report;
-use crate::shell::quoted;
+use crate::shell::quoted_path;
 use crate::source::{self, SourceKind};
 use crate::v1::discover;
 use crate::version::{self, DirectoryVersion};
@@ -112,7 +112,7 @@ fn open_file(path: &Path, options: &Options, gate: &Gate) -> Result<(Dir, Origin
 
 /// A data directory is migrated or exported, not imported.
 fn refuse_data_directory(dir: &Dir) -> Result<()> {
-    let path = quoted(&dir.path().to_string_lossy());
+    let path = quoted_path(dir.path());
     let (sentence, hint) = match source::detect(dir)? {
         SourceKind::Backup => return Ok(()),
         SourceKind::V2 => (

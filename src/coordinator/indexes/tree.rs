@@ -19,6 +19,7 @@ use crate::index::extract::{Extraction, KeyExtractor};
 use crate::index::key::{KeyBuffer, KeyError, key_json};
 use crate::index::sort::{Entries, EntryBatch, FullKeys, MergePosition, SortedEntry};
 use crate::problems::NAMED;
+use crate::shell::quoted;
 use crate::v2::DocumentAddress;
 use crate::v2::btree::bulk::SPILL_LIMIT;
 use crate::v2::btree::{BulkLoader, StoredKey, StoredKeyRef, TreeIds};
@@ -365,8 +366,8 @@ impl TreeBuild<'_, '_, '_> {
                 .in_index(&index.name))
             .hint(format!(
                 "correct one of the documents in LauraDB, or leave the index out with \
-                 --skip-index {}/{}",
-                collection.v1_name, index.name
+                 --skip-index {}",
+                quoted(&format!("{}/{}", collection.v1_name, index.name))
             ))
     }
 }
