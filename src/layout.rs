@@ -37,6 +37,17 @@ pub const UNFINISHED_BACKUP_PREFIX: &str = ".laura-backup-";
 /// What a backup directory holds besides its collections.
 pub const MANIFEST_FILE: &str = "manifest.json";
 
+/// In [`WORK_DIR`]: what publishing does.
+pub(crate) const JOURNAL_FILE: &str = "journal.json";
+/// In [`WORK_DIR`]: what an import to format 1.0 puts in place.
+pub(crate) const IMPORT_FILE: &str = "import.json";
+/// In [`WORK_DIR`]: the journal of a publish that is being undone.
+pub(crate) const UNDO_FILE: &str = "undo.json";
+/// In [`WORK_DIR`]: the same when it is undone.
+pub(crate) const UNDONE_FILE: &str = "undone.json";
+/// Files in [`WORK_DIR`] by one of which a publish that has begun is finished or taken back.
+pub(crate) const PUBLISH_FILES: [&str; 4] = [JOURNAL_FILE, IMPORT_FILE, UNDO_FILE, UNDONE_FILE];
+
 /// True for the names of files that LauraDB or this tool puts into a data directory.
 #[must_use]
 pub fn is_laura_file(name: &OsStr) -> bool {

@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use super::temporary::TemporaryFiles;
 use crate::files::{Access, AppendWriter, Dir, Entry, InputFile, OutputFile};
-use crate::layout::{ROLLBACK_FILE, WORK_DIR};
+use crate::layout::{self, ROLLBACK_FILE, WORK_DIR};
 use crate::{Code, Error, Place, Result};
 use std::sync::Arc;
 
@@ -34,13 +34,13 @@ pub(super) const PAGES_COPIES: &str = "pages.copies";
 /// Which slots of the source's `data.db` hold documents to recover.
 pub(super) const PAGES_RECOVERED: &str = "pages.recovered";
 /// What publishing does; its presence means that publishing has begun.
-pub(super) const JOURNAL: &str = "journal.json";
+pub(super) const JOURNAL: &str = layout::JOURNAL_FILE;
 /// What an import to format 1.0 puts in place; from its presence on the same command finishes.
-pub(super) const IMPORT: &str = "import.json";
+pub(super) const IMPORT: &str = layout::IMPORT_FILE;
 /// The journal of a publish that is being undone; from its presence on there is only backward.
-pub(super) const UNDO: &str = "undo.json";
+pub(super) const UNDO: &str = layout::UNDO_FILE;
 /// The same when everything is back in its place and only the work directory is left to remove.
-pub(super) const UNDONE: &str = "undone.json";
+pub(super) const UNDONE: &str = layout::UNDONE_FILE;
 
 /// The open work directory.
 #[derive(Clone, Debug)]

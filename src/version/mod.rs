@@ -90,11 +90,33 @@ pub fn half_published(dir: &Dir) -> Error {
         format!("a migration was interrupted while it published (format version {PUBLISHING:?})"),
     )
     .at(Place::file(dir.join(MARKER_NAME)))
-    .hint(format!(
-        "run the interrupted laura-migrate command again to finish it; \
-         laura-migrate --mode status '{}' tells which",
-        dir.path().display()
-    ))
+    .hint(match has_lost_its_journal(dir) {
+        false => format!(
+            "run the interrupted laura-migrate command again to finish it; \
+             laura-migrate --mode status {} tells which",
+            quoted_path(dir.path())
+        ),
+        true => format!(
+            "only its {work}/ can finish it, and that is gone or without its journal: copy {work}/ \
+             from where this directory comes from, or restore the directory from a copy",
+            work = layout::WORK_DIR
+        ),
+    })
+}
+
+/// True if nothing is there that a migration could be finished by, as in a copy without hidden
+/// directories. What cannot be looked at may be there.
+fn has_lost_its_journal(dir: &Dir) -> bool {
+    match dir.entry(layout::WORK_DIR) {
+        Ok(None) => return true,
+        Ok(Some(_)) => {}
+        Err(_) => return false,
+    }
+    let Ok(work) = dir.open_dir(layout::WORK_DIR) else {
+        return false;
+    };
+    let is_missing = |name: &&str| matches!(work.entry(name), Ok(None));
+    layout::PUBLISH_FILES.iter().all(is_missing)
 }
 
 fn unknown_version(marker: &Marker, path: &std::path::Path) -> Error {
@@ -149,6 +171,12 @@ mod tests {
         );
         let error = half_published(&dir);
         assert_eq!(error.exit_code(), crate::ExitCode::Interrupted);
+        let hint = |error: &Error| error.hint_text().expect("a hint").to_owned();
+        assert!(hint(&error).contains("copy .laura-migrate/"), "{error}");
+        let work = directory.path().join(layout::WORK_DIR);
+        std::fs::create_dir(&work).expect("create");
+        std::fs::write(work.join(layout::JOURNAL_FILE), "").expect("write");
+        assert!(hint(&half_published(&dir)).contains("command again"));
     }
 
     #[test]

@@ -313,7 +313,8 @@ pub(super) const SOURCE: &[Story] = &[
         "A migration was interrupted while it published. Part of the files may be old and part new;
          LauraDB refuses the directory by its marker.",
         "Type the command of the migration again: it finishes. laura-migrate --mode status DIR shows it.
-         Never start LauraDB before.",
+         Never start LauraDB before. In a copy without .laura-migrate/ nothing can finish it: bring that
+         directory over as well.",
     ),
     story_of(
         Code::PageDamaged,
