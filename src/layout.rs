@@ -64,6 +64,14 @@ pub fn is_laura_file(name: &OsStr) -> bool {
     FIXED.iter().any(|fixed| name == *fixed) || is_backup_file(name)
 }
 
+/// True for the names of directories that this tool makes beside a database.
+#[must_use]
+pub(crate) fn is_own_directory(name: &OsStr) -> bool {
+    const PREFIXES: [&str; 3] = [REPLACED_DIR_PREFIX, V2_DIR_PREFIX, UNFINISHED_BACKUP_PREFIX];
+    let starts_with = |prefix: &&str| name.as_bytes().starts_with(prefix.as_bytes());
+    name == WORK_DIR || name == V1_DIR || PREFIXES.iter().any(starts_with)
+}
+
 /// True for `backup-*.json` and `*-backup.json`, the names that LauraDB's users give to backups.
 #[must_use]
 pub fn is_backup_file(name: &OsStr) -> bool {

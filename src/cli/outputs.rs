@@ -2,9 +2,11 @@
 
 use super::Arguments;
 use crate::files::{Access, Dir, Gate};
-use crate::layout::{WORK_DIR, is_laura_file};
+use crate::layout::{is_laura_file, is_own_directory};
 use crate::report::Report;
 use crate::{Code, Error, Place, Result};
+use rustix::fs::{Access as FsAccess, AtFlags, CWD};
+use rustix::io::Errno;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
@@ -30,17 +32,51 @@ impl Outputs {
     /// # Errors
     /// [`Code::OutputPath`].
     pub fn of(arguments: &Arguments) -> Result<Self> {
-        let report = match arguments.report.as_deref() {
+        let metrics = arguments.metrics_file.as_deref();
+        let outputs = Self::named(arguments.report.as_deref(), metrics)?;
+        let log = arguments.log_file.as_deref();
+        let log = log.map(|path| checked("--log-file", path)).transpose()?;
+        let mut taken: Vec<(&str, PathBuf)> = Vec::new();
+        for (option, path) in [
+            ("TARGET_DIR", arguments.target_dir.as_deref().and_then(real)),
+            (
+                "--backup-dir",
+                arguments.backup_dir.as_deref().and_then(real),
+            ),
+            ("--report", outputs.report.as_ref().and_then(Sink::path)),
+            (
+                "--metrics-file",
+                outputs.metrics.as_ref().and_then(Sink::path),
+            ),
+            ("--log-file", log),
+        ] {
+            let Some(path) = path else { continue };
+            if let Some((other, _)) = taken.iter().find(|(_, taken)| *taken == path)
+                && option.starts_with("--")
+                && option != "--backup-dir"
+            {
+                let sentence = format!("{option} and {other} name the same path");
+                return Err(Error::new(Code::OutputPath, sentence)
+                    .at(Place::file(&path))
+                    .hint("name a file of its own for each"));
+            }
+            taken.push((option, path));
+        }
+        Ok(outputs)
+    }
+
+    /// Report and metrics at these paths.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub(super) fn named(report: Option<&Path>, metrics: Option<&Path>) -> Result<Self> {
+        let report = match report {
             None => None,
             Some(path) if path == Path::new("-") => Some(Sink::Stdout),
             Some(path) => Some(Sink::File(checked("--report", path)?, 0o640)),
         };
-        let metrics = arguments.metrics_file.as_deref();
         let metrics = metrics.map(|path| checked("--metrics-file", path));
         let metrics = metrics.transpose()?.map(|path| Sink::File(path, 0o644));
-        if let Some(path) = &arguments.log_file {
-            checked("--log-file", path)?;
-        }
         Ok(Self { report, metrics })
     }
 
@@ -64,6 +100,13 @@ impl Outputs {
 }
 
 impl Sink {
+    fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Stdout => None,
+            Self::File(path, _) => Some(path.clone()),
+        }
+    }
+
     fn write(&self, text: &str) -> Result<()> {
         let failed = |place: Place, error: Error| {
             Error::new(Code::OutputFailed, "the report could not be written")
@@ -104,45 +147,62 @@ fn checked(option: &str, path: &Path) -> Result<PathBuf> {
             .at(Place::file(path))
             .hint(hint)
     };
-    let existing = match fs::canonicalize(path) {
-        Ok(real) if real.is_file() => Some(real),
-        Ok(_) => {
-            return Err(refused(
-                "there is something that is no regular file",
-                "name a file; --report - writes to stdout, and logs go to stderr by themselves",
-            ));
-        }
-        Err(_) => None,
-    };
-    let real = match (existing, path.file_name()) {
-        (Some(real), _) => real,
-        (None, Some(name)) => {
-            let parent = match path.parent() {
-                Some(parent) if parent != Path::new("") => parent,
-                _ => Path::new("."),
-            };
-            let parent = fs::canonicalize(parent).map_err(|error| {
-                refused(
-                    "its directory does not exist",
-                    "make the directory, or name another file",
-                )
-                .because(error)
-            })?;
-            parent.join(name)
-        }
-        (None, None) => return Err(refused("the path names no file", "name a file")),
-    };
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(refused(
+            "there is something that is no regular file",
+            "name a file; --report - writes to stdout, and logs go to stderr by themselves",
+        ));
+    }
+    let parent = parent_of(path).ok_or_else(|| refused("the path names no file", "name a file"))?;
+    if let Err(error) = fs::canonicalize(parent) {
+        let sentence = "its directory does not exist";
+        return Err(refused(sentence, "make the directory, or name another file").because(error));
+    }
+    let real = real(path).ok_or_else(|| refused("the path names no file", "name a file"))?;
     if real.file_name().and_then(|name| name.to_str()).is_none() {
         return Err(refused("the name is no UTF-8", "name another file"));
     }
-    let is_work = |part: Component<'_>| part == Component::Normal(WORK_DIR.as_ref());
-    if real.components().any(is_work) || real.file_name().is_some_and(is_laura_file) {
+    let is_own =
+        |part: Component<'_>| matches!(part, Component::Normal(name) if is_own_directory(name));
+    if real.components().any(is_own) || real.file_name().is_some_and(is_laura_file) {
         return Err(refused(
             "the name is one of a LauraDB directory's own",
             "name another file",
         ));
     }
+    if let Some(error) = real.parent().and_then(not_writable) {
+        let sentence = "no file can be made in its directory";
+        let hint = "name a file in a directory that this user may write to";
+        return Err(refused(sentence, hint).because(error));
+    }
     Ok(real)
+}
+
+/// The path without symlinks, of something that may not exist yet in a directory that does.
+fn real(path: &Path) -> Option<PathBuf> {
+    let as_it_is = || {
+        Some(
+            fs::canonicalize(parent_of(path)?)
+                .ok()?
+                .join(path.file_name()?),
+        )
+    };
+    fs::canonicalize(path).ok().or_else(as_it_is)
+}
+
+fn parent_of(path: &Path) -> Option<&Path> {
+    path.file_name()?;
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    Some(parent.unwrap_or(Path::new(".")))
+}
+
+/// Why nothing can be made in a directory, as far as the kernel tells beforehand.
+fn not_writable(directory: &Path) -> Option<io::Error> {
+    let wanted = FsAccess::WRITE_OK | FsAccess::EXEC_OK;
+    let told = rustix::fs::accessat(CWD, directory, wanted, AtFlags::EACCESS);
+    told.err()
+        .filter(|error| matches!(*error, Errno::ACCESS | Errno::PERM | Errno::ROFS))
+        .map(io::Error::from)
 }
 
 #[cfg(test)]
@@ -155,13 +215,19 @@ mod tests {
     fn a_path_that_cannot_be_replaced_or_must_not_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let at = |name: &str| home.path().join(name);
-        fs::create_dir(at(".laura-migrate")).unwrap();
+        for own in [".laura-migrate", ".lauradb-v1"] {
+            fs::create_dir(at(own)).unwrap();
+        }
         symlink("/dev/null", at("null")).unwrap();
         for name in [
             "missing/report.json",
             ".laura-migrate/report.json",
             "wal.log",
             "snapshot.json",
+            ".lauradb-v1",
+            ".lauradb-v1/report.json",
+            ".lauradb-replaced-20250115T103000Z",
+            ".laura-backup-x",
             "null",
             ".",
             "..",
@@ -171,6 +237,47 @@ mod tests {
             assert!(error.hint_text().is_some());
         }
         assert!(checked("--report", Path::new("/dev/null")).is_err());
+    }
+
+    #[test]
+    fn a_path_has_one_use() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |option: &str, name: &str| format!("{option}={}/{name}", home.path().display());
+        let of = |words: &[&str]| {
+            let words = ["laura-migrate", "source"].iter().chain(words);
+            let arguments = Arguments::from_words(words.map(Into::into).collect(), |_| None);
+            Outputs::of(&arguments.unwrap()).map_err(|error| error.code())
+        };
+        let (report, metrics) = (at("--report", "a"), at("--metrics-file", "a"));
+        symlink("a", home.path().join("link")).unwrap();
+        fs::write(home.path().join("a"), "").unwrap();
+        let (log, target) = (at("--log-file", "link"), at("", "a")[1..].to_owned());
+        assert!(of(&[&report, &at("--metrics-file", "b"), &at("--log-file", "c")]).is_ok());
+        for words in [
+            [&report, &metrics],
+            [&report, &log],
+            [&metrics, &log],
+            [&target, &report],
+            [&target, &log],
+        ] {
+            let words = words.map(String::as_str);
+            assert_eq!(of(&words).unwrap_err(), Code::OutputPath, "{words:?}");
+        }
+        let new = at("", "new")[1..].to_owned();
+        assert_eq!(
+            of(&[&new, &at("--report", "new")]).unwrap_err(),
+            Code::OutputPath
+        );
+    }
+
+    #[test]
+    fn a_directory_that_takes_no_file_is_found_beforehand() {
+        let home = tempfile::tempdir().unwrap();
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o555)).unwrap();
+        // A superuser may write everywhere.
+        let is_refused = fs::write(home.path().join("x"), "").is_err();
+        let found = checked("--report", &home.path().join("report.json"));
+        assert_eq!(found.is_err(), is_refused);
     }
 
     #[test]
