@@ -1,14 +1,14 @@
 //! The `laura-migrate` command: arguments in, exit code out.
 
-use anyhow::Context as _;
 use laura_migrate::cli::{
-    Arguments, LogFormat, Outputs, ParseError, ProgressBars, Signals, answer, log_outcome,
-    render_error, render_report, render_warnings, resolve, start_logging, typed_command,
+    Arguments, LogFormat, Outputs, ParseError, ProgressBars, Signals, Wishes, answer,
+    command_to_go_on, log_outcome, render_report, render_warnings, resolve, start_logging,
+    tell_error,
 };
 use laura_migrate::options::Mode;
 use laura_migrate::report::Report;
 use laura_migrate::report::run::{Recorder, RunStart};
-use laura_migrate::{Error, ExitCode, Interrupt, Migration};
+use laura_migrate::{Code, Error, ExitCode, Interrupt, Migration, Place, Result};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -18,36 +18,50 @@ fn main() -> std::process::ExitCode {
     let start = RunStart::now();
     // First of all: until then, SIGUSR1 ends the process.
     let signals = Signals::install();
-    let arguments = match Arguments::from_words(std::env::args_os().collect(), variable) {
+    let words: Vec<_> = std::env::args_os().collect();
+    let arguments = match Arguments::from_words(words.clone(), variable) {
         Ok(arguments) => arguments,
         Err(ParseError::Answer(error)) => error.exit(),
-        Err(ParseError::Refused(error)) => {
-            return ended(failed(&mut ProgressBars::new(false), &error.into()));
-        }
+        Err(ParseError::Refused(error)) => return ended(refused(&words, &error, &start)),
     };
-    let mut screen = ProgressBars::new(arguments.progress && !arguments.quiet);
-    let result = signals.map_err(Into::into).and_then(|signals| {
+    let format = arguments.log_format;
+    let mut screen = ProgressBars::new(arguments.progress && !arguments.quiet, format);
+    let result = signals.and_then(|signals| {
         screen.show_when_asked(signals.progress_requested);
         run(&arguments, &mut screen, signals.interrupt, &start)
     });
-    ended(result.unwrap_or_else(|error| failed(&mut screen, &error)))
+    ended(result.unwrap_or_else(|error| {
+        screen.finish(false);
+        let go_on = command_to_go_on(&error, arguments.mode);
+        say(
+            &mut screen,
+            &tell_error(&error, format, &start, go_on.as_deref()),
+        );
+        error.exit_code()
+    }))
 }
 
 fn ended(code: ExitCode) -> std::process::ExitCode {
     std::process::ExitCode::from(code as u8)
 }
 
-/// Says what went wrong.
-fn failed(screen: &mut ProgressBars, error: &anyhow::Error) -> ExitCode {
-    screen.finish(false);
-    let known = error.downcast_ref::<Error>();
-    let mut text = known.map_or_else(|| format!("error: {error:#}\n"), render_error);
-    if known.is_some_and(|error| error.exit_code() == ExitCode::Interrupted) {
-        text += &format!("  to go on: {}\n", typed_command());
+/// Says what is wrong with the command line, in the form and the files that it asks for.
+fn refused(words: &[OsString], error: &Error, start: &RunStart) -> ExitCode {
+    let wishes = Wishes::of(words, variable);
+    let mut screen = ProgressBars::new(false, wishes.log_format);
+    let failed = wishes.outputs().write(&wishes.report(error, start));
+    for error in std::iter::once(error).chain(&failed) {
+        say(
+            &mut screen,
+            &tell_error(error, wishes.log_format, start, None),
+        );
     }
-    // Where stderr is closed, the exit code has to say it all.
+    error.exit_code()
+}
+
+/// Where stderr is closed, the exit code has to say it all.
+fn say(screen: &mut ProgressBars, text: &str) {
     let _ = screen.write_all(text.as_bytes());
-    known.map_or(ExitCode::Failed, Error::exit_code)
 }
 
 fn run(
@@ -55,7 +69,7 @@ fn run(
     screen: &mut ProgressBars,
     interrupt: Interrupt,
     start: &RunStart,
-) -> anyhow::Result<ExitCode> {
+) -> Result<ExitCode> {
     if let Some(text) = answer(arguments)? {
         return on_stdout(&text);
     }
@@ -77,11 +91,6 @@ fn run(
     });
     let failure = recorder.failed(start);
     screen.finish(result.is_ok());
-    // The report has the path as well.
-    let wants_path = arguments.mode == Mode::Export && !outputs.use_stdout();
-    if let (Ok(report), true) = (&result, wants_path) {
-        print_path(&report.target).context("cannot write to stdout")?;
-    }
     let (report, error) = match result {
         Ok(report) => (report, None),
         Err(error) => {
@@ -92,9 +101,16 @@ fn run(
         }
     };
     for error in outputs.write(&report) {
-        let _ = screen.write_all(render_error(&error).as_bytes());
+        let text = tell_error(&error, arguments.log_format, start, None);
+        say(screen, &text);
     }
-    log_outcome(&report);
+    let go_on = error.as_ref();
+    let go_on = go_on.and_then(|error| command_to_go_on(error, arguments.mode));
+    log_outcome(&report, go_on.as_deref());
+    // The report has the path as well.
+    if arguments.mode == Mode::Export && error.is_none() && !outputs.use_stdout() {
+        print_path(&report.target)?;
+    }
     // The report of a dry run is what was asked for.
     let is_asked_for = arguments.mode == Mode::DryRun && !outputs.use_stdout();
     if is_asked_for {
@@ -104,32 +120,45 @@ fn run(
         return Ok(report.exit_code());
     }
     if let Some(error) = error {
-        return Err(error.into());
+        return Err(error);
     }
     if !arguments.quiet {
-        let _ = screen.write_all(render_warnings(&report).as_bytes());
+        say(screen, &render_warnings(&report));
     }
     if !arguments.quiet && !is_asked_for {
-        let _ = screen.write_all(render_report(&report).as_bytes());
+        say(screen, &render_report(&report));
     }
     Ok(report.exit_code())
 }
 
 /// A path to stdout, byte for byte, for scripts.
-fn print_path(path: &Path) -> std::io::Result<()> {
+fn print_path(path: &Path) -> Result<()> {
+    let line = [path.as_os_str().as_bytes(), b"\n"].concat();
+    to_stdout(&line).map_err(|error| {
+        stdout_failed(error)
+            .at(Place::file(path))
+            .hint("the backup is complete; only its path could not be printed")
+    })
+}
+
+fn on_stdout(text: &str) -> Result<ExitCode> {
+    to_stdout(text.as_bytes()).map_err(|error| {
+        let hint = "let it write to a file or a program that reads it to the end";
+        stdout_failed(error).hint(hint)
+    })?;
+    Ok(ExitCode::Done)
+}
+
+fn to_stdout(bytes: &[u8]) -> std::io::Result<()> {
     let mut stdout = std::io::stdout();
-    stdout.write_all(path.as_os_str().as_bytes())?;
-    stdout.write_all(b"\n")?;
+    stdout.write_all(bytes)?;
     stdout.flush()
+}
+
+fn stdout_failed(error: std::io::Error) -> Error {
+    Error::new(Code::OutputFailed, "cannot write to stdout").because(error)
 }
 
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
-}
-
-fn on_stdout(text: &str) -> anyhow::Result<ExitCode> {
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .context("cannot write to stdout")?;
-    Ok(ExitCode::Done)
 }

@@ -445,3 +445,109 @@ fn a_log_line_has_the_whole_place_and_no_contents_of_documents() {
     assert_eq!(damaged["page"], 2);
     assert!(damaged["file"].as_str().unwrap().ends_with("data.db"));
 }
+
+/// What the program says on stderr with `--log-format json`: nothing but objects.
+fn json_lines(directory: &Directory, arguments: &[&str], code: i32) -> Vec<Value> {
+    let mut command = program(directory);
+    command.env("LAURA_MIGRATE_LOG_FORMAT", "json");
+    let output = command.args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    let text = String::from_utf8(output.stderr).unwrap();
+    let lines = text.lines().map(serde_json::from_str);
+    lines.collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn lines_of_json_close_as_text_does_and_progress_is_among_them() {
+    let directory = Directory::of_users();
+    let has = |lines: &[Value], message: &str| {
+        let found = lines.iter().any(|line| {
+            let said = line["message"].as_str().unwrap();
+            said.starts_with(message)
+        });
+        assert!(found, "{message}: {lines:?}");
+    };
+    let arguments = ["source", "--no-validate", "--progress"];
+    let lines = json_lines(&directory, &arguments, 0);
+    has(
+        &lines,
+        "not verified: nothing was read back (--no-validate)",
+    );
+    has(&lines, "collections: done in");
+    let last = lines.last().unwrap();
+    assert_eq!(
+        (&last["outcome"], &last["verified"]),
+        (&json!("migrated"), &json!("nothing"))
+    );
+    has(
+        &json_lines(&directory, &["source"], 0),
+        "nothing to do: source",
+    );
+    let validate = ["source", "--mode=validate"];
+    has(
+        &json_lines(&directory, &validate, 0),
+        "source keeps every rule",
+    );
+    assert!(json_lines(&directory, &["-q", "source"], 0).is_empty());
+}
+
+#[test]
+fn a_command_line_that_is_refused_is_told_and_reported_as_it_asks_for() {
+    let directory = two_documents();
+    let arguments = [
+        "--jobs=0",
+        "source",
+        "x",
+        "--report=r.json",
+        "--metrics-file=m.prom",
+    ];
+    let lines = json_lines(&directory, &arguments, 2);
+    assert_eq!(lines.len(), 1);
+    assert_eq!(
+        (&lines[0]["code"], &lines[0]["level"]),
+        (&json!("LM0101"), &json!("error"))
+    );
+    assert!(lines[0]["hint"].is_string() && lines[0]["run"].is_string());
+    let read = |name: &str| fs::read_to_string(directory.home().join(name)).unwrap();
+    let report = valid(&read("r.json"));
+    assert_eq!(
+        (&report["exitCode"], &report["errors"][0]["code"]),
+        (&json!(2), &json!("LM0101"))
+    );
+    assert_eq!(report["source"]["path"], "source");
+    assert!(read("m.prom").contains("\nlaura_migrate_exit_code 2\n"));
+    assert_eq!(json_lines(&directory, &[], 2).len(), 1);
+    for arguments in [&["--report=missing/r", "source"][..], &["missing", "-q"]] {
+        assert!(json_lines(&directory, arguments, 2)[0]["hint"].is_string());
+    }
+    program(&directory)
+        .args(["source", "--mode=dry-run", "--restart"])
+        .assert()
+        .code(2)
+        .stdout("")
+        .stderr(predicates::str::starts_with("error[LM0101]: "));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stdout_that_takes_nothing_is_an_error_with_an_id_and_a_hint() {
+    let directory = two_documents();
+    for arguments in [
+        &["--mode=export", "source", "target"][..],
+        &["--mode=dry-run", "source"],
+        &["--mode=status", "source"],
+        &["--explain=LM0301"],
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_laura-migrate"));
+        let command = command.current_dir(directory.home()).args(arguments);
+        let output = command.stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.contains("error[LM0131]: cannot write to stdout"),
+            "{said}"
+        );
+        assert!(said.contains("\n  hint: "), "{said}");
+    }
+}

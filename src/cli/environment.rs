@@ -26,16 +26,34 @@ use std::path::PathBuf;
 /// Why there are no arguments.
 #[derive(Debug)]
 pub enum ParseError {
-    /// The parser's answer: help, the version, or what is wrong with what was typed.
+    /// The parser's answer to a question: help, or the version.
     Answer(Box<clap::Error>),
-    /// Each word for itself is right, but not here; or the environment is wrong.
+    /// What is typed or set in the environment cannot be followed.
     Refused(Error),
 }
 
 impl From<clap::Error> for ParseError {
     fn from(error: clap::Error) -> Self {
-        Self::Answer(Box::new(error))
+        match error.use_stderr() {
+            true => Self::Refused(not_parsed(&error)),
+            false => Self::Answer(Box::new(error)),
+        }
     }
+}
+
+/// What the parser says of the words, as one sentence, and its tips as the hint.
+fn not_parsed(error: &clap::Error) -> Error {
+    let text = error.to_string();
+    let mut said = text.lines().map(str::trim);
+    let sentence: Vec<_> = said.by_ref().take_while(|line| !line.is_empty()).collect();
+    let sentence = sentence.join(" ");
+    let tips: Vec<_> = said.filter_map(|line| line.strip_prefix("tip: ")).collect();
+    let mut hint = tips.join("; ");
+    if !hint.is_empty() {
+        hint.push_str("; ");
+    }
+    let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
+    Error::new(Code::Usage, sentence).hint(hint + "laura-migrate --help tells all options")
 }
 
 impl From<Error> for ParseError {

@@ -192,7 +192,38 @@ fn questions_need_no_directory_and_look_at_no_environment() {
     let asked = parsed(&["--explain", "LM0301"], &environment);
     assert_eq!(asked.explain.as_deref(), Some("LM0301"));
     assert!(parsed(&["--report-schema"], &environment).report_schema);
-    assert!(matches!(parse(&[], &[]), Err(ParseError::Answer(_))));
+    for words in [["--help"], ["--version"]] {
+        let answer = parse(&words, &environment);
+        assert!(matches!(answer, Err(ParseError::Answer(_))), "{words:?}");
+    }
+}
+
+#[test]
+fn what_does_not_parse_is_an_error_with_an_id_and_a_hint() {
+    for (words, said, hint) in [
+        (
+            &[][..],
+            "required arguments were not provided: <SOURCE_DIR>",
+            "--help",
+        ),
+        (
+            &["s", "--jobs=0"],
+            "invalid value '0' for '--jobs <N>'",
+            "--help",
+        ),
+        (
+            &["s", "--log-format=xml"],
+            "[possible values: text, json]",
+            "--help",
+        ),
+        (&["s", "--reporrt=x"], "'--reporrt'", "'--report'"),
+    ] {
+        let error = refused(words, &[]);
+        assert_eq!(error.code(), Code::Usage);
+        assert!(error.sentence().contains(said), "{error}");
+        assert!(!error.sentence().starts_with("error"), "{error}");
+        assert!(error.hint_text().unwrap().contains(hint), "{error}");
+    }
 }
 
 #[test]

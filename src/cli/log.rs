@@ -7,9 +7,10 @@
 //! ```
 //!
 //! RUN is the id of the run, the same on every line and in its report. No line holds a document's
-//! contents, though an error may name its `_id`, and at the usual levels there is none for each
-//! document.
+//! contents, though an error may name its `_id`, or the key that two have in a unique index; and at
+//! the usual levels there is none for each document.
 
+use super::render::render_closing;
 use super::{Arguments, ProgressBars, colors};
 use crate::report::Report;
 use crate::report::problem::Problem;
@@ -61,20 +62,27 @@ pub fn start_logging(arguments: &Arguments, screen: &ProgressBars, start: &RunSt
         .event_format(lines(true))
         .with_ansi(colors() && arguments.log_format == LogFormat::Text)
         .with_writer(move || screen.clone())
-        .with_filter(Targets::new().with_default(shown).with_target(
-            OUTCOME,
-            // As text, stderr gets it in a form for people.
-            match arguments.log_format {
-                LogFormat::Text => LevelFilter::OFF,
-                LogFormat::Json => shown,
-            },
-        ));
+        .with_filter(match arguments.log_format {
+            // Stderr gets the outcome and progress in a form for people.
+            LogFormat::Text => Targets::new()
+                .with_default(shown)
+                .with_target(OUTCOME, LevelFilter::OFF)
+                .with_target(PROGRESS, LevelFilter::OFF),
+            LogFormat::Json => Targets::new()
+                .with_default(shown)
+                .with_target(OUTCOME, closing(arguments))
+                .with_target(PROGRESS, LevelFilter::INFO),
+        });
     let in_file = file.map(|file| {
         tracing_subscriber::fmt::layer()
             .event_format(lines(false))
             .with_ansi(false)
             .with_writer(LogFile(Arc::new(file)))
-            .with_filter(shown.max(LevelFilter::INFO))
+            .with_filter(
+                Targets::new()
+                    .with_default(shown.max(LevelFilter::INFO))
+                    .with_target(PROGRESS, LevelFilter::OFF),
+            )
     });
     tracing_subscriber::registry()
         .with(SpanFields)
@@ -86,6 +94,13 @@ pub fn start_logging(arguments: &Arguments, screen: &ProgressBars, start: &RunSt
 
 /// Target of the lines that tell how the run ended.
 const OUTCOME: &str = "laura_migrate::outcome";
+/// Target of the lines of progress that were asked for.
+const PROGRESS: &str = "laura_migrate::progress_line";
+
+/// A line of progress among those of the log.
+pub(super) fn log_progress(line: &str) {
+    tracing::info!(target: PROGRESS, "{line}");
+}
 
 /// One line for a warning or an error, with its place in fields named as in the report.
 macro_rules! line {
@@ -110,8 +125,8 @@ macro_rules! line {
 }
 
 /// Logs warnings, errors and the outcome: into the file, and to stderr as JSON if that was asked
-/// for.
-pub fn log_outcome(report: &Report) {
+/// for. `go_on` is the command that goes on with the work.
+pub fn log_outcome(report: &Report, go_on: Option<&str>) {
     for warning in &report.warnings {
         line!(warn, Problem::of_warning(warning));
     }
@@ -124,12 +139,17 @@ pub fn log_outcome(report: &Report) {
     for error in report.errors.iter().cloned().chain(findings) {
         line!(error, error);
     }
+    for text in render_closing(report).lines() {
+        tracing::info!(target: OUTCOME, "{}", text.trim_start());
+    }
     tracing::info!(
         target: OUTCOME,
         outcome = report.outcome.name(),
         exit_code = report.exit_code() as u8,
         seconds = report.run.seconds,
         documents = report.documents(),
+        verified = report.verified.name(),
+        to_go_on = go_on,
         "run ended"
     );
 }
@@ -141,6 +161,14 @@ fn level(arguments: &Arguments) -> LevelFilter {
         (false, 1) => LevelFilter::INFO,
         (false, 2) => LevelFilter::DEBUG,
         (false, _) => LevelFilter::TRACE,
+    }
+}
+
+/// The closing lines are there without `-v`, as they are for people.
+fn closing(arguments: &Arguments) -> LevelFilter {
+    match arguments.quiet {
+        true => LevelFilter::ERROR,
+        false => level(arguments).max(LevelFilter::INFO),
     }
 }
 
@@ -301,15 +329,22 @@ impl Lines {
         fields: Fields,
         spans: Map<String, Value>,
     ) -> fmt::Result {
-        let mut line = Map::new();
-        line.insert("time".to_owned(), now().into());
-        line.insert("level".to_owned(), level.as_str().to_lowercase().into());
-        line.insert("run".to_owned(), (*self.run).into());
-        line.insert("message".to_owned(), fields.message.into());
+        let level = level.as_str().to_lowercase();
+        let mut line = head(&level, &self.run, &fields.message);
         line.extend(spans);
         line.extend(fields.others);
         writeln!(writer, "{}", Value::Object(line))
     }
+}
+
+/// What every line of JSON has.
+pub(super) fn head(level: &str, run: &str, message: &str) -> Map<String, Value> {
+    let mut line = Map::new();
+    line.insert("time".to_owned(), now().into());
+    line.insert("level".to_owned(), level.into());
+    line.insert("run".to_owned(), run.into());
+    line.insert("message".to_owned(), message.into());
+    line
 }
 
 fn now() -> String {

@@ -1,5 +1,7 @@
 //! Progress on a terminal, or as plain lines where there is none.
 
+use super::LogFormat;
+use super::log::log_progress;
 use super::progress_text::{describe, describe_end, ended, running};
 use crate::progress::{MigrationProgress, ProgressSink};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -22,6 +24,7 @@ pub struct ProgressBars {
     /// What was shown last, of the phase that runs.
     last: Option<MigrationProgress>,
     mode: Mode,
+    format: LogFormat,
     last_line: Instant,
     /// Somebody wants to see a line now.
     asked: Arc<AtomicBool>,
@@ -35,10 +38,12 @@ enum Mode {
 }
 
 impl ProgressBars {
-    /// Shows a bar if `wanted` and stderr is a terminal that can move its cursor, lines otherwise.
+    /// Shows a bar if `wanted` and stderr is a terminal that can move its cursor, lines otherwise;
+    /// in the format [`LogFormat::Json`] always lines, which are some of the log's.
     #[must_use]
-    pub fn new(wanted: bool) -> Self {
-        let mode = match (wanted, io::stderr().is_terminal() && !is_dumb()) {
+    pub fn new(wanted: bool, format: LogFormat) -> Self {
+        let can_move = io::stderr().is_terminal() && !is_dumb() && format == LogFormat::Text;
+        let mode = match (wanted, can_move) {
             (false, _) => Mode::Silent,
             (true, true) => Mode::Bar,
             (true, false) => Mode::Lines,
@@ -48,6 +53,7 @@ impl ProgressBars {
             bar: None,
             last: None,
             mode,
+            format,
             last_line: Instant::now(),
             asked: Arc::default(),
         }
@@ -94,8 +100,11 @@ impl ProgressBars {
 
     fn print(&mut self, line: &str) {
         self.last_line = Instant::now();
-        // A closed stderr must not end a migration.
-        let _ = writeln!(self, "{line}");
+        match self.format {
+            // A closed stderr must not end a migration.
+            LogFormat::Text => drop(writeln!(self, "{line}")),
+            LogFormat::Json => log_progress(line),
+        }
     }
 }
 
@@ -122,8 +131,7 @@ fn is_dumb() -> bool {
 impl ProgressSink for ProgressBars {
     fn update(&mut self, progress: &MigrationProgress) {
         if self.asked.swap(false, Ordering::Relaxed) {
-            // A closed stderr must not end a migration.
-            let _ = writeln!(self, "{}", describe(progress));
+            self.print(&describe(progress));
         }
         if self.mode == Mode::Silent {
             return;

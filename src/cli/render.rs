@@ -1,14 +1,15 @@
 //! What people read: errors and the closing report.
 
 use super::count::{collections, counted, documents, indexes};
-use super::render_dry_run::render_dry_run;
-use super::render_validation::render_validation;
+use super::render_dry_run::{render_dry_run, render_verdict};
+use super::render_validation::{render_counts, render_validation};
 use crate::Error;
 use crate::options::Mode;
 use crate::report::{Outcome, Report, Verified, Warning};
-use crate::shell::quoted;
+use crate::shell::quoted_bytes;
 use bytesize::ByteSize;
 use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 
 /// An error as shown on stderr: code and sentence, causes, hint.
 #[must_use]
@@ -30,6 +31,16 @@ pub fn render_error(error: &Error) -> String {
 pub fn render_warnings(report: &Report) -> String {
     let line = |warning: &Warning| format!("warning[{}]: {warning}\n", warning.code.id());
     report.warnings.iter().map(line).collect()
+}
+
+/// What a log says at the end of a run that has told of its errors, findings and warnings already:
+/// counts and the verdict. The report of a dry run is not in it, but for the verdict.
+pub(super) fn render_closing(report: &Report) -> String {
+    match (report.outcome, &report.validation) {
+        (Outcome::Validated, Some(validation)) => render_counts(validation),
+        (Outcome::DryRun, _) => render_verdict(report),
+        _ => render_report(report),
+    }
 }
 
 /// The report of a run as shown on stderr.
@@ -138,8 +149,7 @@ fn verified(verified: Verified) -> String {
 }
 
 /// The command line of this process as a shell takes it.
-#[must_use]
-pub fn typed_command() -> String {
-    let words = std::env::args_os().map(|word| quoted(&word.to_string_lossy()));
+pub(super) fn typed_command() -> String {
+    let words = std::env::args_os().map(|word| quoted_bytes(word.as_bytes()));
     words.collect::<Vec<_>>().join(" ")
 }

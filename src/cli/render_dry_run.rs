@@ -19,7 +19,7 @@ pub(super) fn render_dry_run(report: &Report) -> String {
     if let Some(forecast) = &report.forecast {
         figures(&mut text, forecast);
     }
-    text + &verdict(report)
+    text + &render_verdict(report)
 }
 
 fn problem(text: &mut String, problem: &Problem) {
@@ -116,7 +116,7 @@ fn figures(text: &mut String, forecast: &Forecast) {
     }
 }
 
-fn verdict(report: &Report) -> String {
+pub(super) fn render_verdict(report: &Report) -> String {
     let exit = report.exit_code() as u8;
     let what = format!(
         "{} in {} with {}",

@@ -5,11 +5,11 @@ use crate::problems::{Problem, ProblemKind};
 use crate::validate::{Comparison, DirectoryState, SideOutcome, Validation, Verdict};
 use std::fmt::Write as _;
 
-/// Everything that was found, and the verdict in the last line.
+/// Everything that was found, counts and the verdict.
 pub(super) fn render_validation(validation: &Validation) -> String {
     let mut text = String::new();
     let sides = std::iter::once(&validation.left).chain(&validation.right);
-    for side in sides.clone() {
+    for side in sides {
         problems(
             &mut text,
             &side.problems,
@@ -18,11 +18,20 @@ pub(super) fn render_validation(validation: &Validation) -> String {
     }
     if let Some(comparison) = &validation.comparison {
         problems(&mut text, &comparison.differences, "");
+    }
+    text + &render_counts(validation)
+}
+
+/// Counts, the verdict, and in the last line what was not compared, if anything.
+pub(super) fn render_counts(validation: &Validation) -> String {
+    let mut text = String::new();
+    if let Some(comparison) = &validation.comparison {
         collections(&mut text, comparison);
     }
-    for side in sides {
+    for side in std::iter::once(&validation.left).chain(&validation.right) {
         describe(&mut text, side);
     }
+    text.push_str(&verdict(validation));
     if let Some(rate) = validation.sample {
         let _ = writeln!(
             text,
@@ -30,7 +39,7 @@ pub(super) fn render_validation(validation: &Validation) -> String {
             (1.0 - rate) * 100.0
         );
     }
-    text + &verdict(validation)
+    text
 }
 
 fn problems(text: &mut String, kinds: &[ProblemKind], of: &str) {

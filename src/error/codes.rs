@@ -83,7 +83,7 @@ codes! {
     103 PathsOverlap Usage "source and target are the same directory, or one lies in the other";
     110 CollectionUnknown Source "--collection or --exclude names no collection";
     130 OutputPath Usage "a report, metrics or log file cannot be written where it was named";
-    131 OutputFailed Failed "a report or metrics file could not be written";
+    131 OutputFailed Failed "a report, a metrics file or stdout could not be written";
     132 UnknownErrorId Usage "--explain was given something that is no error id";
     // 02xx: source directory and snapshot
     201 NothingToMigrate Source "the directory holds nothing to migrate";

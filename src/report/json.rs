@@ -52,11 +52,12 @@ struct Verification {
 
 impl From<Verified> for Verification {
     fn from(verified: Verified) -> Self {
-        let (kind, rate) = match verified {
-            Verified::All => ("all", 1.0),
-            Verified::Sample(rate) => ("sample", rate),
-            Verified::Nothing => ("nothing", 0.0),
+        let rate = match verified {
+            Verified::All => 1.0,
+            Verified::Sample(rate) => rate,
+            Verified::Nothing => 0.0,
         };
+        let kind = verified.name();
         Self { kind, rate }
     }
 }

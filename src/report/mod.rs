@@ -191,6 +191,18 @@ pub enum Verified {
     Nothing,
 }
 
+impl Verified {
+    /// The name in the report.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Sample(_) => "sample",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
 /// What a run did.
 #[derive(Clone, Debug)]
 pub struct Report {

@@ -42,7 +42,8 @@ pub(super) const SOURCE: &[Story] = &[
     story_of(
         Code::OutputFailed,
         "The run ended as its exit code says, but the report or the metrics could not be written
-         afterwards, for instance because the disk is full. This never changes the exit code.",
+         afterwards, for instance because the disk is full. This never changes the exit code. Or what
+         was asked for could not be written to stdout, which makes it 1.",
         "Make room or correct the permissions. For a migration that is done, the receipt
          .lauradb-migration.json holds the same figures.",
     ),
