@@ -287,3 +287,24 @@ fn every_command_that_is_shown_is_taken_by_the_parser() {
     }
     assert!(count >= 30, "{count}");
 }
+
+#[test]
+fn what_cron_passes_over_in_silence_is_no_failure_for_the_alerts() {
+    let cron = include_str!("../packaging/cron/laura-migrate-cron");
+    let alerts = include_str!("../packaging/prometheus/alerts.yaml");
+    let cases = cron.split("case $code in").nth(1).unwrap();
+    let silent = cases.split(";;").filter(|case| case.contains("exit 0"));
+    let codes: BTreeSet<u8> = silent
+        .filter_map(|case| case.split_once(')'))
+        .flat_map(|(codes, _)| codes.split('|'))
+        .map(|code| code.trim().parse().unwrap())
+        .collect();
+    assert_eq!(codes, BTreeSet::from([0, 7, 8]));
+    let failed = alerts.lines().find(|line| line.contains("success == 0"));
+    for code in [7, 8] {
+        let passed_over = format!("laura_migrate_exit_code != {code}");
+        assert!(failed.unwrap().contains(&passed_over), "{code}");
+        let for_long = format!("expr: laura_migrate_exit_code == {code}\n        for: 2h");
+        assert!(alerts.contains(&for_long), "{code}");
+    }
+}
