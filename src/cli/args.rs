@@ -116,11 +116,11 @@ pub struct Arguments {
     pub restart: bool,
 
     /// Read everything back before publishing; this is the default
-    #[arg(long, overrides_with = "no_validate", help_heading = "Verification")]
+    #[arg(long, conflicts_with = "no_validate", help_heading = "Verification")]
     pub validate: bool,
 
     /// Publish without reading anything back
-    #[arg(long, overrides_with = "validate", help_heading = "Verification")]
+    #[arg(long, help_heading = "Verification")]
     pub no_validate: bool,
 
     /// Verify the content of only this share of the documents (0 < RATE <= 1)

@@ -216,6 +216,11 @@ fn what_does_not_parse_is_an_error_with_an_id_and_a_hint() {
             "[possible values: text, json]",
             "--help",
         ),
+        (
+            &["s", "--validate", "--no-validate"],
+            "'--validate' cannot be used with '--no-validate'",
+            "--help",
+        ),
         (&["s", "--reporrt=x"], "'--reporrt'", "'--report'"),
     ] {
         let error = refused(words, &[]);
