@@ -15,7 +15,8 @@ mod schema;
 use assert_cmd::Command;
 use common::{Directory, Log, run};
 use laura_migrate::Options;
-use laura_migrate::options::{ImportFormat, Mode};
+use laura_migrate::cli::render_report;
+use laura_migrate::options::{ImportFormat, Mode, Verification};
 use laura_migrate::report::Report;
 use laura_migrate::report::json::SCHEMA;
 use laura_migrate::report::run::{RunReport, RunStart};
@@ -444,6 +445,42 @@ fn a_log_line_has_the_whole_place_and_no_contents_of_documents() {
     let damaged = with(&found, "LM0604");
     assert_eq!(damaged["page"], 2);
     assert!(damaged["file"].as_str().unwrap().ends_with("data.db"));
+}
+
+#[test]
+fn only_what_this_run_has_read_back_is_reported_as_verified() {
+    let verified = |options: Options| {
+        let report = valid(&run(options).unwrap().to_json().unwrap());
+        let verified = &report["verified"];
+        (
+            verified["kind"].as_str().unwrap().to_owned(),
+            verified["rate"].as_f64().unwrap(),
+        )
+    };
+    let nothing = ("nothing".to_owned(), 0.0);
+    let directory = two_documents();
+    let with_mode = |mode| Options {
+        mode,
+        ..directory.in_place()
+    };
+    assert_eq!(verified(with_mode(Mode::Rollback)), nothing);
+    let unverified = Options {
+        verification: Verification::None,
+        ..directory.in_place()
+    };
+    assert_eq!(verified(unverified), nothing);
+    assert_eq!(verified(directory.in_place()), nothing, "already migrated");
+    assert_eq!(verified(with_mode(Mode::Validate)), ("all".to_owned(), 1.0));
+    let sample = Options {
+        verification: Verification::Sample(0.5),
+        ..with_mode(Mode::Validate)
+    };
+    assert_eq!(verified(sample.clone()), ("sample".to_owned(), 0.5));
+    let text = render_report(&run(sample).unwrap());
+    let last = "not compared: the content of about 50 % of the documents (--sample 0.5)\n";
+    assert!(text.ends_with(last), "{text}");
+    assert_eq!(verified(with_mode(Mode::Rollback)), nothing);
+    assert_eq!(verified(Directory::new().in_place()), nothing, "empty");
 }
 
 /// What the program says on stderr with `--log-format json`: nothing but objects.

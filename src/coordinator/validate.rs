@@ -12,9 +12,10 @@ use crate::layout;
 use crate::options::{Mode, Options, Verification};
 use crate::problems::{Problem, Problems};
 use crate::progress::{Phase, ProgressSink, Totals, Tracker};
-use crate::report::{Outcome, Report, Warning};
+use crate::report::{Outcome, Report, Verified, Warning};
 use crate::source::{self, SourceKind, V1Options};
 use crate::v1::discover;
+use crate::v1::selection::Selection;
 use crate::validate::{
     self, PublishedFile, PublishedFiles, Resources, Side, SideInput, TemporaryRuns, Validation,
 };
@@ -127,6 +128,7 @@ fn report(options: &Options, validation: Validation, warnings: Vec<Warning>) -> 
         Some("v2") => Some("2.0"),
         _ => None,
     };
+    report.verified = validation.sample.map_or(Verified::All, Verified::Sample);
     report.validation = Some(validation);
     report
 }

@@ -179,7 +179,7 @@ pub struct CollectionReport {
     pub pages: Option<PagesReport>,
 }
 
-/// How much was verified.
+/// How much this run has verified.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verified {
@@ -232,7 +232,7 @@ pub struct Report {
     pub wal: Option<WalSummary>,
     /// Documents that got a generated `_id`.
     pub generated_ids: u64,
-    /// How much was verified.
+    /// How much this run has verified.
     pub verified: Verified,
     /// What validate has found.
     pub validation: Option<Validation>,
@@ -270,7 +270,7 @@ impl Report {
             collections: Vec::new(),
             wal: None,
             generated_ids: 0,
-            verified: Verified::All,
+            verified: Verified::Nothing,
             validation: None,
             phases: Vec::new(),
             warnings: Vec::new(),
@@ -299,7 +299,6 @@ impl Report {
             mode,
             errors: vec![Problem::of_error(error)],
             failure: Some(error.exit_code()),
-            verified: Verified::Nothing,
             source: source.clone(),
             run,
             ..Self::nothing(outcome, target.unwrap_or(source))

@@ -25,7 +25,7 @@ use crate::options::{Options, Verification};
 use crate::problems::ProblemKind;
 use crate::progress::{Phase, ProgressSink, Tracker};
 use crate::report::problem::Problem;
-use crate::report::{Forecast, Outcome, Report, SpaceForecast, Verified, Warning};
+use crate::report::{Forecast, Outcome, Report, SpaceForecast, Warning};
 use crate::v2::page::PAGE_SIZE;
 use crate::version;
 use crate::{Code, ExitCode, Result};
@@ -153,7 +153,6 @@ impl Migration {
     ) -> Report {
         let path = directories.target().path().to_path_buf();
         let mut report = Report::nothing(Outcome::DryRun, path);
-        report.verified = Verified::Nothing;
         report.phases = phases(context);
         if let Some(plan) = &reached.plan {
             report.warnings.clone_from(&plan.warnings);

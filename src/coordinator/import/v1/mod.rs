@@ -93,6 +93,7 @@ fn run_in(
         WorkDir::remove(target)?;
         import.end(Phase::Verify);
         let mut report = nothing(Outcome::AlreadyMigrated);
+        report.verified = Verified::All;
         report.source_version = Some(backup.version().as_str());
         report.phases = import.context.tracker.phases();
         return Ok(report);
