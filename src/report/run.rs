@@ -59,6 +59,9 @@ pub struct ReachedProgress {
     pub amount: u64,
     /// The same to handle; 0 if that is not known.
     pub amount_total: u64,
+    /// When the phase would have ended, RFC 3339; `None` if there was nothing to tell it by.
+    #[serde(default)]
+    pub estimated_completion: Option<String>,
 }
 
 /// What varies between runs. `None` is what the system does not tell.
@@ -181,6 +184,7 @@ impl<'s> Recorder<'s> {
                 documents_total: last.documents_total,
                 amount: last.bytes_done,
                 amount_total: last.bytes_total,
+                estimated_completion: last.estimated_completion.map(|at| at.to_string()),
             }),
             ..RunReport::of(start, &phases, 0)
         }
@@ -223,6 +227,24 @@ mod tests {
         assert_eq!(figure(text, "wchar:"), Some(34));
         assert_eq!(figure(text, "VmHWM:"), Some(56));
         assert_eq!(figure(text, "syscr:"), None);
+    }
+
+    #[test]
+    fn a_run_that_was_cut_short_says_when_its_phase_would_have_ended() {
+        let at: Timestamp = "2025-01-15T10:30:00Z".parse().unwrap();
+        let mut progress = None;
+        let mut keep = |seen: &MigrationProgress| progress = Some(seen.clone());
+        crate::progress::Tracker::new(&mut keep).report();
+        let progress = MigrationProgress {
+            estimated_completion: Some(at),
+            ..progress.unwrap()
+        };
+        let mut unwatched = crate::progress::Unwatched;
+        let mut recorder = Recorder::new(&mut unwatched);
+        recorder.update(&progress);
+        let reached = recorder.failed(&RunStart::now()).reached.unwrap();
+        let estimated = reached.estimated_completion;
+        assert_eq!(estimated.as_deref(), Some("2025-01-15T10:30:00Z"));
     }
 
     #[cfg(target_os = "linux")]
