@@ -740,3 +740,29 @@ fn what_cannot_be_validated_is_an_error() {
     let error = run(options).unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::Interrupted);
 }
+
+#[test]
+fn what_is_excluded_is_not_compared_between_two_that_are_not_v1() {
+    let migrated = |names: &[&str]| {
+        let collections: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+        let directory = Directory::of_collections(&json!(collections));
+        run(directory.in_place()).unwrap();
+        directory
+    };
+    let (one, both) = (migrated(&["a"]), migrated(&["a", "b"]));
+    let compare = |change: &dyn Fn(&mut Options)| {
+        let mut options = Options::new(one.source());
+        options.mode = Mode::Validate;
+        options.target = Some(both.source());
+        change(&mut options);
+        run(options)
+    };
+    let code = |report: Report| report.exit_code();
+    assert_eq!(code(compare(&|_| {}).unwrap()), ExitCode::Different);
+    let excluded = compare(&|options| options.excluded = vec!["b".to_owned()]);
+    assert_eq!(code(excluded.unwrap()), ExitCode::Done);
+    let chosen = compare(&|options| options.collections = vec!["a".to_owned()]);
+    assert_eq!(code(chosen.unwrap()), ExitCode::Done);
+    let unknown = compare(&|options| options.excluded = vec!["c".to_owned()]);
+    assert_eq!(unknown.unwrap_err().code(), Code::CollectionUnknown);
+}

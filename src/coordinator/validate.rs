@@ -77,6 +77,14 @@ impl Migration {
             &mut advance,
         );
         let skip = left.compared_skips(&options, right.as_ref())?;
+        // Reading a v1 side leaves out what is not taken.
+        let has_v1 = std::iter::once(&left)
+            .chain(&right)
+            .any(|side| side.kind == Some(SourceKind::V1));
+        let selection = match has_v1 {
+            true => Selection::default(),
+            false => Selection::parse(&self.options.collections, &self.options.excluded)?,
+        };
         let left_v1 = left.v1_options(&options, right.as_ref(), true);
         let right_v1 = right.as_ref().map(|right| {
             right.v1_options(&options, Some(&left), left.kind != Some(SourceKind::V1))
@@ -87,7 +95,13 @@ impl Migration {
             _ => None,
         };
         let comparison = match &right {
-            Some(right) => Some(validate::compare(&left, right, &skip, &mut resources)?),
+            Some(right) => Some(validate::compare(
+                &left,
+                right,
+                &skip,
+                &selection,
+                &mut resources,
+            )?),
             None => None,
         };
         let validation = result(&options, left, right, comparison);

@@ -12,6 +12,7 @@ use crate::error::Place;
 use crate::index::{PortableIndex, SkipIndexes};
 use crate::problems::{Problem, Problems};
 use crate::source::{DocumentSource, SourceCollection};
+use crate::v1::selection::Selection;
 use crate::{Code, Error};
 use std::collections::BTreeMap;
 
@@ -35,6 +36,7 @@ pub(super) fn run(
     left: &Side,
     right: &Side,
     skip: &SkipIndexes,
+    selection: &Selection,
     differences: &Problems,
     resources: &mut Resources<'_>,
 ) -> Result<Vec<CollectionComparison>> {
@@ -43,12 +45,14 @@ pub(super) fn run(
         return Ok(Vec::new());
     };
     let mut pairs: BTreeMap<&str, Pair<'_>> = BTreeMap::new();
-    for half in halves(left) {
+    let taken = |half: &Half<'_>| selection.takes(&half.collection.name);
+    for half in halves(left).filter(taken) {
         pairs.entry(&half.collection.name).or_default().left = Some(half);
     }
-    for half in halves(right) {
+    for half in halves(right).filter(taken) {
         pairs.entry(&half.collection.name).or_default().right = Some(half);
     }
+    selection.finish()?;
     let mut compared = Vec::new();
     for (name, pair) in pairs {
         compared.push(collection(name, pair, skip, differences, resources)?);

@@ -31,6 +31,7 @@ use crate::coordinator::Sample;
 use crate::index::SkipIndexes;
 use crate::options::Verification;
 use crate::problems::Problems;
+use crate::v1::selection::Selection;
 
 /// Told of bytes and documents that were read, about once per document; its error ends the run.
 pub type Advance<'a> = dyn FnMut(u64, u64) -> Result<()> + 'a;
@@ -84,7 +85,7 @@ pub fn check(input: SideInput, resources: &mut Resources<'_>) -> Result<Side> {
 }
 
 /// Compares two sides that were checked, by the names that their collections have in v2. `skip`
-/// leaves indexes out of the comparison.
+/// leaves indexes out of the comparison, and `selection` collections, by those names.
 ///
 /// # Errors
 /// As [`check`].
@@ -92,10 +93,11 @@ pub fn compare(
     left: &Side,
     right: &Side,
     skip: &SkipIndexes,
+    selection: &Selection,
     resources: &mut Resources<'_>,
 ) -> Result<Comparison> {
     let differences = Problems::default();
-    let collections = compare::run(left, right, skip, &differences, resources)?;
+    let collections = compare::run(left, right, skip, selection, &differences, resources)?;
     Ok(Comparison {
         collections,
         differences: differences.kinds(),
