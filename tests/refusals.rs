@@ -387,3 +387,16 @@ fn each_failing_call_in_place_leaves_the_source_or_what_the_same_command_finishe
 fn each_failing_call_side_by_side_leaves_nothing_or_what_the_same_command_finishes() {
     fail_each_change(false);
 }
+
+#[test]
+fn a_v2_source_with_a_target_is_refused_with_the_way_by_a_backup() {
+    let directory = one_document();
+    common::run(directory.in_place()).unwrap();
+    let error = directory.refused(directory.side_by_side());
+    assert_eq!(error.code(), Code::Usage);
+    let hint = error.hint_text().unwrap();
+    assert!(
+        hint.contains("--mode export ") && hint.contains("--mode import "),
+        "{hint}"
+    );
+}

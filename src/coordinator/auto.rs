@@ -20,6 +20,7 @@ use crate::options::{Mode, Options, Verification};
 use crate::progress::{Phase, ProgressSink, Totals, Tracker};
 use crate::report::run::{RunReport, RunStart};
 use crate::report::{Outcome, Report, Verified};
+use crate::shell::quoted_path;
 use crate::version::{self, DirectoryVersion};
 use crate::{Code, Error, Place, Result};
 use std::path::PathBuf;
@@ -173,10 +174,15 @@ impl Migration {
                 return Ok(Some(Report::nothing(Outcome::AlreadyMigrated, path)));
             }
             DirectoryVersion::V2(_) | DirectoryVersion::V21(_) => {
+                let path = quoted_path(source.path());
                 return Err(
                     Error::new(Code::Usage, "the source is in format v2 already")
                         .at(Place::file(source.path()))
-                        .hint("there is nothing to migrate; name a v1 directory as the source"),
+                        .hint(format!(
+                            "there is nothing to migrate; to copy the database, take a backup with \
+                             laura-migrate --mode export {path}, then make a database of that with \
+                             laura-migrate --mode import BACKUP_DIR TARGET_DIR"
+                        )),
                 );
             }
             DirectoryVersion::Publishing(_) => {
