@@ -12,6 +12,7 @@ mod common;
 
 use common::{Directory, Log, assert_error, assert_same_tree, run};
 use laura_migrate::files::{ChangeKind, Gate, Verdict};
+use laura_migrate::options::Mode;
 use laura_migrate::progress::{MigrationProgress, Phase, ProgressSink, Unwatched};
 use laura_migrate::{Code, Error, Interrupt, Migration};
 use serde_json::json;
@@ -399,4 +400,19 @@ fn a_v2_source_with_a_target_is_refused_with_the_way_by_a_backup() {
         hint.contains("--mode export ") && hint.contains("--mode import "),
         "{hint}"
     );
+}
+
+#[test]
+fn the_copy_of_a_backup_does_not_go_inside_it() {
+    let directory = one_document();
+    let home = directory.home().join("home");
+    fs::create_dir(&home).unwrap();
+    let backup = common::back_up(&directory.source(), &home);
+    let mut options = directory.in_place();
+    (options.source, options.mode) = (backup, Mode::Export);
+    let error = directory.refused(options.clone());
+    assert_eq!(error.code(), Code::Usage);
+    assert!(error.hint_text().unwrap().contains("TARGET_DIR"), "{error}");
+    options.target = Some(directory.home().join("copies"));
+    common::run(options).unwrap();
 }

@@ -38,6 +38,7 @@ impl Migration {
     pub(super) fn export(&self, sink: &mut dyn ProgressSink) -> Result<Report> {
         let options = &self.options;
         let source = Dir::open(&options.source, self.gate.clone())?;
+        refuse_inside_backup(options, &source)?;
         let place = BackupPlace::find(options.target.as_deref(), &source, None, &self.gate)?;
         place.refuse_around(&source)?;
         if options.lock {
@@ -89,6 +90,18 @@ impl Migration {
         report.phases = context.tracker.phases();
         Ok(report)
     }
+}
+
+/// The default target lies in the source, where a backup may have no more than its manifest names.
+fn refuse_inside_backup(options: &Options, source: &Dir) -> Result<()> {
+    let is_backup = || matches!(source::detect(source), Ok(SourceKind::Backup));
+    if options.target.is_some() || !is_backup() {
+        return Ok(());
+    }
+    let sentence = "the source is a backup, and the copy of it would go inside";
+    Err(Error::new(Code::Usage, sentence)
+        .at(Place::file(source.path()))
+        .hint("name a TARGET_DIR: the copy goes to a directory of its own in there"))
 }
 
 /// An open source and what is known of it beforehand.
