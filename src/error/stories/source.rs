@@ -133,7 +133,7 @@ pub(super) const SOURCE: &[Story] = &[
     ),
     story_of(
         Code::SnapshotCompressed,
-        "The file begins as gzip, zstd or another compressed format does.",
+        "The file begins as one that gzip, zstd, xz, bzip2, lz4 or zip has made.",
         "Decompress the file and name the result with --snapshot.",
     ),
     story_of(

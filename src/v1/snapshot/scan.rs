@@ -168,13 +168,15 @@ fn check_start(source: &dyn ReadAt, reader: &mut Reader<'_>) -> Result<()> {
                 .at(reader.place(0))
                 .hint("an editor has added it: remove the first three bytes of the file"));
         }
-        [0x1F, 0x8B, _] => {
-            let sentence = "the snapshot is compressed with gzip";
-            return Err(Error::new(Code::SnapshotCompressed, sentence)
-                .at(reader.place(0))
-                .hint("unpack it with gunzip, then run the same command again"));
-        }
         _ => {}
+    }
+    if let Some((format, tool)) = compressed(start) {
+        let sentence = format!("the snapshot is compressed with {format}");
+        return Err(Error::new(Code::SnapshotCompressed, sentence)
+            .at(reader.place(0))
+            .hint(format!(
+                "unpack it with {tool}, then run the same command again"
+            )));
     }
     match reader.peek()? {
         Some(b'{') => Ok(()),
@@ -183,6 +185,19 @@ fn check_start(source: &dyn ReadAt, reader: &mut Reader<'_>) -> Result<()> {
             Err(reader.shape(reader.offset(), "the snapshot is no JSON object"))
         }
         Some(_) => Err(reader.syntax(reader.offset(), "the snapshot is not JSON")),
+    }
+}
+
+/// The format that a compressed file begins as, and what unpacks it.
+fn compressed(start: [u8; 3]) -> Option<(&'static str, &'static str)> {
+    match start {
+        [0x1F, 0x8B, _] => Some(("gzip", "gunzip")),
+        [0x28, 0xB5, 0x2F] => Some(("zstd", "unzstd")),
+        [0xFD, b'7', b'z'] => Some(("xz", "unxz")),
+        [b'B', b'Z', b'h'] => Some(("bzip2", "bunzip2")),
+        [0x04, 0x22, 0x4D] => Some(("lz4", "unlz4")),
+        [b'P', b'K', 0x03] => Some(("zip", "unzip")),
+        _ => None,
     }
 }
 

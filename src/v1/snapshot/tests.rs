@@ -175,7 +175,16 @@ fn around(collections: &str) -> String {
 #[test]
 fn errors_name_the_offset() {
     let start = around("").len() as u64 - 1;
-    assert_eq!(code_at(b"\x1f\x8b\x08"), (Code::SnapshotCompressed, 0));
+    for compressed in [
+        &b"\x1f\x8b\x08"[..],
+        b"\x28\xb5\x2f\xfd",
+        b"\xfd7zXZ\0",
+        b"BZh91AY",
+        b"\x04\x22\x4d\x18",
+        b"PK\x03\x04",
+    ] {
+        assert_eq!(code_at(compressed), (Code::SnapshotCompressed, 0));
+    }
     assert_eq!(code_at("  <xml>"), (Code::SnapshotSyntax, 2));
     assert_eq!(code_at(" [1]"), (Code::SnapshotShape, 1));
     assert_eq!(code_at(" \n "), (Code::SnapshotTruncated, 3));
