@@ -148,7 +148,7 @@ pub(super) const SOURCE: &[Story] = &[
     ),
     story_of(
         Code::SnapshotNesting,
-        "A value outside of the documents, such as a filter or metadata, nests deeper than 100 levels.",
+        "A value outside of the documents, such as a filter or metadata, nests deeper than 128 levels.",
         "Take a new backup; LauraDB does not write such values by itself.",
     ),
     story_of(
