@@ -26,11 +26,12 @@ fn main() -> std::process::ExitCode {
     };
     let format = arguments.log_format;
     let mut screen = ProgressBars::new(arguments.progress && !arguments.quiet, format);
-    let result = signals.and_then(|signals| {
+    let result = signals.map_err(Into::into).and_then(|signals| {
         screen.show_when_asked(signals.progress_requested);
         run(&arguments, &mut screen, signals.interrupt, &start)
     });
     ended(result.unwrap_or_else(|error| {
+        let error = known(error);
         screen.finish(false);
         let go_on = command_to_go_on(&error, arguments.mode);
         say(
@@ -43,6 +44,12 @@ fn main() -> std::process::ExitCode {
 
 fn ended(code: ExitCode) -> std::process::ExitCode {
     std::process::ExitCode::from(code as u8)
+}
+
+/// What ended the run, as the library tells it.
+fn known(error: anyhow::Error) -> Error {
+    let unknown = |error: anyhow::Error| Error::new(Code::Internal, format!("{error:#}"));
+    error.downcast().unwrap_or_else(unknown)
 }
 
 /// Says what is wrong with the command line, in the form and the files that it asks for.
@@ -69,15 +76,15 @@ fn run(
     screen: &mut ProgressBars,
     interrupt: Interrupt,
     start: &RunStart,
-) -> Result<ExitCode> {
+) -> anyhow::Result<ExitCode> {
     if let Some(text) = answer(arguments)? {
-        return on_stdout(&text);
+        return Ok(on_stdout(&text)?);
     }
     let outputs = Outputs::of(arguments)?;
     start_logging(arguments, screen, start)?;
     if arguments.mode == Mode::Status {
         let options = resolve(arguments, variable)?;
-        return on_stdout(&Migration::new(options).status()?.render());
+        return Ok(on_stdout(&Migration::new(options).status()?.render())?);
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -120,7 +127,7 @@ fn run(
         return Ok(report.exit_code());
     }
     if let Some(error) = error {
-        return Err(error);
+        return Err(error.into());
     }
     if !arguments.quiet {
         say(screen, &render_warnings(&report));
