@@ -13,17 +13,20 @@
 mod common;
 #[path = "../examples/generate/mod.rs"]
 mod generate;
+#[path = "common/pages.rs"]
+mod laura_pages;
 #[path = "report/schema.rs"]
 mod schema;
 
 use assert_cmd::Command;
-use common::{Directory, Log, assert_same_tree, run, warnings};
+use common::{Directory, Log, assert_same_tree, bson, run, warnings};
 use generate::Shape;
 use laura_migrate::options::{Mode, PagesMode};
 use laura_migrate::report::contents::Contents;
 use laura_migrate::report::json::SCHEMA;
 use laura_migrate::report::{Outcome, Report};
 use laura_migrate::{Code, ExitCode, Options, Result};
+use laura_pages::Pages;
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -233,6 +236,40 @@ fn what_goes_to_quarantine_is_found_and_taken_out_of_the_figures() {
     assert_eq!(report.exit_code(), ExitCode::Source);
     assert_eq!(report.errors.len(), 6);
     assert_eq!(run(options).unwrap_err().exit_code(), ExitCode::Source);
+}
+
+#[test]
+fn what_a_recovery_puts_into_quarantine_counts() {
+    let mut pages = Pages::new();
+    pages.page(&[bson(r#"{"_id":"k","v":"1"}"#)]);
+    pages.page(&[bson(r#"{"_id":"k","v":"2"}"#)]);
+    let copies = Directory::new().file("data.db", pages.bytes());
+    let mut options = copies.side_by_side();
+    options.pages = PagesMode::Recover;
+    let report = assert_same_figures(&copies, &options);
+    assert_eq!(report.exit_code(), ExitCode::Quarantine);
+    assert_eq!(report.quarantined, 1);
+
+    let mut pages = Pages::new();
+    pages.page(&[bson(r#"{"_id":["x"],"v":"1"}"#)]);
+    // Which of two is the later one takes a second reading.
+    let twice = documents(&[("a", json!({"n": 1})), ("a", json!({"n": 2}))]);
+    let directory = Directory::of_collections(&json!([{"name": "c", "documents": twice}]))
+        .file("data.db", pages.bytes());
+    let mut options = directory.side_by_side();
+    options.pages = PagesMode::Recover;
+    options.max_bad = 1;
+    let report = dry_run(&directory, &options);
+    assert_eq!(report.exit_code(), ExitCode::Source);
+    assert_eq!(report.errors.len(), 2);
+    assert_eq!(
+        run(options.clone()).unwrap_err().exit_code(),
+        ExitCode::Source
+    );
+    options.max_bad = 2;
+    let report = assert_same_figures(&directory, &options);
+    assert_eq!(report.exit_code(), ExitCode::Quarantine);
+    assert_eq!(report.quarantined, 2);
 }
 
 fn codes(report: &Report) -> Vec<&str> {

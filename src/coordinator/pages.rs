@@ -76,6 +76,7 @@ impl Rejects for ToQuarantine<'_> {
             if !is_older_copy {
                 dry.findings.note_bad(with_hint(error, &rejected));
             }
+            self.quarantine.only_count(is_older_copy);
             return Ok(());
         }
         if !is_older_copy && !self.quarantine.has_room(self.log_records.saturating_add(1)) {

@@ -139,7 +139,7 @@ impl Quarantine {
     ) -> Result<()> {
         if let Some(dry) = &self.dry {
             dry.findings.note_bad(bad);
-            self.state.records = self.state.records.saturating_add(1);
+            self.only_count(false);
             return Ok(());
         }
         if !self.has_room(1) {
@@ -168,6 +168,13 @@ impl Quarantine {
             self.state.older_copies = self.state.older_copies.saturating_add(1);
         }
         Ok(())
+    }
+
+    /// Counts something of `data.db` without writing it.
+    pub(super) fn only_count(&mut self, is_older_copy: bool) {
+        self.state.records = self.state.records.saturating_add(1);
+        let older_copies = &mut self.state.older_copies;
+        *older_copies = older_copies.saturating_add(u64::from(is_older_copy));
     }
 
     fn add(

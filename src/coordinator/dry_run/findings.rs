@@ -20,6 +20,8 @@ struct Found {
     /// What would go to quarantine.
     bad: Problems,
     bad_count: u64,
+    /// The part of it that the check phase found, which is not read again.
+    checked_bad: Problems,
     /// The exit code of the first error.
     exit: Option<ExitCode>,
 }
@@ -84,11 +86,19 @@ impl Findings {
         kinds.iter().any(|kind| kind.code == code)
     }
 
-    /// What would go to quarantine is going to be read once more.
+    /// The check phase is over: what it found is not read again.
+    pub(super) fn keep_bad(&self) {
+        let found = self.lock();
+        found.checked_bad.absorb(&found.bad);
+    }
+
+    /// What would go to quarantine is going to be read once more, but for what the check phase
+    /// found.
     pub(super) fn forget_bad(&self) {
         let mut found = self.lock();
         found.bad = Problems::default();
-        found.bad_count = 0;
+        found.bad.absorb(&found.checked_bad);
+        found.bad_count = found.bad.count();
     }
 
     /// The exit code that a migration would fail with.
@@ -152,5 +162,17 @@ mod tests {
             .collect();
         assert_eq!(codes, [(Code::BadDocument, 2), (Code::TooLittleSpace, 1)]);
         assert!(findings.note(Error::new(Code::Io, "no")).is_err());
+    }
+
+    #[test]
+    fn what_the_check_phase_found_still_counts_when_the_rest_is_read_again() {
+        let findings = Findings::new(1);
+        findings.note_bad(Error::new(Code::PagesDamaged, "page"));
+        findings.keep_bad();
+        findings.forget_bad();
+        assert_eq!((findings.exit(), findings.tolerated().len()), (None, 1));
+        findings.note_bad(Error::new(Code::BadDocument, "bad"));
+        assert_eq!(findings.exit(), Some(ExitCode::Source));
+        assert_eq!(findings.errors().len(), 2);
     }
 }

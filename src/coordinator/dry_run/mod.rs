@@ -196,6 +196,7 @@ fn rehearse(
         context.or_noted(room::plan(directories, plan))?;
     }
     context.tracker.end_phase(Phase::Check);
+    dry.findings.keep_bad();
     let built = loop {
         let state = CollectionsState::default();
         let collected = collections::run(context, plan, &dry.work, state)?;
