@@ -19,6 +19,7 @@ use laura_migrate::{Code, ExitCode, Interrupt, Migration, Options};
 use serde_json::json;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::Path;
 
 /// Everything that a migration moves or replaces, and a file that it does not.
@@ -117,6 +118,43 @@ fn v2_that_was_written_to_is_refused_and_kept_by_force() {
         fs::remove_dir_all(kept).unwrap();
         assert_same_tree(&without_marker(before), &without_marker(directory.tree()));
     }
+}
+
+/// The files' owner is not the directory's: a database that runs as one user, in a volume of
+/// another's.
+#[test]
+fn what_is_written_has_the_owner_of_the_files_and_not_of_the_directory() {
+    let directory = directory();
+    let source = directory.source();
+    for name in names(&source) {
+        if chown(source.join(name), Some(65534), Some(65533)).is_err() {
+            // Only root may give files away.
+            return;
+        }
+    }
+    let assert_owned = |directory: &Path, listed: &[&str]| {
+        for name in listed {
+            let found = directory.join(name).metadata().unwrap();
+            assert_eq!((found.uid(), found.gid()), (65534, 65533), "{name}");
+        }
+    };
+    let published = [
+        ".lauradb-version",
+        "data.db",
+        "metadata.db",
+        "wal.log",
+        ".lauradb-migration.json",
+    ];
+    run(directory.in_place()).unwrap();
+    assert_owned(&source, &published);
+    assert_owned(&source, &[".lauradb-v1", ".lauradb-v1/.lauradb-version"]);
+    append(&source.join("data.db"));
+    run(forced(&directory)).unwrap();
+    assert_owned(&source, &[".lauradb-version", "snapshot.json", "wal.log"]);
+    let kept = source.join(".lauradb-v2-20250115-103000");
+    assert_owned(&kept, &published);
+    assert_owned(&kept, &["."]);
+    assert_eq!(source.metadata().unwrap().uid(), 0);
 }
 
 #[test]

@@ -35,7 +35,10 @@ pub(super) struct Journal {
     /// The marker that ends publishing.
     pub(super) final_marker: String,
     /// Permission bits of the files that are written.
-    pub(super) mode: u32,
+    mode: u32,
+    /// User and group of the files that are written; the first journals had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<(u32, u32)>,
 }
 
 /// A small file written anew.
@@ -74,7 +77,13 @@ impl Journal {
             publishing_marker,
             final_marker,
             mode: access.mode,
+            owner: access.owner,
         }
+    }
+
+    /// Owner and mode of the files that are written in `target`.
+    pub(super) fn access(&self, target: &Dir) -> Result<Access> {
+        access_or_directory(self.mode, self.owner, target)
     }
 
     /// Makes the journal durable in the work directory. From here on there is only forward.
@@ -133,6 +142,22 @@ impl Journal {
             .chain(published)
             .map(String::as_str)
     }
+}
+
+/// What a journal says of owner and mode; one that names no owner means that of the directory.
+pub(super) fn access_or_directory(
+    mode: u32,
+    owner: Option<(u32, u32)>,
+    directory: &Dir,
+) -> Result<Access> {
+    let owner = match owner {
+        Some(owner) => owner,
+        None => directory.metadata()?.owner,
+    };
+    Ok(Access {
+        mode,
+        owner: Some(owner),
+    })
 }
 
 /// Names from a file must stay in their directory.

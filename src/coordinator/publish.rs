@@ -53,7 +53,7 @@ pub(super) fn cut_off(target: &Dir, error: Error) -> Error {
 }
 
 fn forward(target: &Dir, journal: &Journal, verified: bool) -> Result<()> {
-    let access = access(target, journal)?;
+    let access = journal.access(target)?;
     if !is_final(target, journal)? {
         target.replace(MARKER_FILE, journal.publishing_marker.as_bytes(), access)?;
         make_room(target, journal, access)?;
@@ -77,13 +77,6 @@ pub(super) fn is_final(target: &Dir, journal: &Journal) -> Result<bool> {
         }
     }
     Ok(true)
-}
-
-fn access(target: &Dir, journal: &Journal) -> Result<Access> {
-    Ok(Access {
-        mode: journal.mode,
-        owner: Some(target.metadata()?.owner),
-    })
 }
 
 pub(super) fn is_marked(target: &Dir, marker: &str) -> Result<bool> {
@@ -179,7 +172,7 @@ fn restore_marker(target: &Dir, journal: &Journal) -> Result<()> {
     }
     let before = journal.copies.iter().find(|copy| copy.name == MARKER_FILE);
     match before {
-        Some(copy) => target.replace(MARKER_FILE, copy.text.as_bytes(), access(target, journal)?),
+        Some(copy) => target.replace(MARKER_FILE, copy.text.as_bytes(), journal.access(target)?),
         None if target.entry(MARKER_FILE)?.is_some() => {
             target.remove_file(MARKER_FILE)?;
             target.sync()

@@ -100,11 +100,7 @@ impl Migration {
         dir: &Dir,
         journal: &RollbackJournal,
     ) -> Result<()> {
-        let access = Access {
-            mode: journal.mode,
-            owner: Some(dir.metadata()?.owner),
-        };
-        let work = WorkDir::create(dir, access)?;
+        let work = WorkDir::create(dir, journal.access(dir)?)?;
         start_publish(context);
         // Says who it was, should this run not come to its end.
         drop(Heartbeat::start(dir, &work, context.counters())?);
@@ -196,10 +192,7 @@ fn forward(dir: &Dir, journal: &RollbackJournal) -> Result<()> {
     if is_back(dir, journal)? {
         return Ok(());
     }
-    let access = Access {
-        mode: journal.mode,
-        owner: Some(dir.metadata()?.owner),
-    };
+    let access = journal.access(dir)?;
     dir.replace(
         MARKER_FILE,
         Marker::publishing().encode().as_bytes(),

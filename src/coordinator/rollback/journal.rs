@@ -1,7 +1,7 @@
 //! The rollback's journal: what it does, written down before any of it is done. Its format never
 //! changes, so that every later version of the tool can finish what this one began.
 
-use crate::coordinator::journal::is_plain;
+use crate::coordinator::journal::{access_or_directory, is_plain};
 use crate::files::{Access, Dir};
 use crate::layout::{ROLLBACK_FILE, WORK_DIR};
 use crate::{Code, Error, Place, Result};
@@ -26,7 +26,10 @@ pub(super) struct RollbackJournal {
     /// Where those go that are kept; without it they are removed in the end.
     pub(super) kept: Option<Kept>,
     /// Permission bits of the markers that are written.
-    pub(super) mode: u32,
+    mode: u32,
+    /// User and group of the markers that are written; the first journals had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<(u32, u32)>,
 }
 
 /// A directory for v2 files that were written to.
@@ -46,7 +49,13 @@ impl RollbackJournal {
             v2_files,
             kept: None,
             mode: access.mode,
+            owner: access.owner,
         }
+    }
+
+    /// Owner and mode of the markers that are written in `dir`.
+    pub(super) fn access(&self, dir: &Dir) -> Result<Access> {
+        access_or_directory(self.mode, self.owner, dir)
     }
 
     /// Makes the journal durable in the work directory. From here on there is only forward.
