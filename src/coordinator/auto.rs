@@ -49,16 +49,10 @@ impl Migration {
             WorkDir::remove(target)?;
         }
         if let Some(journal) = Journal::read(target)? {
-            self.check_before_marker(directories, &journal)?;
-            let mut report = Report::nothing(Outcome::Finished, target.path().to_path_buf());
-            if let Some(place) = &directories.backup {
-                report.backup = backup_phase::taken(place, target)?;
+            let finished = self.finish_publish(directories, &journal)?;
+            if let Some(report) = finished {
+                return Ok(report);
             }
-            publish::roll_forward(target, &journal, false)?;
-            if let Some(receipt) = Receipt::read(target)? {
-                report.quarantined = receipt.quarantined_in(target)?;
-            }
-            return Ok(report);
         }
         if let Some(report) = self.nothing_to_do(directories)? {
             return Ok(report);
@@ -87,6 +81,47 @@ impl Migration {
             tracing::warn!("the work directory could not be removed: {left}");
         }
         Err(error)
+    }
+
+    /// Finishes a publish that was cut off; `None` where all of it was done, and by another
+    /// migration than this one.
+    fn finish_publish(
+        &self,
+        directories: &Directories,
+        journal: &Journal,
+    ) -> Result<Option<Report>> {
+        let target = directories.target();
+        self.check_before_marker(directories, journal)?;
+        let alike = self.check_published_alike(directories);
+        if alike.is_err() && publish::is_final(target, journal)? {
+            WorkDir::remove(target)?;
+            return Ok(None);
+        }
+        alike?;
+        let mut report = Report::nothing(Outcome::Finished, target.path().to_path_buf());
+        if let Some(place) = &directories.backup {
+            report.backup = backup_phase::taken(place, target)?;
+        }
+        publish::roll_forward(target, journal, false)?;
+        if let Some(receipt) = Receipt::read(target)? {
+            report.quarantined = receipt.quarantined_in(target)?;
+        }
+        Ok(Some(report))
+    }
+
+    /// What was staged is of the options that its migration was started with. Others would have
+    /// given another output, and a success would say that this one is theirs.
+    fn check_published_alike(&self, directories: &Directories) -> Result<()> {
+        let target = directories.target();
+        // It moves with the published files.
+        let staged = match Receipt::read(&target.open_dir(layout::WORK_DIR)?)? {
+            Some(staged) => Some(staged),
+            None => Receipt::read(target)?,
+        };
+        match staged {
+            Some(staged) => staged.check_same(directories.in_place(), &self.options),
+            None => Ok(()),
+        }
     }
 
     /// Locks both directories until they are dropped.

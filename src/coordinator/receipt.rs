@@ -17,6 +17,7 @@ use crate::report::run::RunReport;
 use crate::{Code, Error, Place, Result};
 use serde::{Deserialize, Serialize};
 
+use std::path::Path;
 /// Version of the receipt's format.
 const SCHEMA: u32 = 1;
 
@@ -152,3 +153,32 @@ impl Receipt {
         self.options == ShapeOptions::of(options) && self.sources == sources.facts()
     }
 }
+    /// Fails unless a migration with these options has left this receipt half published.
+    pub(super) fn check_same(&self, in_place: bool, options: &Options) -> Result<()> {
+        let kind = |in_place| match in_place {
+            true => "in place",
+            false => "to another directory",
+        };
+        let snapshot = options.snapshot.as_deref().and_then(Path::file_name);
+        let sentence = if self.in_place != in_place {
+            let (then, now) = (kind(self.in_place), kind(in_place));
+            format!("the migration that is half published was {then}, now it is {now}")
+        } else if let Some((name, then, now)) = self.options.difference(&ShapeOptions::of(options))
+        {
+            format!(
+                "the migration that is half published was started with {name} {then}, now it is \
+                 {now}"
+            )
+        } else if let Some(name) = snapshot
+            && self.snapshot_name() != Some(&*name.to_string_lossy())
+        {
+            "the migration that is half published read another snapshot".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(Code::ResumeRefused, sentence).hint(
+            "type the command again with the options that it had, to finish; or add --restart to \
+             take back what was published and begin anew",
+        ))
+    }
+

@@ -191,7 +191,8 @@ pub(super) const RUN: &[Story] = &[
     story_of(
         Code::ResumeRefused,
         "An interrupted migration is there, but the source or an option that shapes the output is another
-         one than when it started. Going on would mix the two.",
+         one than when it started. Going on would mix the two, or, where publishing has begun, end with
+         an output that was not asked for.",
         "Type the command as it was (--mode status shows it), or add --restart to begin anew.",
     ),
     story_of(
