@@ -13,7 +13,7 @@ use super::run_info::Heartbeat;
 use super::state::{CollectionsState, State};
 use super::verify::{self, VerifyProgress};
 use super::work::{self, WorkDir};
-use super::{Migration, backup_phase, check, metadata, publish, rollback, room, summary};
+use super::{Migration, backup_phase, check, finished, metadata, publish, rollback, room, summary};
 use crate::files::{Dir, Sharing};
 use crate::layout;
 use crate::options::{Mode, Options, Verification};
@@ -188,7 +188,7 @@ impl Migration {
             return Ok(None);
         }
         // The receipt says what was published, not that it is still there.
-        metadata::check_parses(target)?;
+        finished::check_parses(target)?;
         receipt.check_present(target)?;
         Ok(Some(receipt))
     }
@@ -203,10 +203,7 @@ impl Migration {
         match version::detect(source)? {
             DirectoryVersion::V1 { .. } => {}
             DirectoryVersion::V2(_) | DirectoryVersion::V21(_) if directories.in_place() => {
-                metadata::check_parses(source)?;
-                // What a publish that was cut off at its very end has left.
-                self.tidy(source)?;
-                return Ok(Some(Report::nothing(Outcome::AlreadyMigrated, path)));
+                return self.finished_in_place(source, path).map(Some);
             }
             DirectoryVersion::V2(_) | DirectoryVersion::V21(_) => {
                 let path = quoted_path(source.path());
@@ -243,6 +240,25 @@ impl Migration {
             return Ok(None);
         }
         self.nothing_to_do_in_target(directories)
+    }
+
+    /// The report of an in-place migration that is over.
+    fn finished_in_place(&self, source: &Dir, path: PathBuf) -> Result<Report> {
+        finished::check_parses(source)?;
+        let receipt = match Receipt::read(source) {
+            // The database is none the worse for it.
+            Err(error) if error.code() == Code::ReceiptDamaged => {
+                tracing::warn!("{error}");
+                None
+            }
+            read => read?,
+        };
+        if let Some(receipt) = receipt {
+            receipt.check_there(source)?;
+        }
+        // What a publish that was cut off at its very end has left.
+        self.tidy(source)?;
+        Ok(Report::nothing(Outcome::AlreadyMigrated, path))
     }
 
     /// Removes what an earlier run has left, unless nothing is to be written.

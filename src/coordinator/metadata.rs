@@ -3,8 +3,6 @@
 use super::indexes::{Built, BuiltCollection, BuiltTree};
 use super::plan::{Plan, PlannedCollection};
 use super::work::{STAGED_METADATA, STAGED_WAL, WorkDir};
-use crate::files::Dir;
-use crate::layout;
 use crate::v1::wal::fresh_wal;
 use crate::v2::PageId;
 use crate::v2::metadata::{
@@ -148,26 +146,6 @@ pub(super) fn verify(plan: &Plan, work: &WorkDir, built: &Built) -> Result<()> {
             STAGED_WAL,
             "the fresh write-ahead log is not what was written",
         ));
-    }
-    Ok(())
-}
-
-/// A v2 directory's files and catalog must at least parse.
-pub(super) fn check_parses(directory: &Dir) -> Result<()> {
-    let open = |name: &str| {
-        let missing = || {
-            let sentence = "the marker says format v2, but a file of it is missing";
-            Error::new(Code::CatalogDamaged, sentence)
-                .at(Place::file(directory.join(name)))
-                .hint("put the file back, or restore the directory from a backup")
-        };
-        directory.open_file_if_exists(name)?.ok_or_else(missing)
-    };
-    let metadata = open(layout::METADATA_FILE)?;
-    open(layout::DATA_FILE)?;
-    let reader = MetadataReader::open(metadata, ChecksumPolicy::Optional)?;
-    for entry in reader.collections() {
-        reader.load(entry)?;
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ mod estimate;
 mod export;
 mod extract;
 mod feed;
+mod finished;
 mod import;
 mod indexes;
 mod interrupt;

@@ -14,10 +14,11 @@ use crate::receipt::{LARGEST_RECEIPT, SnapshotFacts};
 use crate::report::Report;
 use crate::report::contents::Contents;
 use crate::report::run::RunReport;
+use crate::source::open_database_file;
 use crate::{Code, Error, Place, Result};
 use serde::{Deserialize, Serialize};
-
 use std::path::Path;
+
 /// Version of the receipt's format.
 const SCHEMA: u32 = 1;
 
@@ -127,7 +128,7 @@ impl Receipt {
             if published.name == QUARANTINE_FILE {
                 continue;
             }
-            let file = directory.open_file(&published.name)?;
+            let file = open_database_file(directory, &published.name)?;
             if file.size() < published.size && published.name != WAL_FILE {
                 let sentence = format!(
                     "the file has {} bytes, {} were published",
@@ -142,17 +143,21 @@ impl Receipt {
         Ok(())
     }
 
+    /// Fails if a published file is gone.
+    pub(super) fn check_there(&self, directory: &Dir) -> Result<()> {
+        let names = self.published.iter().map(|published| &published.name);
+        names
+            // Whoever has dealt with the quarantine may remove it.
+            .filter(|name| *name != QUARANTINE_FILE)
+            .try_for_each(|name| open_database_file(directory, name).map(drop))
+    }
+
     /// Records in the quarantine of a directory, if it is still there.
     pub(super) fn quarantined_in(&self, directory: &Dir) -> Result<u64> {
         let entry = directory.entry(QUARANTINE_FILE)?;
         Ok(entry.map_or(0, |_| self.quarantined))
     }
 
-    /// True if a migration of these sources with these options has left this receipt.
-    pub(super) fn is_of(&self, sources: &StoredSources, options: &Options) -> bool {
-        self.options == ShapeOptions::of(options) && self.sources == sources.facts()
-    }
-}
     /// Fails unless a migration with these options has left this receipt half published.
     pub(super) fn check_same(&self, in_place: bool, options: &Options) -> Result<()> {
         let kind = |in_place| match in_place {
@@ -182,3 +187,8 @@ impl Receipt {
         ))
     }
 
+    /// True if a migration of these sources with these options has left this receipt.
+    pub(super) fn is_of(&self, sources: &StoredSources, options: &Options) -> bool {
+        self.options == ShapeOptions::of(options) && self.sources == sources.facts()
+    }
+}

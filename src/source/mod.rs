@@ -15,7 +15,7 @@ mod v2;
 pub use backup::BackupSource;
 pub use v1::{ScanProgress, V1Files, V1Options, V1Source, V1Tally};
 pub use v2::V2Source;
-pub(crate) use v2::check_log;
+pub(crate) use v2::{check_log, missing as missing_database_file, open_database_file};
 
 use crate::backup::BackupReader;
 use crate::document::bson::RawDocument;

@@ -62,8 +62,8 @@ impl V2Source {
             true => ChecksumPolicy::Required,
             false => ChecksumPolicy::Optional,
         };
-        let metadata = dir.open_file(layout::METADATA_FILE)?;
-        let data = dir.open_file(layout::DATA_FILE)?;
+        let metadata = open_database_file(dir, layout::METADATA_FILE)?;
+        let data = open_database_file(dir, layout::DATA_FILE)?;
         let access = least_readable([metadata.access()?, data.access()?]);
         let reader = match &overlay {
             None => MetadataReader::open(metadata.clone(), policy)?,
@@ -198,6 +198,23 @@ pub(crate) fn check_log(dir: &Dir) -> Result<(bool, Option<Overlay>)> {
         return Ok((true, None));
     }
     Ok((false, recovery::overlay(dir)?))
+}
+
+/// Opens a file that every v2 directory has.
+///
+/// # Errors
+/// [`Code::CatalogDamaged`] if it is missing; as [`Dir::open_file`].
+pub(crate) fn open_database_file(dir: &Dir, name: &str) -> Result<InputFile> {
+    dir.open_file_if_exists(name)?
+        .ok_or_else(|| missing(dir, name))
+}
+
+/// The error for a file that every v2 directory has, and this one has not.
+pub(crate) fn missing(dir: &Dir, name: &str) -> Error {
+    let sentence = "the marker says format v2, but a file of it is missing";
+    Error::new(Code::CatalogDamaged, sentence)
+        .at(Place::file(dir.join(name)))
+        .hint("put the file back, or restore the directory from a backup")
 }
 
 /// What is said of a directory whose log has pages that its files do not have.

@@ -30,7 +30,7 @@ use crate::error::Place;
 use crate::files::{Dir, InputFile};
 use crate::layout;
 use crate::problems::{Problem, Problems};
-use crate::source::check_log;
+use crate::source::{check_log, missing_database_file};
 use crate::store::recovery::Overlay;
 use crate::v2::page::ChecksumPolicy;
 use crate::v2::page_file::{PageFileReader, PageImages};
@@ -105,8 +105,7 @@ impl Check<'_> {
     fn open(&self, dir: &Dir, name: &str) -> Result<Option<InputFile>> {
         let file = dir.open_file_if_exists(name)?;
         if file.is_none() {
-            let sentence = "the marker says format v2, but a file of it is missing";
-            self.add(Code::CatalogDamaged, sentence, Place::file(dir.join(name)));
+            self.problems.add(missing_database_file(dir, name));
         }
         Ok(file.map(|file| file.hashing()))
     }

@@ -4,6 +4,7 @@ use super::Check;
 use crate::error::Place;
 use crate::files::{Dir, InputFile};
 use crate::layout;
+use crate::source::missing_database_file;
 use crate::validate::side::{PublishedFile, PublishedFiles};
 use crate::version::{FormatVersion, Marker};
 use crate::{Code, Result};
@@ -57,6 +58,13 @@ pub(super) fn check_files(
         return Ok(false);
     };
     if !check.fresh {
+        // A living database has one too.
+        let has_log = published.iter().any(|file| file.name == layout::WAL_FILE);
+        if has_log && dir.entry(layout::WAL_FILE)?.is_none() {
+            check
+                .problems
+                .add(missing_database_file(dir, layout::WAL_FILE));
+        }
         return Ok(false);
     }
     let mut altered = false;

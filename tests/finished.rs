@@ -1,0 +1,109 @@
+//! What a run says of a directory that is in format v2 already: nothing to do only where the
+//! database is there.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what fails here fails the test"
+)]
+
+mod common;
+
+use common::{Directory, assert_error, run};
+use laura_migrate::options::Mode;
+use laura_migrate::report::Outcome;
+use laura_migrate::validate::Verdict;
+use laura_migrate::{Code, ExitCode, Options};
+use std::fs;
+use std::path::Path;
+
+fn in_mode(mode: Mode, directory: &Path) -> Options {
+    Options {
+        mode,
+        ..Options::new(directory)
+    }
+}
+
+/// Makes a file that many bytes long.
+fn set_length(path: &Path, bytes: u64) {
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(bytes).unwrap();
+}
+
+#[test]
+fn a_missing_file_is_damage_in_every_mode() {
+    for name in ["data.db", "metadata.db", "wal.log"] {
+        let directory = Directory::of_users();
+        run(directory.side_by_side()).unwrap();
+        let target = directory.target();
+        fs::remove_file(target.join(name)).unwrap();
+        let sentence = "a file of it is missing";
+        for options in [directory.side_by_side(), in_mode(Mode::Auto, &target)] {
+            let error = directory.refused(options);
+            assert_error(&error, Code::CatalogDamaged, sentence);
+            assert_eq!(error.exit_code(), ExitCode::Different);
+        }
+        let report = run(in_mode(Mode::Validate, &target)).unwrap();
+        assert_eq!(report.exit_code(), ExitCode::Different, "{name}");
+        let validation = report.validation.unwrap();
+        assert_eq!(validation.verdict(), Verdict::Damaged);
+        let kinds = &validation.left.problems;
+        assert!(kinds.iter().any(|kind| kind.code == Code::CatalogDamaged));
+        if name != "wal.log" {
+            let mut export = in_mode(Mode::Export, &target);
+            export.target = Some(directory.home().join("backups"));
+            assert_error(&directory.refused(export), Code::CatalogDamaged, sentence);
+        }
+    }
+}
+
+#[test]
+fn a_data_file_that_is_cut_or_ends_in_the_middle_of_a_page_is_damage() {
+    let directory = Directory::of_migrated_users();
+    let source = directory.source();
+    let data = source.join("data.db");
+    let whole = fs::read(&data).unwrap();
+    let length = whole.len() as u64;
+    for bytes in [0, 4096, length - 4096, length + 7] {
+        set_length(&data, bytes);
+        let error = directory.refused(directory.in_place());
+        assert_error(&error, Code::PageDamaged, "data.db");
+        assert_eq!(error.exit_code(), ExitCode::Different, "{bytes}");
+        let dry = in_mode(Mode::DryRun, &source);
+        assert_eq!(run(dry).unwrap_err().exit_code(), ExitCode::Different);
+        fs::write(&data, &whole).unwrap();
+    }
+    // A living database grows.
+    set_length(&data, length + 4096);
+    let report = run(directory.in_place()).unwrap();
+    assert_eq!(report.outcome, Outcome::AlreadyMigrated);
+}
+
+#[test]
+fn what_only_laura_db_can_tell_of_its_own_log_is_not_judged() {
+    let directory = Directory::of_migrated_users();
+    let source = directory.source();
+    let log = common::Log::new().insert("users", r#"{"_id":"new"}"#);
+    fs::write(source.join("wal.log"), log.bytes()).unwrap();
+    let data = source.join("data.db");
+    let length = fs::metadata(&data).unwrap().len();
+    set_length(&data, length + 7);
+    let report = run(directory.in_place()).unwrap();
+    assert_eq!(report.outcome, Outcome::AlreadyMigrated);
+    set_length(&data, 4096);
+    let error = directory.refused(directory.in_place());
+    assert_error(&error, Code::PageDamaged, "the catalog names");
+}
+
+#[test]
+fn a_receipt_that_does_not_parse_is_no_damage_of_the_database() {
+    let directory = Directory::of_migrated_users();
+    let receipt = directory.source().join(".lauradb-migration.json");
+    fs::write(receipt, "{").unwrap();
+    let report = run(directory.in_place()).unwrap();
+    assert_eq!(report.outcome, Outcome::AlreadyMigrated);
+    let error = run(in_mode(Mode::Rollback, &directory.source())).unwrap_err();
+    assert_error(&error, Code::ReceiptDamaged, "does not parse");
+}
