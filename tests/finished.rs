@@ -13,9 +13,11 @@ mod common;
 
 use common::{Directory, assert_error, run};
 use laura_migrate::options::Mode;
-use laura_migrate::report::Outcome;
+use laura_migrate::report::contents::Contents;
+use laura_migrate::report::{Outcome, Report};
 use laura_migrate::validate::Verdict;
-use laura_migrate::{Code, ExitCode, Options};
+use laura_migrate::{Code, ExitCode, Migration, Options};
+use serde_json::json;
 use std::fs;
 use std::path::Path;
 
@@ -106,4 +108,64 @@ fn a_receipt_that_does_not_parse_is_no_damage_of_the_database() {
     assert_eq!(report.outcome, Outcome::AlreadyMigrated);
     let error = run(in_mode(Mode::Rollback, &directory.source())).unwrap_err();
     assert_error(&error, Code::ReceiptDamaged, "does not parse");
+}
+
+/// A directory of which two documents go to quarantine.
+fn with_bad_documents() -> Directory {
+    let documents = json!([{"_id": "a"}, {"_id": "b", "fields": 5}, {"_id": "c", "fields": 6}]);
+    Directory::of_collections(&json!([{"name": "c", "documents": documents}]))
+}
+
+fn assert_told(report: &Report) {
+    assert_eq!(report.outcome, Outcome::AlreadyMigrated);
+    assert_eq!(report.quarantined, 2);
+    assert_eq!(Contents::of(report).totals.quarantined, 2);
+    let text = laura_migrate::cli::render_report(report);
+    let path = report.target.join(".lauradb-quarantine.jsonl");
+    assert!(text.contains("in quarantine: 2 records"), "{text}");
+    assert!(text.contains(path.to_str().unwrap()), "{text}");
+}
+
+#[test]
+fn a_quarantine_is_told_of_as_long_as_it_is_there() {
+    for in_place in [true, false] {
+        let directory = with_bad_documents();
+        let mut options = match in_place {
+            true => directory.in_place(),
+            false => directory.side_by_side(),
+        };
+        options.max_bad = 5;
+        let target = options.target.clone().unwrap_or_else(|| directory.source());
+        assert_eq!(run(options.clone()).unwrap().quarantined, 2);
+        let again = run(options.clone()).unwrap();
+        assert_told(&again);
+        // Who starts a database may begin with a migration in place each time.
+        let exit = match in_place {
+            true => ExitCode::Done,
+            false => ExitCode::Quarantine,
+        };
+        assert_eq!(again.exit_code(), exit);
+        let path = target.join(".lauradb-quarantine.jsonl");
+        let status = || {
+            let options = in_mode(Mode::Status, &target);
+            Migration::new(options).status().unwrap()
+        };
+        let told = status();
+        assert_eq!(told.quarantine.as_ref(), Some(&path));
+        assert_eq!(told.quarantined, Some(2));
+        let line = format!(
+            "in quarantine: 2 records and documents, see {}",
+            path.display()
+        );
+        assert!(told.render().contains(&line), "{}", told.render());
+
+        // Whoever has dealt with it removes it.
+        fs::remove_file(path).unwrap();
+        let report = run(options).unwrap();
+        assert_eq!(
+            (report.quarantined, report.exit_code()),
+            (0, ExitCode::Done)
+        );
+        assert!(!status().render().contains("quarantine"));
+    }
 }

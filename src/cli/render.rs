@@ -45,7 +45,6 @@ pub(super) fn render_closing(report: &Report) -> String {
 
 /// The report of a run as shown on stderr.
 #[must_use]
-#[expect(clippy::too_many_lines, reason = "one arm for each outcome")]
 pub fn render_report(report: &Report) -> String {
     let (target, format) = (report.target.display(), report.format.as_str());
     let (noun, verb) = match report.mode {
@@ -55,12 +54,14 @@ pub fn render_report(report: &Report) -> String {
     match report.outcome {
         Outcome::Empty => return format!("nothing to migrate: {target} is empty\n"),
         Outcome::AlreadyMigrated => {
-            return format!("nothing to do: {target} is in format {format}\n");
+            let line = format!("nothing to do: {target} is in format {format}\n");
+            return line + &quarantine(report);
         }
         Outcome::Finished => {
-            return format!(
+            let line = format!(
                 "finished the {noun} that was interrupted: {target} is in format {format}\n"
             );
+            return line + &quarantine(report);
         }
         Outcome::RolledBack => return rolled_back(report),
         Outcome::NotMigrated => {
@@ -105,18 +106,7 @@ pub fn render_report(report: &Report) -> String {
         collections(report.collections.len()),
         indexes(report.indexes()),
     );
-    if report.quarantined > 0 {
-        let _ = writeln!(
-            text,
-            "in quarantine: {}, see {}",
-            counted(
-                report.quarantined,
-                "record or document",
-                "records and documents"
-            ),
-            report.target.join(crate::layout::QUARANTINE_FILE).display()
-        );
-    }
+    text.push_str(&quarantine(report));
     if let Some(originals) = &report.originals {
         let _ = writeln!(text, "the v1 files are in {}", originals.display());
     }
@@ -125,6 +115,22 @@ pub fn render_report(report: &Report) -> String {
     }
     text.push_str(&verified(report.verified));
     text
+}
+
+/// The line that says how much is in quarantine, and where.
+fn quarantine(report: &Report) -> String {
+    if report.quarantined == 0 {
+        return String::new();
+    }
+    format!(
+        "in quarantine: {}, see {}\n",
+        counted(
+            report.quarantined,
+            "record or document",
+            "records and documents"
+        ),
+        report.target.join(crate::layout::QUARANTINE_FILE).display()
+    )
 }
 
 fn rolled_back(report: &Report) -> String {

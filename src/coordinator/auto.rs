@@ -253,12 +253,14 @@ impl Migration {
             }
             read => read?,
         };
+        let mut report = Report::nothing(Outcome::AlreadyMigrated, path);
         if let Some(receipt) = receipt {
             receipt.check_there(source)?;
+            report.quarantined = receipt.quarantined_in(source)?;
         }
         // What a publish that was cut off at its very end has left.
         self.tidy(source)?;
-        Ok(Report::nothing(Outcome::AlreadyMigrated, path))
+        Ok(report)
     }
 
     /// Removes what an earlier run has left, unless nothing is to be written.

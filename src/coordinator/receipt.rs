@@ -152,6 +152,11 @@ impl Receipt {
             .try_for_each(|name| open_database_file(directory, name).map(drop))
     }
 
+    /// Records that the migration has put into quarantine.
+    pub(super) fn quarantined(&self) -> u64 {
+        self.quarantined
+    }
+
     /// Records in the quarantine of a directory, if it is still there.
     pub(super) fn quarantined_in(&self, directory: &Dir) -> Result<u64> {
         let entry = directory.entry(QUARANTINE_FILE)?;

@@ -4,10 +4,11 @@
 //! says who makes it and how far it is, the checkpoint where it would go on, and the journal that
 //! publishing has begun. Each may be missing or damaged; what can be read is told.
 
+use super::receipt::Receipt;
 use super::run_info::{Liveness, RunInfo};
 use super::work::{CHECKPOINT, JOURNAL, UNDO};
 use crate::files::Dir;
-use crate::layout::{ROLLBACK_FILE, V1_DIR, WORK_DIR};
+use crate::layout::{QUARANTINE_FILE, ROLLBACK_FILE, V1_DIR, WORK_DIR};
 use crate::progress::Phase;
 use crate::shell::{quoted, quoted_path};
 use crate::version::{self, DirectoryVersion};
@@ -91,6 +92,10 @@ pub struct StatusReport {
     pub checkpoint: Option<Reached>,
     /// The v1 files of an in-place migration, from which it can be rolled back.
     pub originals: Option<PathBuf>,
+    /// What could not be carried over, if that is still there.
+    pub quarantine: Option<PathBuf>,
+    /// How many records, documents and pages are in it, if that is known.
+    pub quarantined: Option<u64>,
     /// A work directory is left that the next run of the same command removes.
     pub leftovers: bool,
     /// The command to type next, if there is something to do.
@@ -135,9 +140,16 @@ impl StatusReport {
             .as_ref()
             .filter(|_| has_checkpoint && state != MigrationState::Finished)
             .and_then(|work| read_checkpoint(work).map_err(&mut known).ok());
+        let quarantine = has_name(directory, QUARANTINE_FILE);
+        let receipt = match quarantine {
+            true => Receipt::read(directory).map_err(&mut known).ok().flatten(),
+            false => None,
+        };
         Self {
             directory: directory.path().to_path_buf(),
             state,
+            quarantine: quarantine.then(|| directory.join(QUARANTINE_FILE)),
+            quarantined: receipt.map(|receipt| receipt.quarantined()),
             version: version.as_ref().map(version_name),
             next_command: match has(ROLLBACK_FILE) && state == MigrationState::HalfPublished {
                 true => Some(format!(
@@ -190,6 +202,17 @@ impl StatusReport {
         }
         if let Some(originals) = &self.originals {
             line(format!("the v1 files are in {}", originals.display()));
+        }
+        if let Some(quarantine) = &self.quarantine {
+            let count = match self.quarantined {
+                None => String::new(),
+                Some(1) => "1 record or document, ".to_owned(),
+                Some(count) => format!("{count} records and documents, "),
+            };
+            line(format!(
+                "in quarantine: {count}see {}",
+                quarantine.display()
+            ));
         }
         for problem in &self.problems {
             line(format!("cannot be read: {problem}"));
