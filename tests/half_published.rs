@@ -13,6 +13,7 @@ mod common;
 
 use common::{Database, Directory, Log, assert_error, assert_same_tree, run};
 use laura_migrate::files::{ChangeKind, Gate, Verdict};
+use laura_migrate::options::{ImportFormat, Mode};
 use laura_migrate::progress::Unwatched;
 use laura_migrate::report::Outcome;
 use laura_migrate::{Code, ExitCode, Migration, Options};
@@ -133,4 +134,52 @@ fn a_work_directory_that_a_finished_publish_has_left_is_no_reason_to_refuse() {
         }
         assert!(!target.join(".laura-migrate").exists());
     }
+}
+
+/// An import to format 1.0 that was cut after its first file was in place.
+fn half_placed(directory: &Directory) -> Options {
+    let backup = common::back_up(&directory.source(), directory.home());
+    let options = Options {
+        mode: Mode::Import,
+        to: ImportFormat::V1,
+        target: Some(directory.target()),
+        ..Options::new(backup)
+    };
+    cut_at_rename(directory, ("target/.laura-migrate/wal.log", 1), &options);
+    let target = common::names(&directory.target());
+    assert_eq!(target, [".laura-migrate", "snapshot.json"]);
+    options
+}
+
+#[test]
+fn no_other_command_destroys_an_import_that_is_half_in_place() {
+    let directory = Directory::of_users();
+    let import = half_placed(&directory);
+    let target = directory.target();
+    let in_mode = |mode, restart| Options {
+        mode,
+        restart,
+        ..Options::new(&target)
+    };
+    let to_v2 = Options {
+        to: ImportFormat::V2,
+        ..import.clone()
+    };
+    let others = [
+        in_mode(Mode::Auto, false),
+        in_mode(Mode::Auto, true),
+        in_mode(Mode::Rollback, false),
+        in_mode(Mode::DryRun, false),
+        directory.side_by_side(),
+        to_v2,
+    ];
+    for other in others {
+        let mode = other.mode;
+        let error = directory.refused(other);
+        assert_error(&error, Code::PublishInterrupted, "an import");
+        assert_eq!(error.exit_code(), ExitCode::Interrupted, "{mode:?}");
+        assert!(error.hint_text().unwrap().contains("--restart"));
+    }
+    assert_eq!(run(import).unwrap().outcome, Outcome::Finished);
+    assert_eq!(common::names(&target), ["snapshot.json", "wal.log"]);
 }

@@ -4,6 +4,7 @@ use super::checkpoint::{self, Checkpointer, Interrupted};
 use super::collections;
 use super::context::{Context, Sample};
 use super::directories::{Contents, Directories};
+use super::import::Placement;
 use super::indexes::{Built, IndexBuilder};
 use super::journal::Journal;
 use super::lock;
@@ -44,6 +45,7 @@ impl Migration {
         let target = directories.target();
         self.lock(directories)?;
         rollback::refuse_interrupted(target)?;
+        Placement::refuse(target)?;
         if self.options.restart || publish::is_being_undone(target)? {
             publish::undo(target)?;
             WorkDir::remove(target)?;

@@ -30,6 +30,7 @@ mod journal;
 mod survey;
 
 use super::context::Context;
+use super::import::Placement;
 use super::journal::Journal;
 use super::lock;
 use super::run_info::Heartbeat;
@@ -68,6 +69,7 @@ impl Migration {
             start_publish(context);
             return roll_forward(context, dir, &journal);
         }
+        Placement::refuse(dir)?;
         if !is_migrated(dir)? {
             context.tracker.end_phase(Phase::Check);
             let mut report = Report::nothing(Outcome::NotMigrated, dir.path().to_path_buf());

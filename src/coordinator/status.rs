@@ -6,7 +6,7 @@
 
 use super::receipt::Receipt;
 use super::run_info::{Liveness, RunInfo};
-use super::work::{CHECKPOINT, JOURNAL, UNDO};
+use super::work::{CHECKPOINT, IMPORT, JOURNAL, UNDO};
 use crate::files::Dir;
 use crate::layout::{QUARANTINE_FILE, ROLLBACK_FILE, V1_DIR, WORK_DIR};
 use crate::progress::Phase;
@@ -121,7 +121,7 @@ impl StatusReport {
             work.as_ref()
                 .is_some_and(|work| matches!(work.entry(name), Ok(Some(_))))
         };
-        let has_journal = has(JOURNAL) || has(UNDO);
+        let has_journal = [JOURNAL, UNDO, IMPORT].into_iter().any(has);
         let has_checkpoint = has(CHECKPOINT);
         let unreadable = version.is_none() || (work.is_none() && has_name(directory, WORK_DIR));
         let state = match (run.as_ref().map(RunInfo::liveness), &version) {

@@ -176,3 +176,16 @@ fn what_cannot_be_read_is_no_failure() {
     assert_eq!(report.state, MigrationState::Unknown);
     assert!(!report.problems.is_empty());
 }
+
+#[test]
+fn an_import_that_is_half_in_place_is_told_with_its_command() {
+    let (_keep, dir) = v1_directory();
+    let work = WorkDir::create(&dir, Access::default()).unwrap();
+    work.dir.replace(IMPORT, b"{}", Access::default()).unwrap();
+    write_run(&work, dead);
+    let report = status(&dir);
+    assert_eq!(report.state, MigrationState::HalfPublished);
+    assert!(report.can_resume() && !report.render().contains("begins anew"));
+    let command = report.next_command.unwrap();
+    assert!(command.ends_with("laura-migrate 'the dir'"), "{command}");
+}

@@ -12,6 +12,7 @@ mod rate;
 
 use super::context::Context;
 use super::directories::Directories;
+use super::import::Placement;
 use super::indexes::{Built, IndexBuilder};
 use super::journal::Journal;
 use super::lock;
@@ -177,6 +178,7 @@ fn refuse_half_published(directories: &Directories) -> Result<()> {
     }
     let target = directories.target();
     rollback::refuse_interrupted(target)?;
+    Placement::refuse(target)?;
     if publish::is_being_undone(target)? || Journal::read(target)?.is_some() {
         return Err(version::half_published(target));
     }

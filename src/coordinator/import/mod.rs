@@ -12,6 +12,7 @@ mod v1;
 
 pub(super) use backup::{OpenBackup, StoredBackup};
 pub(super) use check::run as check;
+pub(super) use v1::Placement;
 
 use super::Migration;
 use crate::document::InferTypes;

@@ -31,7 +31,7 @@ use crate::v1::wal::fresh_wal;
 use crate::version::FormatVersion;
 use crate::{Code, Error, Place, Result};
 use ids::PrintedIds;
-use place::Placement;
+pub(in crate::coordinator) use place::Placement;
 
 /// The database's name where the backup has none.
 const DEFAULT_NAME: &str = "default";

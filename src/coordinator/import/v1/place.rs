@@ -20,6 +20,7 @@ use crate::coordinator::work::{IMPORT, WorkDir};
 use crate::files::{Access, Dir};
 use crate::layout::WORK_DIR;
 use crate::options::Options;
+use crate::shell::quoted;
 use crate::{Code, Error, Place, Result};
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +32,7 @@ const LARGEST: u64 = 1 << 20;
 
 /// What is being put in place.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Placement {
+pub(in crate::coordinator) struct Placement {
     format: u32,
     sources: Vec<FileFacts>,
     options: ShapeOptions,
@@ -77,6 +78,22 @@ impl Placement {
             return Err(damaged());
         }
         Ok(Some(placement))
+    }
+
+    /// Fails if there is one in a directory that another command than its own works on: what is
+    /// staged may exist only there, since its backup can be gone by now.
+    pub(in crate::coordinator) fn refuse(target: &Dir) -> Result<()> {
+        if Self::read(target)?.is_none() {
+            return Ok(());
+        }
+        let sentence = "an import into the directory was interrupted while it put files in place";
+        Err(Error::new(Code::PublishInterrupted, sentence)
+            .at(Place::file(target.join(WORK_DIR)))
+            .hint(format!(
+                "type the command of the import again to finish it, or add --restart to it to \
+                 take it back; laura-migrate --mode status {} tells which command",
+                quoted(&target.path().to_string_lossy())
+            )))
     }
 
     /// Fails unless it was made of this source with these options.
