@@ -136,6 +136,54 @@ fn a_work_directory_that_a_finished_publish_has_left_is_no_reason_to_refuse() {
     }
 }
 
+#[test]
+fn a_file_that_power_loss_left_under_both_its_names_is_taken_back() {
+    for (in_place, cut) in CUTS {
+        let directory = directory();
+        let mut options = options(&directory, in_place);
+        let target = options.target.clone().unwrap_or_else(|| directory.source());
+        let before = common::names(&directory.source());
+        cut_at_rename(&directory, cut, &options);
+        let work = target.join(".laura-migrate");
+        for name in [
+            "data.db",
+            "metadata.db",
+            "wal.log",
+            ".lauradb-migration.json",
+        ] {
+            // What is there already is the other name, or the original.
+            let (staged, published) = (work.join(name), target.join(name));
+            let _ = std::fs::hard_link(&published, &staged);
+            let _ = std::fs::hard_link(&staged, &published);
+        }
+        if in_place {
+            // Not moved yet, so it was the original.
+            let original = std::fs::read(directory.source().join("wal.log")).unwrap();
+            assert!(original != std::fs::read(work.join("wal.log")).unwrap());
+        }
+        options.restart = true;
+        run(options).unwrap();
+        if in_place {
+            assert_eq!(common::names(&target.join(".lauradb-v1")), before);
+        }
+        let published = Database::read(&target);
+        assert_eq!(published.collection("users").documents.len(), 201);
+    }
+}
+
+#[test]
+fn an_original_with_the_bytes_of_a_staged_file_stays_when_a_publish_is_taken_back() {
+    // Both logs are fresh.
+    let fresh = laura_migrate::v1::wal::fresh_wal();
+    let directory = Directory::of_users().wal(fresh);
+    let mut options = directory.in_place();
+    cut_at_rename(&directory, CUTS[0].1, &options);
+    options.restart = true;
+    run(options).unwrap();
+    let kept = std::fs::read(directory.source().join(".lauradb-v1/wal.log")).unwrap();
+    assert_eq!(kept, fresh);
+}
+
 /// An import to format 1.0 that was cut after its first file was in place.
 fn half_placed(directory: &Directory) -> Options {
     let backup = common::back_up(&directory.source(), directory.home());
@@ -182,4 +230,17 @@ fn no_other_command_destroys_an_import_that_is_half_in_place() {
     }
     assert_eq!(run(import).unwrap().outcome, Outcome::Finished);
     assert_eq!(common::names(&target), ["snapshot.json", "wal.log"]);
+}
+
+#[test]
+fn an_import_with_a_file_under_both_its_names_is_taken_back() {
+    let directory = Directory::of_users();
+    let mut import = half_placed(&directory);
+    let published = directory.target().join("snapshot.json");
+    let staged = directory.target().join(".laura-migrate/snapshot.json");
+    std::fs::hard_link(published, staged).unwrap();
+    import.restart = true;
+    assert_eq!(run(import).unwrap().outcome, Outcome::Migrated);
+    let target = common::names(&directory.target());
+    assert_eq!(target, ["snapshot.json", "wal.log"]);
 }

@@ -21,7 +21,7 @@
 
 use super::journal::{Aside, FileFacts, Journal};
 use super::work::{JOURNAL, UNDO, UNDONE, WorkDir};
-use crate::files::{Access, Dir, InputFile};
+use crate::files::{Access, Dir, Entry, EntryKind, InputFile};
 use crate::layout::{MARKER_FILE, WORK_DIR};
 use crate::{Code, Error, Place, Result};
 
@@ -138,9 +138,11 @@ pub(super) fn undo(target: &Dir) -> Result<()> {
     };
     let work = target.open_dir(WORK_DIR)?;
     for published in &journal.published {
-        // What is still staged was never moved: the name in the target is another file's.
-        if work.entry(&published.name)?.is_none() && target.entry(&published.name)?.is_some() {
-            rename_once(target, &published.name, &work)?;
+        // As long as it is staged and the original has not made room, the name in the target is
+        // the original's, whatever its bytes.
+        let is_staged = work.entry(&published.name)?.is_some();
+        if !is_staged || has_made_room(target, &journal, &published.name)? {
+            take_back(target, &work, published)?;
         }
     }
     work.sync()?;
@@ -162,6 +164,43 @@ pub(super) fn undo(target: &Dir) -> Result<()> {
     target.sync()?;
     work.rename(UNDO, &work, UNDONE)?;
     work.sync()
+}
+
+/// Whether the name in the target is free for a published file, or holds it.
+fn has_made_room(target: &Dir, journal: &Journal, name: &str) -> Result<bool> {
+    let Some(aside) = journal.aside.iter().find(|aside| aside.name == name) else {
+        return Ok(true);
+    };
+    if target.entry(&aside.directory)?.is_none() {
+        return Ok(false);
+    }
+    let place = target.open_dir(&aside.directory)?;
+    Ok(place.entry(name)?.is_some())
+}
+
+/// Moves a published file back into the work directory, if it was moved. What is still staged was
+/// not, and the name in the target is another file's, unless it is the published one as well: power
+/// loss may have left it under both its names.
+pub(super) fn take_back(target: &Dir, work: &Dir, published: &FileFacts) -> Result<()> {
+    let name = &published.name;
+    let is_file = |entry: Option<Entry>| entry.is_some_and(|entry| entry.kind == EntryKind::File);
+    let Some(staged) = work.open_file_if_exists(name)? else {
+        return match target.entry(name)? {
+            None => Ok(()),
+            Some(_) => rename_once(target, name, work),
+        };
+    };
+    if is_file(target.entry(name)?)
+        && is_as(&staged, published)?
+        && same_bytes(&staged, &target.open_file(name)?)?
+    {
+        rename_once(target, name, work)?;
+    }
+    Ok(())
+}
+
+fn is_as(file: &InputFile, facts: &FileFacts) -> Result<bool> {
+    Ok(file.size() == facts.size && file.xxh3()? == facts.xxh3)
 }
 
 fn restore_marker(target: &Dir, journal: &Journal) -> Result<()> {
@@ -281,8 +320,7 @@ pub(super) fn check_hash(work: &Dir, target: &Dir, published: &FileFacts) -> Res
         Some(staged) => staged,
         None => target.open_file(&published.name)?,
     };
-    let found = file.xxh3()?;
-    if file.size() == published.size && found == published.xxh3 {
+    if is_as(&file, published)? {
         return Ok(());
     }
     Err(Error::new(

@@ -136,9 +136,9 @@ impl Placement {
             let is_staged = work.entry(&file.name)?.is_some();
             if !is_staged && target.entry(&file.name)?.is_some() {
                 publish::check_hash(target, target, file)?;
-                publish::rename_once(target, &file.name, &work)?;
-                work.sync()?;
             }
+            publish::take_back(target, &work, file)?;
+            work.sync()?;
         }
         target.sync()
     }
