@@ -5,12 +5,17 @@ mod crash_support;
 #[path = "common/pages.rs"]
 mod laura_pages;
 
-use crash_support::{Case, Fault, Layout};
+use crash_support::{Case, Fault, Layout, prepare};
 use laura_migrate::document::bson::{OwnedDocument, RawValue};
+use laura_migrate::files::{ChangeKind, Gate, Verdict};
 use laura_migrate::options::PagesMode;
+use laura_migrate::progress::Unwatched;
 use laura_migrate::v1::wal::{RecordKind, RecordWriter};
+use laura_migrate::{Migration, Options};
 use laura_pages::{Pages, lossy_collection, snapshot_of};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 #[test]
 fn a_side_by_side_migration_survives_a_kill_at_every_change() {
@@ -229,4 +234,33 @@ fn with_keys_of_documents_that_go(directory: &Path) {
 fn keys_of_documents_that_go_survive_kills_in_the_middle_of_a_merge() {
     // While the last tree is built, whose checkpoint in its middle lies between two such keys.
     Case::allowing(41, &with_keys_of_documents_that_go).survives_late_kills((200..260).step_by(5));
+}
+
+/// What a checkpoint counts may be gone after power loss if the name of its file was not durable.
+#[test]
+fn a_checkpoint_comes_after_the_names_of_the_files_that_it_counts() {
+    let directory = crash_support::scratch();
+    prepare(directory.path());
+    let (pending, checkpoints) = (Mutex::new(Vec::new()), Arc::new(AtomicU64::new(0)));
+    let counted = Arc::clone(&checkpoints);
+    let gate = Gate::guarded(move |change| {
+        let name = change.path.file_name().unwrap().to_string_lossy();
+        let mut pending = pending.lock().unwrap();
+        match change.kind {
+            ChangeKind::Create if !name.ends_with(".tmp") => pending.push(name.into_owned()),
+            ChangeKind::SyncDir if name == ".laura-migrate" => pending.clear(),
+            ChangeKind::Rename if name == "checkpoint.json.tmp" => {
+                counted.fetch_add(1, Ordering::SeqCst);
+                assert_eq!(*pending, Vec::<String>::new());
+            }
+            _ => {}
+        }
+        Verdict::Proceed
+    });
+    let mut options = Options::new(directory.path());
+    options.checkpoint_interval = std::time::Duration::ZERO;
+    options.batch_size = 50;
+    let migration = Migration::new(options).with_gate(gate);
+    migration.run(&mut Unwatched).unwrap();
+    assert!(checkpoints.load(Ordering::SeqCst) > 3);
 }

@@ -82,6 +82,7 @@ pub(super) fn run(
         };
         let mut writer = Writer {
             plan,
+            work,
             unlisted,
             overlay,
             matched,

@@ -11,6 +11,7 @@ use crate::coordinator::quarantine::Quarantine;
 use crate::coordinator::state::{
     CollectionsState, CurrentCollection, SourcePosition, State, Tally, WrittenCollection,
 };
+use crate::coordinator::work::WorkDir;
 use crate::document::bson::RawDocument;
 use crate::document::{ID_FIELD, ejson};
 use crate::files::AppendWriter;
@@ -26,6 +27,7 @@ use std::sync::atomic::Ordering;
 /// Writes documents to pages, in the order that the format fixes.
 pub(super) struct Writer<'p, 'o> {
     pub(super) plan: &'p Plan,
+    pub(super) work: &'p WorkDir,
     /// LauraDB's unlisted pages, to recover documents from.
     pub(super) unlisted: Option<&'p JoinFiles>,
     pub(super) overlay: Option<&'o Overlay>,
@@ -99,6 +101,8 @@ impl Writer<'_, '_> {
         }
         self.quarantine.sync()?;
         let keys = self.feeder.state()?;
+        // Some of these files may have been made since the last one.
+        self.work.sync()?;
         context.save(&State::Collections(CollectionsState {
             keys,
             ..self.state.clone()
