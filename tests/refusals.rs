@@ -19,7 +19,7 @@ use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -310,6 +310,49 @@ fn a_source_that_changes_during_the_run_fails_it() {
         let error = migration.run(&mut Unwatched).unwrap_err();
         assert_error(&error, Code::SourceChanged, name);
         assert_eq!(common::names(directory.home()), ["source"]);
+    }
+}
+
+#[test]
+fn a_target_that_is_a_file_or_leads_nowhere_is_a_usage_error() {
+    let directory = one_document().file("file", b"");
+    let source = directory.source();
+    symlink("nothing", source.parent().unwrap().join("dangling")).unwrap();
+    fs::copy(source.join("file"), directory.home().join("file")).unwrap();
+    for name in ["file", "file/", "dangling", "dangling/"] {
+        for mode in [Mode::Auto, Mode::DryRun, Mode::Export] {
+            let mut options = directory.side_by_side();
+            options.mode = mode;
+            options.target = Some(directory.home().join(name));
+            let error = directory.refused(options);
+            assert_error(&error, Code::PathMissing, name.trim_end_matches('/'));
+        }
+    }
+}
+
+#[test]
+fn what_only_has_the_name_of_a_work_directory_is_left_alone() {
+    type Make = fn(&Path);
+    let kinds: [Make; 3] = [
+        |work| fs::write(work, "a file").unwrap(),
+        |work| symlink("/nowhere", work).unwrap(),
+        |work| fs::create_dir_all(work.join("inside")).unwrap(),
+    ];
+    for make in kinds {
+        for (mode, restart) in [
+            (Mode::Auto, false),
+            (Mode::Auto, true),
+            (Mode::Rollback, false),
+        ] {
+            let directory = one_document();
+            let work = directory.source().join(".laura-migrate");
+            make(&work);
+            let mut options = directory.in_place();
+            (options.mode, options.restart) = (mode, restart);
+            let error = directory.refused(options);
+            assert_error(&error, Code::InTheWayFile, ".laura-migrate");
+            assert!(error.hint_text().unwrap().contains("move it away"));
+        }
     }
 }
 

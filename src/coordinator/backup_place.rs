@@ -55,7 +55,7 @@ impl BackupPlace {
         };
         let at = match Dir::open(path, gate.clone()) {
             Ok(dir) => At::There(dir),
-            Err(error) if error.code() == Code::PathMissing && !path.exists() => {
+            Err(error) if error.code() == Code::PathMissing => {
                 let missing = || {
                     Error::new(
                         Code::PathMissing,
@@ -67,6 +67,10 @@ impl BackupPlace {
                 let (parent, name) = parent_and_name(path).ok_or_else(missing)?;
                 let parent =
                     Dir::open(parent, gate.clone()).map_err(|error| missing().because(error))?;
+                // A file, or a symlink to nothing.
+                if parent.entry(name)?.is_some() {
+                    return Err(error);
+                }
                 At::Missing(parent, name.to_owned())
             }
             Err(error) => return Err(error),

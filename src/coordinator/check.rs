@@ -10,7 +10,7 @@ use super::names::NameTable;
 use super::plan::{Plan, PlannedCollection, StoredSources};
 use super::space::{self, Need};
 use super::work::WorkDir;
-use super::{backup_place, least_readable, open_files, pages, unlisted};
+use super::{backup_place, least_readable, of_source, open_files, pages, unlisted};
 use crate::files::{Access, Dir, InputFile};
 use crate::index::filter::Filter;
 use crate::index::{CollectionIndexes, IndexDefinition, ListedText, SkipIndexes, parse_listed};
@@ -65,6 +65,10 @@ impl Sources {
 
     /// Finds and opens all of it. Snapshot and log are hashed while they are read.
     pub(super) fn open(source: &Dir, options: &Options) -> Result<Self> {
+        Self::find(source, options).map_err(of_source)
+    }
+
+    fn find(source: &Dir, options: &Options) -> Result<Self> {
         let found = discover::find_snapshot(source, options.snapshot.as_deref())?;
         let wal = source.open_file_if_exists(layout::WAL_FILE)?;
         let pages = source.open_file_if_exists(layout::DATA_FILE)?;

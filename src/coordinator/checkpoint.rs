@@ -11,10 +11,9 @@
 use super::plan::StoredPlan;
 use super::state::State;
 use super::status::Reached;
-use super::work::{CHECKPOINT, JOURNAL, PLAN, WorkDir};
+use super::work::{self, CHECKPOINT, JOURNAL, PLAN, WorkDir};
 use crate::files::{Access, Dir};
 use crate::hash::xxh3_128;
-use crate::layout::WORK_DIR;
 use crate::options::Options;
 use crate::{Code, Error, Place, Result};
 use serde::{Deserialize, Serialize};
@@ -120,10 +119,9 @@ pub(super) struct Interrupted {
 
 /// True if `target` holds an interrupted run that got as far as a checkpoint, or its publish.
 pub(super) fn exists(target: &Dir) -> Result<bool> {
-    if target.entry(WORK_DIR)?.is_none() {
+    let Some(dir) = work::open_in(target)? else {
         return Ok(false);
-    }
-    let dir = target.open_dir(WORK_DIR)?;
+    };
     Ok(dir.entry(CHECKPOINT)?.is_some() || dir.entry(JOURNAL)?.is_some())
 }
 
@@ -143,10 +141,9 @@ pub(super) fn reached(work: &Dir) -> Result<Reached> {
 
 /// The interrupted run in `target`, if there is one that got as far as a checkpoint.
 pub(super) fn find(target: &Dir, options: &Options) -> Result<Option<Interrupted>> {
-    if target.entry(WORK_DIR)?.is_none() {
+    let Some(dir) = work::open_in(target)? else {
         return Ok(None);
-    }
-    let dir = target.open_dir(WORK_DIR)?;
+    };
     let Some(file) = dir.open_file_if_exists(CHECKPOINT)? else {
         return Ok(None);
     };

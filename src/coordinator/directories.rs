@@ -3,6 +3,7 @@
 
 use super::backup_place::BackupPlace;
 use super::import::{self, Origin};
+use super::of_source;
 use crate::files::{Access, Dir, Entry, EntryKind, Gate};
 use crate::layout;
 use crate::options::{Mode as RunMode, Options};
@@ -34,7 +35,10 @@ impl Directories {
     pub(super) fn open(options: &Options, gate: &Gate) -> Result<Self> {
         let (source, origin) = match options.mode {
             RunMode::Import => import::open(options, gate)?,
-            _ => (Dir::open(&options.source, gate.clone())?, Origin::Directory),
+            _ => {
+                let source = Dir::open(&options.source, gate.clone()).map_err(of_source)?;
+                (source, Origin::Directory)
+            }
         };
         let Some(path) = &options.target else {
             let backup = find_backup(options, &source, None, gate)?;
@@ -51,12 +55,17 @@ impl Directories {
         let mut target_is_missing = false;
         let (target, target_is_new) = match Dir::open(path, gate.clone()) {
             Ok(target) => (target, false),
-            Err(error) if error.code() == Code::PathMissing && !path.exists() && is_dry => {
-                target_is_missing = true;
-                (parent_of(path, gate)?.0.named(path), false)
-            }
-            Err(error) if error.code() == Code::PathMissing && !path.exists() => {
-                (make_target(&source, path, gate)?, true)
+            Err(error) if error.code() == Code::PathMissing => {
+                let (parent, name) = parent_of(path, gate)?;
+                // A file, or a symlink to nothing.
+                if parent.entry(name)?.is_some() {
+                    return Err(error);
+                }
+                target_is_missing = is_dry;
+                match is_dry {
+                    true => (parent.named(path), false),
+                    false => (make_in(&parent, name, &source)?.named(path), true),
+                }
             }
             Err(error) => return Err(error),
         };
@@ -161,11 +170,6 @@ fn find_backup(
         return Ok(None);
     }
     BackupPlace::find(options.backup_dir.as_deref(), source, target, gate).map(Some)
-}
-
-fn make_target(source: &Dir, path: &Path, gate: &Gate) -> Result<Dir> {
-    let (parent, name) = parent_of(path, gate)?;
-    Ok(make_in(&parent, name, source)?.named(path))
 }
 
 /// The directory that a missing target will be made in, and its name there.

@@ -20,12 +20,13 @@ use crate::index::IndexDefinition;
 use crate::options::{Mode, Options, Verification};
 use crate::progress::{Phase, ProgressSink, Totals, Tracker};
 use crate::report::{CollectionReport, Outcome, Report, Verified, Warning};
+use crate::shell::quoted;
 use crate::source::{
     self, BackupSource, DocumentSource, SourceKind, V1Files, V1Options, V1Source, V2Source,
 };
 use crate::v1::names::{Renames, check_name};
 use crate::v1::selection::Selection;
-use crate::{Code, Error, Place, Result};
+use crate::{Code, Error, ExitCode, Place, Result};
 use std::collections::BTreeMap;
 
 /// Text of a document in canonical Extended JSON is taken for at most so many times its BSON: an
@@ -51,6 +52,12 @@ impl Migration {
             open.remove_if_made();
             match error.code() {
                 Code::Cancelled => error.hint("run the same command again; it begins anew"),
+                code if code.exit_code() == ExitCode::Different && error.hint_text().is_none() => {
+                    let path = quoted(&source.path().to_string_lossy());
+                    error.hint(format!(
+                        "laura-migrate --mode validate {path} finds all that is damaged"
+                    ))
+                }
                 _ => error,
             }
         })

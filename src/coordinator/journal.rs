@@ -5,9 +5,8 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-use super::work::JOURNAL;
+use super::work::{self, JOURNAL};
 use crate::files::{Access, Dir};
-use crate::layout::WORK_DIR;
 use crate::{Code, Error, Place, Result};
 use serde::{Deserialize, Serialize};
 
@@ -101,10 +100,10 @@ impl Journal {
 
     /// The journal under its own name or another one.
     pub(super) fn read_named(target: &Dir, name: &str) -> Result<Option<Self>> {
-        if target.entry(WORK_DIR)?.is_none() {
+        let Some(work) = work::open_in(target)? else {
             return Ok(None);
-        }
-        let Some(file) = target.open_dir(WORK_DIR)?.open_file_if_exists(name)? else {
+        };
+        let Some(file) = work.open_file_if_exists(name)? else {
             return Ok(None);
         };
         let damaged = |sentence: &str| {

@@ -166,6 +166,21 @@ impl Migration {
     }
 }
 
+/// An error of opening a source: what this user may not read is no failed call, and trying again
+/// does not help.
+fn of_source(error: Error) -> Error {
+    let cause = std::error::Error::source(&error);
+    let call = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    let is_denied = call.is_some_and(|call| call.kind() == std::io::ErrorKind::PermissionDenied);
+    if !is_denied {
+        return error;
+    }
+    Error::new(Code::SourceUnreadable, "the source may not be read")
+        .at(error.place().clone())
+        .because(error)
+        .hint("run it as the user that the files belong to")
+}
+
 /// Owner and mode for what is written: those of the least readable source file.
 fn least_readable(accesses: impl Iterator<Item = Access>) -> Access {
     accesses
@@ -174,4 +189,24 @@ fn least_readable(accesses: impl Iterator<Item = Access>) -> Access {
             owner: a.owner,
         })
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_not_be_read_is_the_source_and_no_failed_call() {
+        let denied = Error::io(
+            "open",
+            "data/wal.log",
+            std::io::Error::from_raw_os_error(13),
+        );
+        let error = of_source(denied);
+        assert_eq!(error.code(), Code::SourceUnreadable);
+        assert_eq!(error.exit_code(), crate::ExitCode::Source);
+        assert!(error.to_string().contains("data/wal.log") && error.hint_text().is_some());
+        let failed = Error::io("open", "data/wal.log", std::io::Error::from_raw_os_error(5));
+        assert_eq!(of_source(failed).code(), Code::Io);
+    }
 }

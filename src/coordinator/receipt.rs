@@ -91,6 +91,10 @@ impl Receipt {
                 )
                 .at(Place::file(file.path()))
                 .because(error)
+                .hint(
+                    "put the receipt back from a copy, or move the directory aside and migrate \
+                     again; a rollback does without it if --force is added",
+                )
             })?;
         Ok((receipt.schema == SCHEMA).then_some(receipt))
     }

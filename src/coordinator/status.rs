@@ -6,7 +6,7 @@
 
 use super::receipt::Receipt;
 use super::run_info::{Liveness, RunInfo};
-use super::work::{CHECKPOINT, IMPORT, JOURNAL, UNDO};
+use super::work::{self, CHECKPOINT, IMPORT, JOURNAL, UNDO};
 use crate::files::Dir;
 use crate::layout::{QUARANTINE_FILE, ROLLBACK_FILE, V1_DIR, WORK_DIR};
 use crate::progress::Phase;
@@ -115,7 +115,7 @@ impl StatusReport {
         let mut problems = Vec::new();
         let mut known = |error: crate::Error| problems.push(error.to_string());
         let version = version::detect(directory).map_err(&mut known).ok();
-        let work = open_work(directory).map_err(&mut known).ok().flatten();
+        let work = work::open_in(directory).map_err(&mut known).ok().flatten();
         let run = RunInfo::read(directory).map_err(&mut known).ok().flatten();
         let has = |name| {
             work.as_ref()
@@ -247,13 +247,6 @@ impl StatusReport {
             MigrationState::Finished => format!("migrated, format {version}"),
             MigrationState::Unknown => "what is there cannot be told".to_owned(),
         }
-    }
-}
-
-fn open_work(directory: &Dir) -> crate::Result<Option<Dir>> {
-    match directory.entry(WORK_DIR)? {
-        None => Ok(None),
-        Some(_) => directory.open_dir(WORK_DIR).map(Some),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::plan::Plan;
 use super::temporary::TemporaryFiles;
-use crate::files::{Access, AppendWriter, Dir, Entry, InputFile, OutputFile};
+use crate::files::{Access, AppendWriter, Dir, Entry, EntryKind, InputFile, OutputFile};
 use crate::layout::{self, ROLLBACK_FILE, WORK_DIR};
 use crate::{Code, Error, Place, Result};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Staged `data.db`.
@@ -41,6 +42,27 @@ pub(super) const IMPORT: &str = layout::IMPORT_FILE;
 pub(super) const UNDO: &str = layout::UNDO_FILE;
 /// The same when everything is back in its place and only the work directory is left to remove.
 pub(super) const UNDONE: &str = layout::UNDONE_FILE;
+
+/// The work directory of `target`, if there is one.
+///
+/// # Errors
+/// [`Code::InTheWayFile`]: what has its name is no directory.
+pub(super) fn open_in(target: &Dir) -> Result<Option<Dir>> {
+    match target.entry(WORK_DIR)? {
+        None => Ok(None),
+        Some(entry) if entry.kind == EntryKind::Directory => target.open_dir(WORK_DIR).map(Some),
+        Some(_) => Err(in_the_way(
+            "what has the name of the work directory is no directory",
+            target.join(WORK_DIR),
+        )),
+    }
+}
+
+fn in_the_way(sentence: &str, path: PathBuf) -> Error {
+    Error::new(Code::InTheWayFile, sentence)
+        .at(Place::file(path))
+        .hint("move it away, then run the same command again")
+}
 
 /// The open work directory.
 #[derive(Clone, Debug)]
@@ -172,11 +194,15 @@ impl WorkDir {
     /// exists only there. The journal goes last, so that a removal that was cut off can still be
     /// told from a run that was.
     pub(super) fn remove(target: &Dir) -> Result<()> {
-        if target.entry(WORK_DIR)?.is_none() {
+        let Some(dir) = open_in(target)? else {
             return Ok(());
-        }
-        let dir = target.open_dir(WORK_DIR)?;
+        };
         let entries = dir.entries()?;
+        let mut directories = entries.iter();
+        if let Some(entry) = directories.find(|entry| entry.kind == EntryKind::Directory) {
+            let sentence = "a directory lies in the work directory that no run has made";
+            return Err(in_the_way(sentence, dir.join(&entry.name)));
+        }
         let is_last = |entry: &&Entry| {
             [JOURNAL, UNDO, UNDONE, ROLLBACK_FILE, IMPORT]
                 .iter()

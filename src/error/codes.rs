@@ -103,6 +103,7 @@ codes! {
     233 SnapshotUnicode Source "a text at the structural levels of the snapshot is not Unicode";
     234 SnapshotKeyTwice Source "a key stands twice at the structural levels of the snapshot";
     235 SnapshotNesting Source "a value at the structural levels of the snapshot nests too deep";
+    236 SourceUnreadable Source "the source may not be read";
     250 UnlistedPagesMemory Source "data.db has more pages than --memory allows";
     251 PagesDamaged Source "pages of data.db are damaged";
     252 PagesDocument Source "a document in data.db cannot be carried over";

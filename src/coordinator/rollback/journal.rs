@@ -2,8 +2,9 @@
 //! changes, so that every later version of the tool can finish what this one began.
 
 use crate::coordinator::journal::{access_or_directory, is_plain};
+use crate::coordinator::work;
 use crate::files::{Access, Dir};
-use crate::layout::{ROLLBACK_FILE, WORK_DIR};
+use crate::layout::ROLLBACK_FILE;
 use crate::{Code, Error, Place, Result};
 use serde::{Deserialize, Serialize};
 
@@ -68,10 +69,10 @@ impl RollbackJournal {
 
     /// The journal of a rollback that was cut off, if there is one below `dir`.
     pub(super) fn read(dir: &Dir) -> Result<Option<Self>> {
-        if dir.entry(WORK_DIR)?.is_none() {
+        let Some(work) = work::open_in(dir)? else {
             return Ok(None);
-        }
-        let Some(file) = dir.open_dir(WORK_DIR)?.open_file_if_exists(ROLLBACK_FILE)? else {
+        };
+        let Some(file) = work.open_file_if_exists(ROLLBACK_FILE)? else {
             return Ok(None);
         };
         let damaged = |sentence: &str| {

@@ -152,6 +152,11 @@ pub(super) const SOURCE: &[Story] = &[
         "Take a new backup; LauraDB does not write such values by itself.",
     ),
     story_of(
+        Code::SourceUnreadable,
+        "The directory, or a file in it, belongs to another user, and this one may not read it.",
+        "Run the command as the user that the files belong to, such as with sudo -u, or as root.",
+    ),
+    story_of(
         Code::UnlistedPagesMemory,
         "Joining data.db with the snapshot needs a table with a few bytes for each page, and it is larger than a quarter of --memory.",
         "Give the value of --memory that the message names, or read the snapshot alone with --pages ignore.",

@@ -16,7 +16,7 @@
 use crate::coordinator::journal::FileFacts;
 use crate::coordinator::plan::{ShapeOptions, StoredSources};
 use crate::coordinator::publish;
-use crate::coordinator::work::{IMPORT, WorkDir};
+use crate::coordinator::work::{self, IMPORT, WorkDir};
 use crate::files::{Access, Dir};
 use crate::layout::WORK_DIR;
 use crate::options::Options;
@@ -59,10 +59,9 @@ impl Placement {
 
     /// What a run that was cut off was about to put in place, if it got as far.
     pub(super) fn read(target: &Dir) -> Result<Option<Self>> {
-        if target.entry(WORK_DIR)?.is_none() {
+        let Some(work) = work::open_in(target)? else {
             return Ok(None);
-        }
-        let work = target.open_dir(WORK_DIR)?;
+        };
         let Some(file) = work.open_file_if_exists(IMPORT)? else {
             return Ok(None);
         };
