@@ -14,9 +14,11 @@ use common::{Directory, Log, assert_error, assert_same_tree, run};
 use laura_migrate::files::{ChangeKind, Gate, Verdict};
 use laura_migrate::options::Mode;
 use laura_migrate::progress::{MigrationProgress, Phase, ProgressSink, Unwatched};
-use laura_migrate::{Code, Error, Interrupt, Migration};
+use laura_migrate::{Code, Error, ExitCode, Interrupt, Migration};
 use serde_json::json;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -354,6 +356,40 @@ fn what_only_has_the_name_of_a_work_directory_is_left_alone() {
             assert!(error.hint_text().unwrap().contains("move it away"));
         }
     }
+}
+
+#[test]
+fn what_cannot_be_kept_under_its_name_or_to_the_byte_is_refused() {
+    let name = OsStr::from_bytes(b"backup-\xFF.json");
+    let directory = one_document();
+    let source = directory.source();
+    fs::rename(source.join("snapshot.json"), source.join(name)).unwrap();
+    for mode in [Mode::Auto, Mode::DryRun] {
+        let mut options = directory.in_place();
+        options.mode = mode;
+        let ends = match mode {
+            Mode::DryRun => run(options).unwrap().exit_code(),
+            _ => {
+                let error = directory.refused(options);
+                assert_error(&error, Code::InTheWayFile, "not UTF-8");
+                error.exit_code()
+            }
+        };
+        assert_eq!(ends, ExitCode::InTheWay);
+    }
+    directory.migrated_with(directory.side_by_side());
+
+    let directory = one_document();
+    fs::create_dir(directory.target()).unwrap();
+    fs::write(directory.target().join(".lauradb-version"), b"{\xFF").unwrap();
+    let mut options = directory.side_by_side();
+    options.force = true;
+    let error = directory.refused(options);
+    assert_error(
+        &error,
+        Code::InTheWayFile,
+        "the version marker is not UTF-8",
+    );
 }
 
 /// Fails the n-th change of a run, and counts them.

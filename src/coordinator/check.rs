@@ -6,11 +6,12 @@ use super::context::Context;
 use super::directories::Directories;
 use super::estimate::SpaceEstimate;
 use super::import::{self, OpenBackup, Origin};
+use super::marker_text::marker_text;
 use super::names::NameTable;
 use super::plan::{Plan, PlannedCollection, StoredSources};
 use super::space::{self, Need};
 use super::work::WorkDir;
-use super::{backup_place, least_readable, of_source, open_files, pages, unlisted};
+use super::{backup_place, least_readable, of_source, open_files, pages, room, unlisted};
 use crate::files::{Access, Dir, InputFile};
 use crate::index::filter::Filter;
 use crate::index::{CollectionIndexes, IndexDefinition, ListedText, SkipIndexes, parse_listed};
@@ -27,6 +28,7 @@ use crate::v2::metadata::IndexRecord;
 use crate::version::{self, DirectoryVersion};
 use crate::{Code, Error, Place, Result};
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 use warnings::warnings_of;
 
@@ -42,7 +44,8 @@ pub(super) struct Sources {
     pages: Option<InputFile>,
     /// The same, unless it is ignored.
     pub(super) data: Option<InputFile>,
-    v1_files: Vec<String>,
+    /// The name of the snapshot if it lies directly in the source.
+    snapshot_name: Option<OsString>,
     /// What an import reads instead of all these.
     pub(super) backup: Option<Arc<OpenBackup>>,
 }
@@ -76,7 +79,7 @@ impl Sources {
             .as_ref()
             .filter(|_| options.pages != PagesMode::Ignore);
         Ok(Self {
-            v1_files: v1_files(found.as_ref()),
+            snapshot_name: found.as_ref().and_then(name_in_directory),
             data: data.map(InputFile::hashing),
             snapshot: found.map(|found| found.file.hashing()),
             wal: wal.map(|wal| wal.hashing()),
@@ -198,9 +201,11 @@ pub(super) fn run(
         joined.as_ref(),
     )?;
     let stored = StoredSources::of(&sources)?;
+    let v1_files = context.or_noted(v1_files(directories, sources.snapshot_name.as_deref()))?;
+    let v1_files = v1_files.unwrap_or_default();
     let plan = Plan {
         sources: stored,
-        v1_files: sources.v1_files,
+        v1_files,
         v1_marker: v1_marker(directories)?,
         backup: None,
         snapshot: sources.snapshot,
@@ -366,12 +371,18 @@ pub(super) fn refuse_nothing(
     })
 }
 
+fn name_in_directory(found: &FoundSnapshot) -> Option<OsString> {
+    found.in_directory.then(|| found.name.clone())
+}
+
 /// Which files make room in place: the snapshot if it lies directly in the source, and what has
 /// the name of a v2 file.
-fn v1_files(snapshot: Option<&FoundSnapshot>) -> Vec<String> {
-    let snapshot = snapshot.filter(|found| found.in_directory);
-    let snapshot = snapshot.and_then(|found| found.name.to_str());
-    let mut names: Vec<String> = snapshot.into_iter().map(str::to_owned).collect();
+fn v1_files(directories: &Directories, snapshot: Option<&OsStr>) -> Result<Vec<String>> {
+    if !directories.in_place() {
+        return Ok(Vec::new());
+    }
+    let snapshot = snapshot.map(|name| room::utf8_name(&directories.source, name));
+    let mut names: Vec<String> = snapshot.into_iter().collect::<Result<_>>()?;
     let in_the_way = [
         layout::WAL_FILE,
         layout::DATA_FILE,
@@ -380,7 +391,7 @@ fn v1_files(snapshot: Option<&FoundSnapshot>) -> Vec<String> {
         layout::QUARANTINE_FILE,
     ];
     names.extend(in_the_way.map(str::to_owned));
-    names
+    Ok(names)
 }
 
 /// The marker that makes room in place, if there is one.
@@ -391,8 +402,8 @@ fn v1_marker(directories: &Directories) -> Result<Option<String>> {
     }
     match version::detect(source)? {
         DirectoryVersion::V1 { marker: Some(_) } => {
-            let text = source.open_file(layout::MARKER_FILE)?.read_all(1 << 20)?;
-            Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+            let refused = |sentence: &str| Error::new(Code::MarkerInvalid, sentence);
+            marker_text(source, refused)
         }
         _ => Ok(None),
     }

@@ -25,6 +25,7 @@ mod interrupt;
 mod journal;
 mod keys;
 mod lock;
+mod marker_text;
 mod metadata;
 mod names;
 mod open_files;

@@ -20,6 +20,7 @@
 //! refused by every reader until the sequence has been run to its end, or is complete.
 
 use super::journal::{Aside, FileFacts, Journal};
+use super::marker_text::LARGEST_MARKER;
 use super::work::{JOURNAL, UNDO, UNDONE, WorkDir};
 use crate::files::{Access, Dir, Entry, EntryKind, InputFile};
 use crate::layout::{MARKER_FILE, WORK_DIR};
@@ -85,9 +86,6 @@ pub(super) fn is_marked(target: &Dir, marker: &str) -> Result<bool> {
     };
     Ok(file.read_all(LARGEST_MARKER)? == marker.as_bytes())
 }
-
-/// Largest marker that is read, bytes.
-const LARGEST_MARKER: u64 = 1 << 20;
 
 /// True from the journal on, or until an undone publish is gone.
 pub(super) fn has_begun(target: &Dir) -> bool {

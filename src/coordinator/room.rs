@@ -3,11 +3,13 @@
 
 use super::directories::{Contents, Directories};
 use super::journal::{Aside, Copy, Journal};
+use super::marker_text::marker_text;
 use super::plan::Plan;
 use crate::files::{Dir, EntryKind};
 use crate::layout;
 use crate::version::{FormatVersion, Marker};
 use crate::{Code, Error, Place, Result};
+use std::ffi::OsStr;
 
 /// The beginning of the journal: what makes room for v2.
 pub(super) fn plan(directories: &Directories, plan: &Plan) -> Result<Journal> {
@@ -41,11 +43,7 @@ fn plan_replaced(target: &Dir, plan: &Plan, journal: &mut Journal) -> Result<()>
     let contents = Contents::of(target)?;
     let mut names = Vec::new();
     for entry in &contents.laura_files {
-        let name = entry.name.to_str().map(str::to_owned).ok_or_else(|| {
-            Error::new(Code::InTheWayFile, "the file's name is not UTF-8")
-                .at(Place::file(target.join(&entry.name)))
-        })?;
-        names.push(name);
+        names.push(utf8_name(target, &entry.name)?);
     }
     if names.is_empty() {
         return Ok(());
@@ -53,9 +51,8 @@ fn plan_replaced(target: &Dir, plan: &Plan, journal: &mut Journal) -> Result<()>
     let directory = free_name(target, layout::REPLACED_DIR_PREFIX, plan.instant())?;
     if let Some(at) = names.iter().position(|name| name == layout::MARKER_FILE) {
         // The marker of publishing takes its name, so it is copied, not moved.
-        let text = target.open_file(layout::MARKER_FILE)?.read_all(1 << 20)?;
+        let text = marker_text(target, in_the_way)?.unwrap_or_default();
         let name = names.swap_remove(at);
-        let text = String::from_utf8_lossy(&text).into_owned();
         journal.copies.push(Copy {
             directory: directory.clone(),
             name,
@@ -65,6 +62,17 @@ fn plan_replaced(target: &Dir, plan: &Plan, journal: &mut Journal) -> Result<()>
     journal.aside = plan_aside(target, &names, &directory)?;
     journal.directories.push(directory);
     Ok(())
+}
+
+/// The name of a file that makes room, as the journal can hold it.
+pub(super) fn utf8_name(dir: &Dir, name: &OsStr) -> Result<String> {
+    let refused = || in_the_way("the file's name is not UTF-8").at(Place::file(dir.join(name)));
+    name.to_str().map(str::to_owned).ok_or_else(refused)
+}
+
+fn in_the_way(sentence: &str) -> Error {
+    Error::new(Code::InTheWayFile, sentence)
+        .hint("move the file away or rename it, then run the same command again")
 }
 
 /// What has to make room for v2 in `target`, checked before the first byte is written: regular

@@ -5,6 +5,7 @@ use super::journal::{Kept, RollbackJournal};
 use super::never_touched;
 use crate::coordinator::context::Context;
 use crate::coordinator::journal::{FileFacts, is_plain};
+use crate::coordinator::marker_text::marker_text;
 use crate::coordinator::receipt::Receipt;
 use crate::coordinator::{check, open_files, room};
 use crate::files::{Access, Dir, EntryKind, InputFile};
@@ -15,9 +16,6 @@ use crate::layout::{
 use crate::progress::{Phase, Totals};
 use crate::{Code, Error, Place, Result};
 use std::ffi::OsStr;
-
-/// Largest marker that is read, bytes.
-const LARGEST_MARKER: u64 = 1 << 20;
 
 /// Bytes that are hashed at once.
 const BLOCK: usize = 1 << 20;
@@ -62,12 +60,12 @@ pub(super) fn survey(context: &mut Context<'_, '_>, dir: &Dir) -> Result<Rollbac
     let v2_names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
     refuse_others(dir, &names, &v2_names)?;
     let mut journal = RollbackJournal::new(names, v2_names, access(dir)?);
-    journal.v1_marker = marker_text(&v1)?;
+    journal.v1_marker = marker_text(&v1, changed)?;
     journal.v1_files.retain(|name| name != MARKER_FILE);
     if change.is_some() {
         journal.kept = Some(Kept {
             directory: room::free_name(dir, V2_DIR_PREFIX, check::instant(context.options))?,
-            marker: marker_text(dir)?.unwrap_or_default(),
+            marker: marker_text(dir, changed)?.unwrap_or_default(),
         });
     }
     Ok(journal)
@@ -253,19 +251,6 @@ fn refuse_others(dir: &Dir, originals: &[String], v2_files: &[String]) -> Result
         }
     }
     Ok(())
-}
-
-fn marker_text(dir: &Dir) -> Result<Option<String>> {
-    let Some(file) = dir.open_file_if_exists(MARKER_FILE)? else {
-        return Ok(None);
-    };
-    let text = String::from_utf8(file.read_all(LARGEST_MARKER)?);
-    let text = text.map_err(|error| {
-        changed("the version marker is not UTF-8")
-            .at(Place::file(file.path()))
-            .because(error)
-    })?;
-    Ok(Some(text))
 }
 
 /// Owner and mode of what is written: those of the marker that is there.
