@@ -73,10 +73,13 @@ pub(crate) fn is_own_directory(name: &OsStr) -> bool {
 }
 
 /// True for `backup-*.json` and `*-backup.json`, the names that LauraDB's users give to backups.
+/// Hidden files are none, as in a shell.
 #[must_use]
 pub fn is_backup_file(name: &OsStr) -> bool {
-    let name = name.as_bytes();
-    (name.starts_with(b"backup-") && name.ends_with(b".json")) || name.ends_with(b"-backup.json")
+    let Some(stem) = name.as_bytes().strip_suffix(b".json") else {
+        return false;
+    };
+    !stem.starts_with(b".") && (stem.starts_with(b"backup-") || stem.ends_with(b"-backup"))
 }
 
 /// True for the names of directories that LauraDB or this tool keeps in a data directory.
@@ -90,4 +93,30 @@ pub fn is_laura_directory(name: &OsStr) -> bool {
         || bytes.starts_with(V2_DIR_PREFIX.as_bytes())
         || bytes.starts_with(UNFINISHED_BACKUP_PREFIX.as_bytes())
         || (bytes.starts_with(BACKUP_DIR_PREFIX.as_bytes()) && !is_backup_file(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_files_are_no_backups() {
+        for name in [
+            "backup-1.json",
+            "a-backup.json",
+            "-backup.json",
+            "backup-.json",
+        ] {
+            assert!(is_backup_file(OsStr::new(name)), "{name}");
+        }
+        for name in [
+            ".a-backup.json",
+            ".backup-1.json",
+            "backup.json",
+            "backup-1.jso",
+        ] {
+            assert!(!is_backup_file(OsStr::new(name)), "{name}");
+        }
+        assert!(!is_laura_file(OsStr::new(".a-backup.json")));
+    }
 }

@@ -22,6 +22,7 @@ use super::backup::{self, Job};
 use super::backup_place::{BackupPlace, OpenPlace};
 use super::check::OVERLAY_SHARE;
 use super::context::Context;
+use super::journal::is_plain;
 use super::plan::Plan;
 use super::work::{BACKUP_RECORD, WorkDir};
 use crate::backup::SealedBackup;
@@ -73,7 +74,7 @@ pub(super) fn taken(place: &BackupPlace, target: &Dir) -> Result<Option<PathBuf>
         return Ok(None);
     };
     // A name from a file must stay in its directory.
-    if record.name.contains('/') || dir.entry(&record.name)?.is_none() {
+    if !is_plain(&record.name) || dir.entry(&record.name)?.is_none() {
         return Ok(None);
     }
     let found = dir.open_dir(&record.name)?;

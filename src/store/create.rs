@@ -8,7 +8,7 @@ use crate::v1::wal::fresh_wal;
 use crate::v2::PageId;
 use crate::v2::page::{self, PAGE_SIZE, PageBytes};
 use crate::v2::slotted::SlotList;
-use crate::version::{FormatVersion, MARKER_NAME, Marker};
+use crate::version::{FormatVersion, Marker};
 
 fn first_data_page() -> PageBytes {
     let mut bytes = [0; PAGE_SIZE];
@@ -42,7 +42,7 @@ fn files() -> Result<[(&'static str, Vec<u8>); 3]> {
 /// empty database, whole or in part, and no marker.
 pub(super) fn is_vacant(dir: &Dir) -> Result<bool> {
     let files = files()?;
-    let temporary = format!("{MARKER_NAME}.tmp");
+    let temporary = format!("{}.tmp", layout::MARKER_FILE);
     for entry in dir.entries()? {
         if entry.name == *temporary && entry.size <= 1024 {
             continue;
@@ -86,5 +86,5 @@ pub(super) fn create(dir: &Dir) -> Result<()> {
         previous_version: None,
         ..migrated
     };
-    dir.replace(MARKER_NAME, marker.encode().as_bytes(), access)
+    dir.replace(layout::MARKER_FILE, marker.encode().as_bytes(), access)
 }

@@ -7,10 +7,10 @@
 
 use super::snapshot;
 use crate::files::{Dir, Entry, EntryKind, FileIdentity, InputFile};
+use crate::layout::is_backup_file;
 use crate::{Code, Error, Place, Result};
 use jiff::Timestamp;
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
 use std::path::Path;
 
 /// Names that are looked for before any backup.
@@ -82,7 +82,7 @@ fn newest_backup(dir: &Dir) -> Result<Option<FoundSnapshot>> {
     // In the order of names: of equal timestamps the last one stays.
     for entry in dir.entries()? {
         // A directory of this name is a backup in another format.
-        if !is_backup_name(&entry.name) || entry.kind == EntryKind::Directory {
+        if !is_backup_file(&entry.name) || entry.kind == EntryKind::Directory {
             continue;
         }
         let file = dir.open_file(&entry.name).map_err(with_hint)?;
@@ -97,14 +97,6 @@ fn newest_backup(dir: &Dir) -> Result<Option<FoundSnapshot>> {
         }
     }
     Ok(newest.map(|(_, found)| found))
-}
-
-/// `backup-*.json` or `*-backup.json`; hidden files are not backups, as in a shell.
-fn is_backup_name(name: &OsStr) -> bool {
-    let Some(stem) = name.as_bytes().strip_suffix(b".json") else {
-        return false;
-    };
-    !stem.starts_with(b".") && (stem.starts_with(b"backup-") || stem.ends_with(b"-backup"))
 }
 
 fn with_hint(error: Error) -> Error {

@@ -18,9 +18,6 @@ use crate::{Code, Error, Place, Result, jsontext};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-/// The name of the marker in its directory.
-pub const MARKER_NAME: &str = ".lauradb-version";
-
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// The contents of a marker.

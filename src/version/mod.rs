@@ -5,7 +5,7 @@
 mod marker;
 mod registry;
 
-pub use marker::{MARKER_NAME, Marker, MarkerError};
+pub use marker::{Marker, MarkerError};
 pub use registry::{FormatVersion, KNOWN, PUBLISHING, StorageMode};
 
 use crate::files::Dir;
@@ -50,7 +50,7 @@ pub fn detect(dir: &Dir) -> Result<DirectoryVersion> {
     if is_rolled_back_in_part(dir) {
         return Ok(DirectoryVersion::Publishing(Marker::publishing()));
     }
-    let Some(file) = dir.open_file_if_exists(MARKER_NAME)? else {
+    let Some(file) = dir.open_file_if_exists(layout::MARKER_FILE)? else {
         return Ok(DirectoryVersion::V1 { marker: None });
     };
     let marker = Marker::read(&file)?;
@@ -89,7 +89,7 @@ pub fn half_published(dir: &Dir) -> Error {
         Code::Publishing,
         format!("a migration was interrupted while it published (format version {PUBLISHING:?})"),
     )
-    .at(Place::file(dir.join(MARKER_NAME)))
+    .at(Place::file(dir.join(layout::MARKER_FILE)))
     .hint(match has_lost_its_journal(dir) {
         false => format!(
             "run the interrupted laura-migrate command again to finish it; \
@@ -140,7 +140,7 @@ mod tests {
 
     fn detect_marker(text: &str) -> Result<DirectoryVersion> {
         let directory = tempfile::tempdir().expect("tempdir");
-        std::fs::write(directory.path().join(MARKER_NAME), text).expect("write");
+        std::fs::write(directory.path().join(layout::MARKER_FILE), text).expect("write");
         detect(&Dir::open(directory.path(), Gate::open()).expect("open"))
     }
 
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_symlink_is_no_marker() {
         let directory = tempfile::tempdir().expect("tempdir");
-        std::os::unix::fs::symlink("/etc/passwd", directory.path().join(MARKER_NAME))
+        std::os::unix::fs::symlink("/etc/passwd", directory.path().join(layout::MARKER_FILE))
             .expect("symlink");
         let dir = Dir::open(directory.path(), Gate::open()).expect("open");
         assert_eq!(detect(&dir).expect_err("refused").code(), Code::NotAFile);

@@ -13,7 +13,7 @@
 //! Each step finds out by itself whether it was done before. There is no marker: a directory without
 //! one is in format 1.0, and at no instant is it anything between. So no reader has to be kept away.
 
-use crate::coordinator::journal::FileFacts;
+use crate::coordinator::journal::{FileFacts, is_plain};
 use crate::coordinator::plan::{ShapeOptions, StoredSources};
 use crate::coordinator::publish;
 use crate::coordinator::work::{self, IMPORT, WorkDir};
@@ -72,8 +72,8 @@ impl Placement {
         };
         let placement: Self = serde_json::from_slice(&file.read_all(LARGEST)?)
             .map_err(|error| damaged().because(error))?;
-        let is_plain = |file: &FileFacts| !file.name.contains('/') && !file.name.starts_with('.');
-        if placement.format != FORMAT || !placement.files.iter().all(is_plain) {
+        let is_visible = |file: &FileFacts| is_plain(&file.name) && !file.name.starts_with('.');
+        if placement.format != FORMAT || !placement.files.iter().all(is_visible) {
             return Err(damaged());
         }
         Ok(Some(placement))
