@@ -261,17 +261,14 @@ impl Scan {
         while start.saturating_add(HEADER_BYTES as u64) <= size {
             let read = self.overlay.file.read_at(&mut window, start)?;
             let read = window.get(..read).unwrap_or_default();
-            let found: Vec<(u64, RecordHeader)> = (0_u64..)
-                .zip(read.windows(HEADER_BYTES))
-                .filter_map(|(at, bytes)| Some((at, RecordHeader::decode(bytes)?)))
-                .filter(|(_, header)| {
+            for (at, bytes) in (0_u64..).zip(read.windows(HEADER_BYTES)) {
+                let header = RecordHeader::decode(bytes).filter(|header| {
                     header.kind == RecordKind::Update as u8
                         && header.txn_id > torn
                         && header.lsn > self.lsn
                         && header.page_id != 0
-                })
-                .collect();
-            for (at, header) in found {
+                });
+                let Some(header) = header else { continue };
                 if self.image(start.saturating_add(at), &header)?.is_some() {
                     let sentence = format!(
                         "the record after LSN {} is damaged, but whole ones follow it",
