@@ -12,7 +12,7 @@ use super::plan::StoredPlan;
 use super::state::State;
 use super::status::Reached;
 use super::work::{self, CHECKPOINT, JOURNAL, PLAN, WorkDir};
-use crate::files::{Access, Dir};
+use crate::files::{Access, Dir, InputFile};
 use crate::hash::xxh3_128;
 use crate::options::Options;
 use crate::{Code, Error, Place, Result};
@@ -22,8 +22,13 @@ use std::time::{Duration, Instant};
 /// The tool version whose checkpoints this one understands.
 const TOOL: &str = concat!("laura-migrate ", env!("CARGO_PKG_VERSION"));
 
-/// Largest plan or checkpoint that is read, bytes.
-const LARGEST: u64 = 1 << 30;
+/// Largest plan or checkpoint that is read, bytes: 2 KiB for each of the 131,072 collections that a
+/// snapshot may have, of which both take about half with three indexes each. The chunks of a plan
+/// are at most 65,536 more than its collections, and take 70 bytes each.
+const LARGEST: u64 = 256 << 20;
+
+/// Bytes that are read of either at once.
+const PIECE: usize = 1 << 20;
 
 #[derive(Serialize)]
 struct Written<'s, S> {
@@ -125,6 +130,34 @@ pub(super) fn exists(target: &Dir) -> Result<bool> {
     Ok(dir.entry(CHECKPOINT)?.is_some() || dir.entry(JOURNAL)?.is_some())
 }
 
+/// A plan or a checkpoint. Reads only as far as it can be JSON, which has no zero bytes: a file that
+/// the system had to put zeros into takes no memory.
+fn read_text(file: &InputFile) -> Result<Vec<u8>> {
+    let damaged = |sentence: String| {
+        Error::new(Code::CheckpointDamaged, sentence)
+            .at(Place::file(file.path()))
+            .hint("add --restart to discard the interrupted run and begin anew")
+    };
+    if file.size() > LARGEST {
+        let size = file.size();
+        let sentence = format!("the file has {size} bytes, at most {LARGEST} are expected");
+        return Err(damaged(sentence));
+    }
+    let mut text = Vec::new();
+    let mut piece = vec![0; PIECE];
+    loop {
+        let filled = file.read_at(&mut piece, text.len() as u64)?;
+        let read = piece.get(..filled).unwrap_or_default();
+        if memchr::memchr(0, read).is_some() {
+            return Err(damaged("the file holds zero bytes".to_owned()));
+        }
+        text.extend_from_slice(read);
+        if filled < PIECE || text.len() as u64 > LARGEST {
+            return Ok(text);
+        }
+    }
+}
+
 /// How far the interrupted run in a work directory has got, for who only wants to know.
 pub(super) fn reached(work: &Dir) -> Result<Reached> {
     let damaged = |name: &str, error| {
@@ -132,9 +165,9 @@ pub(super) fn reached(work: &Dir) -> Result<Reached> {
             .at(Place::file(work.join(name)))
             .because(error)
     };
-    let text = work.open_file(CHECKPOINT)?.read_all(LARGEST)?;
+    let text = read_text(&work.open_file(CHECKPOINT)?)?;
     let read: Read = serde_json::from_slice(&text).map_err(|error| damaged(CHECKPOINT, error))?;
-    let text = work.open_file(PLAN)?.read_all(LARGEST)?;
+    let text = read_text(&work.open_file(PLAN)?)?;
     let plan: StoredPlan = serde_json::from_slice(&text).map_err(|error| damaged(PLAN, error))?;
     Ok(read.state.reached(&plan.collections))
 }
@@ -153,7 +186,7 @@ pub(super) fn find(target: &Dir, options: &Options) -> Result<Option<Interrupted
             .at(Place::file(&path))
             .hint("add --restart to discard the interrupted run and begin anew")
     };
-    let text = file.read_all(LARGEST)?;
+    let text = read_text(&file)?;
     let parses = |error| damaged("the checkpoint does not parse").because(error);
     let tool = serde_json::from_slice::<ReadTool>(&text)
         .map_err(parses)?
@@ -165,12 +198,15 @@ pub(super) fn find(target: &Dir, options: &Options) -> Result<Option<Interrupted
     }
     let read: Read = serde_json::from_slice(&text).map_err(parses)?;
     debug_assert_eq!(read.tool, tool);
-    let plan_text = dir.open_file(PLAN)?.read_all(LARGEST)?;
+    let plan_text = read_text(&dir.open_file(PLAN)?)?;
     if hash(&plan_text) != read.plan_hash {
         return Err(damaged("the checkpoint belongs to another plan"));
     }
     let plan: StoredPlan = serde_json::from_slice(&plan_text)
         .map_err(|error| damaged("the plan does not parse").because(error))?;
+    if !read.state.is_possible(&plan.collections) {
+        return Err(damaged("the checkpoint's figures cannot be right"));
+    }
     let work = WorkDir::reopened(dir, plan.access);
     let checkpointer = Checkpointer::resume(&work, read.plan_hash, options.checkpoint_interval);
     Ok(Some(Interrupted {

@@ -305,6 +305,41 @@ impl State {
     }
 }
 
+impl State {
+    /// False for figures that no run can have reached, with which nothing is to be calculated.
+    pub(super) fn is_possible(&self, planned: &[PlannedCollection]) -> bool {
+        let indexes = planned.iter().map(|planned| planned.indexes.len());
+        let (written, current, finished, pending) = match self {
+            Self::Collections(state) => (state.written.as_slice(), state.current, 0, 0),
+            Self::Indexes(state) => {
+                let finished = state.finished.len();
+                (state.written.as_slice(), None, finished, state.pending)
+            }
+            Self::Verify { built, .. } => {
+                let collections = built.collections.iter().zip(planned);
+                return built.collections.len() == planned.len()
+                    && collections.into_iter().all(|(built, planned)| {
+                        is_run(built.written.pages) && built.indexes.len() == planned.indexes.len()
+                    });
+            }
+        };
+        let current = current.map(|current| current.written);
+        let count = written.len().saturating_add(usize::from(current.is_some()));
+        count <= planned.len()
+            && written
+                .iter()
+                .chain(&current)
+                .all(|written| is_run(written.pages))
+            && finished <= indexes.fold(0, usize::saturating_add)
+            && (pending == 0 || finished > 0)
+    }
+}
+
+/// True if the pages have numbers.
+fn is_run(pages: CollectionPages) -> bool {
+    pages.first_page.0.checked_add(pages.page_count).is_some()
+}
+
 /// A sum of figures that a damaged checkpoint may give.
 pub(super) fn saturating_sum(figures: impl Iterator<Item = u64>) -> u64 {
     figures.fold(0, u64::saturating_add)
@@ -328,5 +363,82 @@ impl CollectionsState {
             saturating_sum(chunks.map(|chunk| chunk.bytes))
         });
         saturating_sum(finished).saturating_add(current)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::IndexDefinition;
+    use std::collections::BTreeMap;
+
+    fn planned() -> [PlannedCollection; 1] {
+        [PlannedCollection {
+            id: 1,
+            name: "c".to_owned(),
+            v1_name: "c".to_owned(),
+            overlay_number: 0,
+            documents: 1,
+            chunks: Vec::new(),
+            indexes: vec![IndexDefinition::id_index()],
+            skipped_indexes: Vec::new(),
+            infer_types: BTreeMap::new(),
+        }]
+    }
+
+    fn written(first_page: u32, page_count: u32) -> WrittenCollection {
+        let pages = CollectionPages {
+            first_page: PageId(first_page),
+            page_count,
+            first_data_page: PageId(first_page),
+        };
+        WrittenCollection {
+            pages,
+            tally: Tally::default(),
+        }
+    }
+
+    fn collections(written: Vec<WrittenCollection>, current: Option<WrittenCollection>) -> State {
+        let current = current.map(|written| CurrentCollection {
+            written,
+            next: SourcePosition::default(),
+        });
+        State::Collections(CollectionsState {
+            written,
+            current,
+            ..CollectionsState::default()
+        })
+    }
+
+    fn indexes(pages: WrittenCollection, pending: u64) -> State {
+        State::Indexes(IndexesState {
+            written: vec![pages],
+            finished: Vec::new(),
+            page_count: 2,
+            keys: KeyState::default(),
+            current: None,
+            quarantine: QuarantineState::default(),
+            pending,
+        })
+    }
+
+    #[test]
+    fn figures_that_no_run_can_have_reached_are_seen() {
+        let (good, wrapping) = (written(1, 5), written(u32::MAX, 1));
+        for (state, is_possible) in [
+            (collections(Vec::new(), None), true),
+            (collections(Vec::new(), Some(good)), true),
+            (collections(vec![good], None), true),
+            (collections(vec![wrapping], None), false),
+            (collections(Vec::new(), Some(wrapping)), false),
+            (collections(vec![good], Some(good)), false),
+            (indexes(good, 0), true),
+            (indexes(wrapping, 0), false),
+            // Duplicates of a tree, but no tree.
+            (indexes(good, 1), false),
+        ] {
+            let found = state.is_possible(&planned());
+            assert_eq!(found, is_possible, "{state:?}");
+        }
     }
 }

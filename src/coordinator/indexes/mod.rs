@@ -92,7 +92,8 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
         let file = work.reopen_data(plan)?;
         let mut data = PageFileWriter::resume(file, page_count, WRITE_BUFFER)?;
         if state.pending > 0 {
-            duplicates::restore(work, state.finished.len() - 1, state.pending, &mut data)?;
+            let tree = last(&state.finished)?;
+            duplicates::restore(work, tree, state.pending, &mut data)?;
         }
         let file = PageFileReader::open(data.file().reader()?, ChecksumPolicy::Required)?;
         let first = SorterId(u32::try_from(state.finished.len()).unwrap_or(u32::MAX));
@@ -237,7 +238,8 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
             data: &mut self.data,
             quarantine: &mut self.quarantine,
         };
-        apply.run(self.finished.len() - 1, self.pending)?;
+        let tree = last(&self.finished)?;
+        apply.run(tree, self.pending)?;
         self.pending = 0;
         Ok(())
     }
@@ -371,6 +373,13 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
         }
         Ok(tree)
     }
+/// The number of the last finished tree, which has found duplicates.
+fn last(finished: &[BuiltIndex]) -> Result<usize> {
+    let sentence = "the checkpoint has duplicates of a tree that is not finished";
+    let missing = || Error::new(Code::CheckpointDamaged, sentence);
+    finished.len().checked_sub(1).ok_or_else(missing)
+}
+
 }
 
 /// That of the index which is built behind this one.

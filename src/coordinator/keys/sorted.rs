@@ -122,7 +122,7 @@ impl SortedKeys {
         for ((planned, written), sorters) in plan.collections.iter().zip(written).zip(&keys.sorters)
         {
             let pages = written.pages;
-            let end = pages.first_page.0 + pages.page_count;
+            let end = pages.first_page.0.saturating_add(pages.page_count);
             let wanted = sorters
                 .iter()
                 .map(|index| index.sorter)

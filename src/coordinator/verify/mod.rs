@@ -322,7 +322,7 @@ fn first_tree_page(built: &Built) -> PageId {
         .map(|collection| collection.written.pages);
     PageId(
         pages
-            .map(|pages| pages.first_page.0 + pages.page_count)
+            .map(|pages| pages.first_page.0.saturating_add(pages.page_count))
             .max()
             .unwrap_or(1)
             .max(1),
