@@ -79,6 +79,7 @@ pub mod files;
 pub mod hash;
 pub mod index;
 mod jsontext;
+mod large;
 pub mod layout;
 pub mod options;
 pub mod problems;

@@ -1,8 +1,8 @@
 //! Lines of a file of unknown origin, one at a time in bounded memory.
 
-use super::KEPT_BUFFER;
 use crate::Result;
 use crate::files::InputFile;
+use crate::large::{KEPT_BUFFER, grow};
 
 /// Bytes read at once.
 const READ: usize = 256 << 10;
@@ -83,6 +83,15 @@ impl<'f> Lines<'f> {
         Ok(Some(Line::Whole { offset, bytes }))
     }
 
+    /// Keeps no memory that a large line took.
+    pub(super) fn release(&mut self) {
+        if self.start > KEPT_BUFFER {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+            self.buffer.shrink_to(KEPT_BUFFER);
+        }
+    }
+
     /// Reads on; what was given out makes room.
     fn fill(&mut self) -> Result<()> {
         self.buffer.drain(..self.start);
@@ -92,6 +101,7 @@ impl<'f> Lines<'f> {
             self.buffer.shrink_to(KEPT_BUFFER);
         }
         let kept = self.buffer.len();
+        grow(&mut self.buffer, READ);
         self.buffer.resize(kept.saturating_add(READ), 0);
         let space = self.buffer.get_mut(kept..).unwrap_or_default();
         let filled = self

@@ -30,14 +30,12 @@ pub use read::{BackupLine, BackupReader};
 pub use write::{BackupHeader, BackupWriter, FinishedBackup, SealedBackup, remove_unfinished};
 
 use crate::document::MAX_DOCUMENT_BYTES;
+use crate::large::release;
 use std::fmt::Write as _;
 
 /// Longest line. Canonical Extended JSON takes at most 7 bytes of text per byte of BSON: 6 for a
 /// control character, a little more for an empty binary value under a one-letter name that is one.
 const MAX_LINE_BYTES: usize = 7 * MAX_DOCUMENT_BYTES;
-
-/// Buffers that a large document has grown beyond this are given back to the allocator, bytes.
-const KEPT_BUFFER: usize = 4 << 20;
 
 /// Lower-case hex digits.
 fn hex(bytes: &[u8]) -> String {
@@ -52,5 +50,5 @@ fn hex(bytes: &[u8]) -> String {
 /// Empties a buffer for the next document.
 fn recycle(buffer: &mut Vec<u8>) {
     buffer.clear();
-    buffer.shrink_to(KEPT_BUFFER);
+    release(buffer);
 }

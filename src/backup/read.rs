@@ -3,10 +3,11 @@
 use super::lines::{Line, Lines};
 use super::manifest::{Manifest, ManifestCollection};
 use super::name::EXTENSION;
-use super::{MAX_LINE_BYTES, hex, recycle};
+use super::{MAX_LINE_BYTES, hex};
 use crate::document::bson::RawDocument;
 use crate::document::ejson;
 use crate::files::{Dir, Entry, EntryKind, InputFile};
+use crate::large::prepare;
 use crate::layout::{BACKUP_DIR_PREFIX, MANIFEST_FILE};
 use crate::v2::metadata::ContentDigest;
 use crate::{Code, Error, Place, Result};
@@ -211,7 +212,13 @@ impl BackupReader {
         };
         let mut lines = Lines::new(&file, MAX_LINE_BYTES);
         while let Some(line) = lines.next()? {
-            pass.line(line, &mut visit)?;
+            let (offset, bytes) = pass.line(line)?;
+            lines.release();
+            visit(BackupLine {
+                document: RawDocument::trusted(&pass.bson),
+                offset,
+                bytes,
+            })?;
         }
         file.check_unchanged()?;
         pass.compare(collection)
@@ -246,11 +253,8 @@ struct Pass {
 }
 
 impl Pass {
-    fn line(
-        &mut self,
-        line: Line<'_>,
-        visit: &mut impl FnMut(BackupLine<'_>) -> Result<()>,
-    ) -> Result<()> {
+    /// Reads the document of a line over `bson`; gives where the line begins, and its length.
+    fn line(&mut self, line: Line<'_>) -> Result<(u64, u64)> {
         let (offset, bytes) = match line {
             Line::Whole { offset, bytes } => (offset, bytes),
             Line::TooLong { offset } => {
@@ -267,7 +271,7 @@ impl Pass {
             let offset = offset.saturating_add(error.valid_up_to() as u64);
             self.altered_at(offset, format!("line {number} is not UTF-8"))
         })?;
-        recycle(&mut self.bson);
+        prepare(&mut self.bson, text.len());
         ejson::parse_document(text, &mut self.bson).map_err(|error| {
             let sentence = format!("line {number} is no document in canonical Extended JSON");
             let offset = offset.saturating_add(error.offset as u64);
@@ -278,11 +282,7 @@ impl Pass {
         self.file_bytes = self.file_bytes.saturating_add(bytes.len() as u64);
         self.data_bytes = self.data_bytes.saturating_add(self.bson.len() as u64);
         self.digest.add_document(&self.bson);
-        visit(BackupLine {
-            document: RawDocument::trusted(&self.bson),
-            offset,
-            bytes: bytes.len() as u64,
-        })
+        Ok((offset, bytes.len() as u64))
     }
 
     fn altered_at(&self, offset: u64, sentence: String) -> Error {

@@ -3,13 +3,15 @@
 //!
 //! A source is read one collection after the other. The thread fills a batch while the writer is
 //! at the one before, and waits with it until the writer takes it, so two are there at a time. The
-//! last batch of a collection is given out when the source has said that the collection is whole.
+//! last batch of a collection is given out when the source has said that the collection is whole. A
+//! large document travels alone: nothing is read until it is written.
 
 use super::dispatch::{Dispatch, LARGEST_KEPT_BUFFER};
 use super::parse::{Batch, ParsedDocument};
 use crate::document::ID_FIELD;
 use crate::document::bson::RawValue;
 use crate::hash::xxh3_128;
+use crate::large::{LARGE_DOCUMENT, prepare};
 use crate::options::Options;
 use crate::source::{DocumentSource, SourceDocument};
 use crate::threads::start_scoped;
@@ -53,6 +55,8 @@ pub(super) type FedSource = dyn DocumentSource + Sync;
 pub(super) struct SourceFeed {
     batches: Receiver<Result<Batch>>,
     buffers: Sender<Vec<u8>>,
+    /// Says that a large batch is written.
+    written: Sender<()>,
 }
 
 impl SourceFeed {
@@ -66,6 +70,7 @@ impl SourceFeed {
         let collections: Vec<usize> = collections.into_iter().collect();
         let (sender, batches) = bounded(0);
         let (buffer_sender, buffers) = bounded(2);
+        let (written_sender, written) = bounded(1);
         let filler = Filler {
             source,
             batch_size: options.batch_size as usize,
@@ -73,12 +78,14 @@ impl SourceFeed {
             most_bytes: usize::try_from(options.memory / 24).unwrap_or(usize::MAX),
             batches: sender,
             buffers,
+            written,
             batch: Batch::default(),
         };
         start_scoped(scope, "source", move || filler.run(&collections))?;
         Ok(Self {
             batches,
             buffers: buffer_sender,
+            written: written_sender,
         })
     }
 
@@ -92,11 +99,23 @@ impl SourceFeed {
 
     /// Takes a batch back.
     pub(super) fn done(&mut self, batch: Batch) {
+        let is_large = is_large(&batch);
         if batch.bson.capacity() <= LARGEST_KEPT_BUFFER {
             // What the pool has no room for goes back to the allocator.
             let _ = self.buffers.try_send(batch.bson);
+        } else {
+            drop(batch);
+        }
+        if is_large {
+            // The thread may have ended with its last batch.
+            let _ = self.written.try_send(());
         }
     }
+}
+
+/// True for a batch of one large document.
+fn is_large(batch: &Batch) -> bool {
+    batch.documents.len() == 1 && batch.bson.len() > LARGE_DOCUMENT
 }
 
 /// Reads a source into batches.
@@ -108,6 +127,7 @@ struct Filler<'s> {
     most_bytes: usize,
     batches: Sender<Result<Batch>>,
     buffers: Receiver<Vec<u8>>,
+    written: Receiver<()>,
     /// The open one.
     batch: Batch,
 }
@@ -139,7 +159,9 @@ impl Filler<'_> {
     }
 
     fn document(&mut self, collection: usize, found: SourceDocument<'_>) -> Result<()> {
-        let is_full = self.batch.documents.len() >= self.batch_size
+        let is_large = found.document.as_bytes().len() > LARGE_DOCUMENT;
+        let is_full = (is_large && !self.batch.documents.is_empty())
+            || self.batch.documents.len() >= self.batch_size
             || self.batch.bson.len() >= self.most_bytes;
         if is_full {
             self.send()?;
@@ -158,6 +180,9 @@ impl Filler<'_> {
                 .hint("correct the document in the database and take another backup"));
         }
         let bson = document.as_bytes();
+        if is_large {
+            prepare(&mut self.batch.bson, bson.len());
+        }
         self.batch.bson.extend_from_slice(bson);
         self.batch.text_bytes += found.source_bytes;
         self.batch.documents.push(ParsedDocument {
@@ -169,6 +194,11 @@ impl Filler<'_> {
             unknown_keys: 0,
             copy: PageCopy::default(),
         });
+        if is_large {
+            self.send()?;
+            // A taker that has gone has failed, which shows with the next batch.
+            let _ = self.written.recv();
+        }
         Ok(())
     }
 

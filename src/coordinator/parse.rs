@@ -7,6 +7,7 @@ use crate::document::json::{Converted, DocumentContext, JsonConverter};
 use crate::document::{ID_FIELD, order};
 use crate::files::InputFile;
 use crate::hash::xxh3_128;
+use crate::large::{KEPT_BUFFER, large_vec};
 use crate::v1::pages::{Enricher, JoinFiles, PageCopy};
 use crate::v1::snapshot::{BadDocument, Chunk, ChunkSink, ChunkWalker};
 use crate::{Code, Error, Result};
@@ -155,7 +156,7 @@ impl<'w, 'f> Batches<'w, 'f> {
             part: 0,
             left: task.chunk.documents,
             start: task.chunk.offset,
-            batch: Self::empty(worker, task.chunk.documents),
+            batch: Self::first(worker, task.chunk),
             copies,
         }
     }
@@ -167,9 +168,21 @@ impl<'w, 'f> Batches<'w, 'f> {
         }
     }
 
+    /// Of a chunk that holds a large document, in memory that is given back.
+    fn first(worker: &Worker<'_>, chunk: Chunk) -> Batch {
+        if chunk.bytes <= KEPT_BUFFER as u64 {
+            return Self::empty(worker, chunk.documents);
+        }
+        Self::filling(worker, chunk.documents, large_vec())
+    }
+
     fn empty(worker: &Worker<'_>, documents: u32) -> Batch {
         let mut bson = worker.buffers.try_recv().unwrap_or_default();
         bson.clear();
+        Self::filling(worker, documents, bson)
+    }
+
+    fn filling(worker: &Worker<'_>, documents: u32, bson: Vec<u8>) -> Batch {
         Batch {
             is_last: false,
             bson,

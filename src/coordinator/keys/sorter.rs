@@ -155,7 +155,9 @@ impl PageSorter<'_> {
         let again = &mut self.again;
         self.extractors.extract_terms(document, |index, taken| {
             add(sorters, pool, (index, address), taken, again)
-        })
+        })?;
+        reader.release();
+        Ok(())
     }
 }
 

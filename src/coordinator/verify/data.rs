@@ -9,6 +9,7 @@ use crate::coordinator::state::Digest;
 use crate::document::bson::RawDocument;
 use crate::files::AlignedBuffer;
 use crate::hash::{xxh3_64, xxh3_128};
+use crate::large::LARGE_DOCUMENT;
 use crate::v2::data_file::DocumentReader;
 use crate::v2::page::{self, ChecksumPolicy, PAGE_SIZE, PageBytes, PageError, PageType};
 use crate::v2::page_file::PageFileReader;
@@ -17,6 +18,7 @@ use crate::v2::{DocumentAddress, PageId};
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
+use std::sync::{Mutex, PoisonError};
 
 /// What was found of one collection.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -122,6 +124,8 @@ pub(super) struct DataWorker<'p> {
     built: &'p Built,
     pages: PageFileReader,
     sample: Sample,
+    /// Whose turn it is to have a large document in memory.
+    large: &'p Mutex<()>,
     sums: DataSums,
     /// Position of the collection that `extractors` are for.
     current: Option<usize>,
@@ -134,6 +138,7 @@ impl<'p> DataWorker<'p> {
         built: &'p Built,
         pages: PageFileReader,
         sample: Sample,
+        large: &'p Mutex<()>,
     ) -> Self {
         let sums = DataSums::new(plan, sample);
         Self {
@@ -141,6 +146,7 @@ impl<'p> DataWorker<'p> {
             built,
             pages,
             sample,
+            large,
             sums,
             current: None,
             extractors: Extractors::none(),
@@ -248,6 +254,7 @@ impl<'p> DataWorker<'p> {
         }
         // Its buffers are for overflow documents, of which there are few.
         let mut reader = None;
+        let mut alone = None;
         for slot in slotted.numbers() {
             let address = DocumentAddress { page, slot };
             let bson = match slotted.document(slot) {
@@ -256,6 +263,10 @@ impl<'p> DataWorker<'p> {
                     Some(content) => {
                         if let SlotContent::Overflow(head) = content {
                             add_chain(sums, head);
+                            if head.total_size() as usize > LARGE_DOCUMENT {
+                                let turn = self.large.lock();
+                                alone = Some(turn.unwrap_or_else(PoisonError::into_inner));
+                            }
                         }
                         reader
                             .get_or_insert_with(|| DocumentReader::new(&self.pages))
@@ -273,6 +284,12 @@ impl<'p> DataWorker<'p> {
             let collection_id = u32::try_from(position + 1).unwrap_or(u32::MAX);
             self.extractors
                 .sum_up(document, (collection_id, address), &mut sums.indexes);
+            if alone.is_some() {
+                if let Some(reader) = &mut reader {
+                    reader.release();
+                }
+                alone = None;
+            }
         }
         Ok(())
     }

@@ -229,11 +229,12 @@ fn check_data(
     let jobs = context.options.jobs.min(MOST_JOBS);
     let (sender, checked) = bounded::<Block>(BLOCKS);
     let (sample, file) = (context.sample, blocks.file());
+    let large = Mutex::new(());
     std::thread::scope(|scope| {
         let mut workers = Vec::with_capacity(jobs);
         for _ in 0..jobs {
             let pages = PageFileReader::open(file.clone(), ChecksumPolicy::Required)?;
-            let worker = DataWorker::new(plan, built, pages, sample);
+            let worker = DataWorker::new(plan, built, pages, sample, &large);
             let (checked, emptied) = (Receiver::clone(&checked), blocks.emptied());
             let run = move || worker.run(&checked, &emptied);
             workers.push(start_scoped(scope, "verifier", run)?);

@@ -8,13 +8,11 @@ use crate::document::json::{
     Converted, DocumentContext, DocumentError, DocumentErrorKind, JsonConverter,
 };
 use crate::files::InputFile;
+use crate::large::{KEPT_BUFFER, prepare, release};
 use crate::{Code, Error, Place, Result};
 
 /// JSON text of one document beyond this many bytes makes it a bad document without being parsed.
 pub(super) const MAX_DOCUMENT_TEXT: u64 = 256 * 1024 * 1024;
-
-/// Buffers that a large document has grown beyond this are given back to the allocator, bytes.
-const KEPT_BUFFER: usize = 4 << 20;
 
 /// A document of a chunk.
 #[derive(Debug)]
@@ -132,10 +130,24 @@ impl ChunkWalker {
         if chunk.documents == 1 && chunk.bytes > self.most_text {
             return sink.bad_document(self.too_much_text(file, collection, chunk));
         }
+        let walked = self.walk_text(file, collection, chunk, sink);
+        // The next one may come long after, to another thread.
+        release(&mut self.text);
+        walked
+    }
+
+    fn walk_text(
+        &mut self,
+        file: &InputFile,
+        collection: &str,
+        chunk: Chunk,
+        sink: &mut impl ChunkSink,
+    ) -> Result<()> {
         let length = usize::try_from(chunk.bytes).unwrap_or(usize::MAX);
         // What is there is overwritten: only growing costs anything.
-        self.text.truncate(length.max(KEPT_BUFFER));
-        self.text.shrink_to(KEPT_BUFFER);
+        if length > KEPT_BUFFER {
+            prepare(&mut self.text, length);
+        }
         self.text.resize(length, 0);
         file.read_exact_at(&mut self.text, chunk.offset)?;
         let whole = simdutf8::basic::from_utf8(&self.text).ok();

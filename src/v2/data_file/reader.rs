@@ -1,5 +1,6 @@
 //! Reads documents back by address or in the order of a run of pages.
 
+use crate::large::{prepare, release};
 use crate::v2::address::{DocumentAddress, PageId, SlotNumber};
 use crate::v2::overflow::ChainReader;
 use crate::v2::page::{PAGE_SIZE, PageBytes, PageError, PageType};
@@ -65,6 +66,11 @@ impl<'f> DocumentReader<'f> {
                 Ok(&self.document)
             }
         }
+    }
+
+    /// Keeps no memory that a large document took.
+    pub(crate) fn release(&mut self) {
+        release(&mut self.document);
     }
 
     /// The document that a slot's content stands for.
@@ -143,6 +149,7 @@ fn scan_slots(
             };
             let address = DocumentAddress { page, slot };
             visit(address, reader.resolve(address, content)?)?;
+            reader.release();
         }
         Ok(())
     })
@@ -154,7 +161,7 @@ fn read_chain(
     page: &mut PageBytes,
     document: &mut Vec<u8>,
 ) -> Result<()> {
-    document.clear();
+    prepare(document, head.total_size() as usize);
     let mut chain = ChainReader::new(head);
     while let Some(id) = chain.next_page() {
         file.read(id, PageType::Overflow, page)?;
