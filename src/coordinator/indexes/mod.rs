@@ -322,10 +322,8 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
         ids: TreeIds,
         reader: PageFileReader,
     ) -> Result<BuiltTree> {
-        let staged = StagedKeys {
-            reader,
-            extractor: key_extractor(planned, definition, self.plan.infer_types)?,
-        };
+        let extractor = key_extractor(planned, definition, self.plan.infer_types)?;
+        let staged = StagedKeys::new(reader, extractor);
         let pool = &mut self.keys.pool;
         if !pool.runs(sorted.sorter).is_empty() {
             // What is in memory joins the runs, so that a checkpoint can tell where the merge is.
@@ -373,13 +371,13 @@ impl<'b, 'a, 's> IndexBuilder<'b, 'a, 's> {
         }
         Ok(tree)
     }
+}
+
 /// The number of the last finished tree, which has found duplicates.
 fn last(finished: &[BuiltIndex]) -> Result<usize> {
     let sentence = "the checkpoint has duplicates of a tree that is not finished";
     let missing = || Error::new(Code::CheckpointDamaged, sentence);
     finished.len().checked_sub(1).ok_or_else(missing)
-}
-
 }
 
 /// That of the index which is built behind this one.

@@ -27,6 +27,7 @@ use crate::v2::data_file::DocumentReader;
 use crate::v2::page_file::{PageFileReader, PageFileWriter};
 use crate::{Code, Error, Place, Result};
 use std::cell::Cell;
+use std::sync::{Mutex, PoisonError};
 
 /// One tree that is being built, with what a checkpoint in its middle has to say.
 pub(super) struct TreeBuild<'t, 'a, 's> {
@@ -374,11 +375,22 @@ impl TreeBuild<'_, '_, '_> {
 
 /// Reads long keys again, from the staged documents.
 pub(in crate::coordinator) struct StagedKeys {
-    pub(in crate::coordinator) reader: PageFileReader,
-    pub(in crate::coordinator) extractor: KeyExtractor,
+    reader: PageFileReader,
+    extractor: KeyExtractor,
+    /// Whose turn it is to have a document in memory: the thread that merges, or the one that
+    /// builds.
+    turn: Mutex<()>,
 }
 
 impl StagedKeys {
+    pub(in crate::coordinator) fn new(reader: PageFileReader, extractor: KeyExtractor) -> Self {
+        Self {
+            reader,
+            extractor,
+            turn: Mutex::new(()),
+        }
+    }
+
     fn document(&self, address: DocumentAddress) -> Result<Vec<u8>> {
         let mut reader = DocumentReader::new(&self.reader);
         // A duplicate that is gone still has its place among the sorted keys.
@@ -388,10 +400,12 @@ impl StagedKeys {
 
 impl FullKeys for StagedKeys {
     fn full_key(&self, address: DocumentAddress, key: &mut KeyBuffer) -> Result<()> {
-        let document = self.document(address)?;
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reader = DocumentReader::new(&self.reader);
+        let document = reader.read_deleted(address)?;
         match self
             .extractor
-            .extract_whole(RawDocument::trusted(&document), key)
+            .extract_whole(RawDocument::trusted(document), key)
         {
             Extraction::Key => Ok(()),
             _ => Err(Error::new(

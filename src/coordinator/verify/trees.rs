@@ -242,10 +242,8 @@ impl<'p> Checker<'p> {
             BuiltTree::Keys { tree, .. } => {
                 let definition = planned.indexes.get(number).ok_or_else(missing)?;
                 let checker = TreeChecker::new(tree.shape(), ids, Values::Addresses)?;
-                let keys = StagedKeys {
-                    reader: sources.pages.clone(),
-                    extractor: key_extractor(planned, definition, plan.infer_types)?,
-                };
+                let extractor = key_extractor(planned, definition, plan.infer_types)?;
+                let keys = StagedKeys::new(sources.pages.clone(), extractor);
                 Self::Keys(Box::new((checker, Entries::new(planned.id, keys))))
             }
             BuiltTree::Terms { index, .. } => {

@@ -10,6 +10,7 @@ use super::normal::{self, KeyError, NORMAL_KEPT_BYTES};
 use super::record::{Flags, RECORD_HEADER_BYTES, Record, RecordHeader};
 use super::stored::append_stored;
 use super::value::KeyValue;
+use crate::large::{KEPT_BUFFER, large_vec};
 use crate::v2::DocumentAddress;
 
 /// One key, kept in a buffer that is used again and again. It is a sort record already, but for
@@ -60,8 +61,24 @@ impl KeyBuffer {
     /// Makes the key of these values with the whole of its normal form, however long.
     ///
     /// Such a key answers comparisons; it is not for [`crate::index::sort::SortPool::push`].
-    pub fn set_whole<'v>(&mut self, values: impl ExactSizeIterator<Item = KeyValue<'v>>) {
+    pub fn set_whole<'v>(&mut self, values: impl ExactSizeIterator<Item = KeyValue<'v>> + Clone) {
+        let bytes = values.clone().map(|value| match value {
+            KeyValue::String(bytes) | KeyValue::Binary(bytes) => bytes.len(),
+            _ => 0,
+        });
+        let bytes = bytes.fold(0, usize::saturating_add);
+        if bytes > KEPT_BUFFER && self.record.capacity() <= KEPT_BUFFER {
+            self.record = large_vec();
+            self.record.resize(RECORD_HEADER_BYTES, 0);
+        }
         self.fill(values, usize::MAX - 1);
+    }
+
+    /// Forgets a whole key that takes much memory.
+    pub(in crate::index) fn release(&mut self) {
+        if self.record.capacity() > KEPT_BUFFER {
+            *self = Self::new();
+        }
     }
 
     /// Makes a string key of any bytes, with up to 1024 bytes of the caller's own behind it, which
@@ -70,9 +87,9 @@ impl KeyBuffer {
     /// For the terms of a text index: bytes beyond the first 1022 are not looked at, so longer
     /// terms need to be refused or cut before.
     pub fn set_term(&mut self, bytes: &[u8], payload: &[u8]) {
-        self.set_whole(std::iter::once(KeyValue::String(
-            bytes.get(..NORMAL_KEPT_BYTES - 2).unwrap_or(bytes),
-        )));
+        let bytes = bytes.get(..NORMAL_KEPT_BYTES - 2).unwrap_or(bytes);
+        let values = std::iter::once(KeyValue::String(bytes));
+        self.fill(values, usize::MAX - 1);
         self.record
             .extend_from_slice(payload.get(..1024).unwrap_or(payload));
     }

@@ -399,6 +399,7 @@ impl<'f> Merge<'f> {
     /// Takes all records from the source that keep the same bytes of a longer key. A single one
     /// needs nothing else: its stored form is in `previous_key`.
     fn gather_group(&mut self) -> Result<()> {
+        self.release_keys();
         let offsets = self.source.offsets(false);
         let mut addresses = Vec::new();
         while let Some(record) = self.source.head() {
@@ -423,12 +424,19 @@ impl<'f> Merge<'f> {
         Ok(())
     }
 
+    /// Whole keys of a group that has ended are not kept while others are read.
+    fn release_keys(&mut self) {
+        self.group_key.release();
+        self.previous_key.release();
+    }
+
     fn next_of_group(&mut self) -> Result<Option<SortedEntry<'_>>> {
         let Some(group) = &mut self.group else {
             return Ok(None);
         };
         let Some(&address) = group.addresses.get(group.at) else {
             self.group = None;
+            self.release_keys();
             return self.next();
         };
         let (first, alone) = (group.at == 0, group.addresses.len() == 1);
