@@ -9,11 +9,12 @@ use crate::index::extract::{DocumentFilter, Extraction, ExtractorSet, KeyExtract
 use crate::index::filter::Filter;
 use crate::index::geo::{PointExtractor, PointKey, point_hash};
 use crate::index::key::SortKey;
-use crate::index::text::{TermKey, TextExtractor, posting_hash};
+use crate::index::text::{TermKey, TextExtractor, TextScratch, posting_hash};
 use crate::index::{EntrySum, IndexDefinition, IndexKind, TextTotals};
 use crate::v2::DocumentAddress;
 use crate::v2::postings::Posting;
 use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 /// What an index takes from a document.
@@ -34,6 +35,7 @@ pub(super) struct Extractors {
     key_numbers: Vec<usize>,
     points: Vec<(usize, PointExtractor)>,
     texts: Vec<(usize, TextExtractor)>,
+    scratch: TextScratch,
     point_key: PointKey,
     term_key: TermKey,
 }
@@ -46,6 +48,7 @@ impl Extractors {
             key_numbers: Vec::new(),
             points: Vec::new(),
             texts: Vec::new(),
+            scratch: TextScratch::default(),
             point_key: PointKey::default(),
             term_key: TermKey::default(),
         }
@@ -125,17 +128,16 @@ impl Extractors {
         document: RawDocument<'_>,
         mut each: impl FnMut(usize, Taken<'_>) -> Result<()>,
     ) -> Result<()> {
-        for (number, extractor) in &mut self.texts {
-            let extraction = extractor.extract(document);
-            let terms = extractor.terms();
-            for (before, term) in (0..).zip(terms.iter()) {
-                let key = self.term_key.set(term, terms.field_length());
-                each(*number, Taken::Key(before, &SortKey::Built(key)))?;
-            }
-            each(
-                *number,
-                Taken::End(extraction, totals(extraction, extractor)),
-            )?;
+        for (number, extractor) in &self.texts {
+            let (term_key, mut before) = (&mut self.term_key, 0_u32);
+            let (extraction, totals) =
+                extractor.for_each_term(document, &mut self.scratch, |term, field_length| {
+                    let key = SortKey::Built(term_key.set(term, field_length));
+                    each(*number, Taken::Key(before, &key))?;
+                    before = before.saturating_add(1);
+                    Ok(())
+                })?;
+            each(*number, Taken::End(extraction, totals))?;
         }
         Ok(())
     }
@@ -159,33 +161,27 @@ impl Extractors {
                 sum.entries.add(point_hash(point, address));
             }
         }
-        for (number, extractor) in &mut self.texts {
+        for (number, extractor) in &self.texts {
             let Some(sum) = sums.get_mut(*number) else {
                 continue;
             };
-            let extraction = extractor.extract(document);
-            sum.totals += totals(extraction, extractor);
-            let terms = extractor.terms();
-            for term in terms.iter() {
-                let posting = Posting {
-                    address,
-                    term_frequency: term.frequency,
-                    field_length: terms.field_length(),
-                };
-                sum.entries
-                    .add(posting_hash(term.bytes, collection_id, &posting));
+            let entries = &mut sum.entries;
+            let taken =
+                extractor.for_each_term(document, &mut self.scratch, |term, field_length| {
+                    let posting = Posting {
+                        address,
+                        term_frequency: term.frequency,
+                        field_length,
+                    };
+                    entries.add(posting_hash(term.bytes, collection_id, &posting));
+                    Ok::<_, Infallible>(())
+                });
+            match taken {
+                Ok((_, totals)) => sum.totals += totals,
+                Err(never) => match never {},
             }
         }
     }
-}
-
-/// What the document that was extracted last adds to the totals of a text index.
-fn totals(extraction: Extraction, extractor: &TextExtractor) -> TextTotals {
-    let mut totals = TextTotals::default();
-    if extraction == Extraction::Key {
-        extractor.terms().add_to(&mut totals);
-    }
-    totals
 }
 
 /// What the documents say that an index must hold.

@@ -9,6 +9,7 @@
 use super::stemmer::stem;
 use super::words::{is_stop_word, is_word, lower};
 use crate::hash::xxh3_64;
+use crate::large::release;
 
 /// The shortest word that is kept, in bytes, before it is stemmed.
 const SHORTEST_WORD: usize = 2;
@@ -42,6 +43,11 @@ impl Analyzer {
             }
         }
         self.end_word(&mut each);
+    }
+
+    /// Keeps no memory that a long word took.
+    pub(super) fn give_back(&mut self) {
+        release(&mut self.word);
     }
 
     #[inline]

@@ -1,20 +1,33 @@
 //! From a document to its terms.
 
 use super::analyzer::Analyzer;
-use super::terms::DocumentTerms;
+use super::terms::{DocumentTerms, Term};
+use super::window::TermWindow;
 use crate::document::bson::RawDocument;
+use crate::index::TextTotals;
 use crate::index::definition::{IndexDefinition, IndexKind};
 use crate::index::extract::{DocumentFilter, Extraction, FieldPath};
 use crate::index::key::KeyValue;
 use crate::{Code, Error, Place, Result};
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
-/// Takes the terms of one text index out of documents. One per thread; it carries scratch space.
+/// The terms of more text than this are taken a part at a time, bytes.
+const MUCH_TEXT: usize = 1 << 20;
+/// What a part may take at least, bytes; else half of the text.
+const LEAST_WINDOW: usize = 4 << 20;
+
+/// Takes the terms of one text index out of documents.
 #[derive(Clone)]
 pub struct TextExtractor {
     paths: Vec<FieldPath>,
     filter: Option<Arc<dyn DocumentFilter>>,
+}
+
+/// What taking terms needs beside the document. One per thread serves for all its indexes.
+#[derive(Clone, Debug, Default)]
+pub struct TextScratch {
     terms: DocumentTerms,
     analyzer: Analyzer,
 }
@@ -46,27 +59,37 @@ impl TextExtractor {
         Ok(Self {
             paths: paths.map(|path| FieldPath::new(path)).collect(),
             filter,
-            terms: DocumentTerms::default(),
-            analyzer: Analyzer::default(),
         })
     }
 
-    /// Takes the document's terms, for [`Self::terms`].
+    /// Gives the document's terms to `each`, every one once and in the order of their bytes, with
+    /// the number of kept tokens as postings hold it. Tells what the document adds to the totals of
+    /// the index.
     ///
     /// [`Extraction::Key`] if one of the fields is a string, even one without a token: then the
     /// document counts for the index's totals. [`Extraction::Unindexable`] if fields are there, but
     /// none is a string.
-    pub fn extract(&mut self, document: RawDocument<'_>) -> Extraction {
-        self.terms.clear();
+    ///
+    /// # Errors
+    /// The first error that `each` gives.
+    pub fn for_each_term<E>(
+        &self,
+        document: RawDocument<'_>,
+        scratch: &mut TextScratch,
+        mut each: impl FnMut(Term<'_>, u16) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(Extraction, TextTotals), E> {
+        let TextScratch { terms, analyzer } = scratch;
+        terms.clear();
         let mut extraction = Extraction::Missing;
         if self.filter.is_some() && !self.has_field(document) {
-            return extraction;
+            return Ok((extraction, TextTotals::default()));
         }
         if let Some(filter) = &self.filter
             && !filter.matches(document)
         {
-            return Extraction::FilteredOut;
+            return Ok((Extraction::FilteredOut, TextTotals::default()));
         }
+        let mut text_bytes = 0_usize;
         for path in &self.paths {
             let Some(found) = path.resolve_in(document) else {
                 continue;
@@ -75,15 +98,63 @@ impl TextExtractor {
                 // Joined by a space, so no token spans two fields.
                 Some(KeyValue::String(text)) => {
                     extraction = Extraction::Key;
-                    let terms = &mut self.terms;
-                    self.analyzer.analyze(text, |token| terms.push(token));
+                    text_bytes = text_bytes.saturating_add(text.len());
+                    if text_bytes > MUCH_TEXT {
+                        terms.clear();
+                        let taken = self.for_each_of_many(document, analyzer, each);
+                        return taken.map(|totals| (extraction, totals));
+                    }
+                    analyzer.analyze(text, |token| terms.push(token));
                 }
                 _ if extraction == Extraction::Missing => extraction = Extraction::Unindexable,
                 _ => {}
             }
         }
-        self.terms.sort();
-        extraction
+        if extraction != Extraction::Key {
+            return Ok((extraction, TextTotals::default()));
+        }
+        terms.sort();
+        let tokens = terms.tokens();
+        for term in terms.iter() {
+            each(term, field_length(tokens))?;
+        }
+        Ok((extraction, totals(tokens)))
+    }
+
+    /// [`Self::for_each_term`] of a document with much text.
+    #[cold]
+    fn for_each_of_many<E>(
+        &self,
+        document: RawDocument<'_>,
+        analyzer: &mut Analyzer,
+        mut each: impl FnMut(Term<'_>, u16) -> std::result::Result<(), E>,
+    ) -> std::result::Result<TextTotals, E> {
+        let found = self.paths.iter().map(|path| path.resolve_in(document));
+        let values = found.flatten().filter_map(|found| found.key_value());
+        let texts: Vec<&[u8]> = values
+            .filter_map(|value| match value {
+                KeyValue::String(text) => Some(text),
+                _ => None,
+            })
+            .collect();
+        let text_bytes = texts
+            .iter()
+            .fold(0_usize, |sum, text| sum.saturating_add(text.len()));
+        let mut window = TermWindow::new(LEAST_WINDOW.max(text_bytes / 2));
+        loop {
+            for text in &texts {
+                analyzer.analyze(text, |token| window.push(token));
+            }
+            analyzer.give_back();
+            let mut all = 0;
+            window.give_out(|term, tokens| {
+                all = tokens;
+                each(term, field_length(tokens))
+            })?;
+            if !window.next_pass() {
+                return Ok(totals(all));
+            }
+        }
     }
 
     fn has_field(&self, document: RawDocument<'_>) -> bool {
@@ -92,18 +163,31 @@ impl TextExtractor {
             .any(|path| path.resolve_in(document).is_some())
     }
 
-    /// The terms of the last document.
-    #[must_use]
-    pub fn terms(&self) -> &DocumentTerms {
-        &self.terms
-    }
-
     /// The long terms of a document, in the order of their bytes, over `terms`: what
     /// [`LongTerms`](super::LongTerms) asks for.
-    pub fn long_terms(&mut self, document: RawDocument<'_>, terms: &mut Vec<Vec<u8>>) {
+    pub fn long_terms(&self, document: RawDocument<'_>, terms: &mut Vec<Vec<u8>>) {
         terms.clear();
-        self.extract(document);
-        let long = self.terms.iter().filter(super::Term::is_long);
-        terms.extend(long.map(|term| term.bytes.to_vec()));
+        let taken = self.for_each_term(document, &mut TextScratch::default(), |term, _| {
+            if term.is_long() {
+                terms.push(term.bytes.to_vec());
+            }
+            Ok::<_, Infallible>(())
+        });
+        match taken {
+            Ok(_) => {}
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// Kept tokens, saturating, as postings hold them.
+fn field_length(tokens: u64) -> u16 {
+    u16::try_from(tokens).unwrap_or(u16::MAX)
+}
+
+fn totals(tokens: u64) -> TextTotals {
+    TextTotals {
+        documents: 1,
+        length: tokens,
     }
 }

@@ -32,9 +32,8 @@ impl LongTerms for StoredLongTerms {
             let place = Place::page(self.file.path(), address.page.0);
             Error::new(Code::VerifyFailed, sentence).at(place.with_slot(address.slot.0))
         })?;
-        // Its buffers are empty, so a copy costs little; few indexes have a long term at all.
-        let mut extractor = self.extractor.clone();
-        extractor.long_terms(RawDocument::trusted(document), terms);
+        self.extractor
+            .long_terms(RawDocument::trusted(document), terms);
         Ok(())
     }
 }

@@ -2,8 +2,6 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-use crate::index::TextTotals;
-
 /// Longer terms need more than their sort record to be put in order.
 pub(crate) const LONGEST_SHORT_TERM: usize = 990;
 
@@ -29,15 +27,15 @@ impl Term<'_> {
 /// So many tokens are few.
 const FEW_TOKENS: usize = 64;
 
-/// All tokens of one document, in buffers that are used again and again.
+/// All tokens of one document without much text, in buffers that are used again and again.
 ///
 /// ```text
 /// bytes = (length u32 | token)+
 /// ```
 ///
-/// Four bytes per token beside that: a document of 16 MiB can have five million.
+/// Four bytes per token beside that.
 #[derive(Clone, Debug, Default)]
-pub struct DocumentTerms {
+pub(super) struct DocumentTerms {
     bytes: Vec<u8>,
     /// Where tokens begin in `bytes`; in the order of the tokens once they are sorted.
     starts: Vec<u32>,
@@ -79,20 +77,13 @@ impl DocumentTerms {
         starts.sort_unstable_by(|left, right| token(bytes, *left).cmp(token(bytes, *right)));
     }
 
-    /// Kept tokens of the document, saturating, as postings hold it.
-    #[must_use]
-    pub fn field_length(&self) -> u16 {
-        u16::try_from(self.starts.len()).unwrap_or(u16::MAX)
-    }
-
-    /// What this document adds to the totals of its index.
-    pub fn add_to(&self, totals: &mut TextTotals) {
-        totals.documents = totals.documents.saturating_add(1);
-        totals.length = totals.length.saturating_add(self.starts.len() as u64);
+    /// Kept tokens of the document.
+    pub(super) fn tokens(&self) -> u64 {
+        self.starts.len() as u64
     }
 
     /// The terms, each once, in the order of their bytes.
-    pub fn iter(&self) -> impl Iterator<Item = Term<'_>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = Term<'_>> {
         let mut rank = 0;
         self.starts
             .chunk_by(|left, right| token(&self.bytes, *left) == token(&self.bytes, *right))

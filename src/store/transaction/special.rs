@@ -10,7 +10,9 @@ use super::{DiskTransaction, Scope};
 use crate::document::bson::RawDocument;
 use crate::index::TextTotals;
 use crate::index::extract::Extraction;
-use crate::index::text::{LongTerms, TextExtractor, TextReader, compare_terms, stored_term};
+use crate::index::text::{
+    LongTerms, TextExtractor, TextReader, TextScratch, compare_terms, stored_term,
+};
 use crate::store::documents::read_document;
 use crate::store::pager::View;
 use crate::store::state::{IndexState, Special};
@@ -26,6 +28,7 @@ use crate::v2::{DocumentAddress, PageId};
 use crate::{Code, Error, Result};
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 /// What a document has in a text or geo index.
@@ -62,8 +65,8 @@ struct ViewTerms<'a, V: ?Sized> {
 impl<V: View + Sync + ?Sized> LongTerms for ViewTerms<'_, V> {
     fn long_terms(&self, address: DocumentAddress, terms: &mut Vec<Vec<u8>>) -> Result<()> {
         let document = read_document(self.view, address)?;
-        let mut extractor = self.extractor.clone();
-        extractor.long_terms(RawDocument::trusted(&document), terms);
+        self.extractor
+            .long_terms(RawDocument::trusted(&document), terms);
         Ok(())
     }
 }
@@ -313,19 +316,18 @@ impl DiskTransaction<'_> {
 }
 
 fn postings_of(extractor: &Arc<TextExtractor>, document: RawDocument<'_>) -> Option<SpecialEntry> {
-    let mut extractor = TextExtractor::clone(extractor);
-    if extractor.extract(document) != Extraction::Key {
+    let (mut terms, mut field_length) = (Vec::new(), 0);
+    let taken = extractor.for_each_term(document, &mut TextScratch::default(), |term, length| {
+        terms.push((term.bytes.to_vec(), term.frequency));
+        field_length = length;
+        Ok::<_, Infallible>(())
+    });
+    let Ok((Extraction::Key, totals)) = taken else {
         return None;
-    }
-    let terms = extractor.terms();
-    let mut totals = TextTotals::default();
-    terms.add_to(&mut totals);
+    };
     Some(SpecialEntry::Text(DocumentPostings {
-        terms: terms
-            .iter()
-            .map(|term| (term.bytes.to_vec(), term.frequency))
-            .collect(),
-        field_length: terms.field_length(),
+        terms,
+        field_length,
         totals,
     }))
 }

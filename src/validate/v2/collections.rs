@@ -10,6 +10,8 @@ use crate::document::ID_FIELD;
 use crate::document::bson::{self, RawDocument};
 use crate::error::Place;
 use crate::files::InputFile;
+use crate::index::text::TextScratch;
+use crate::large::{prepare, release};
 use crate::v2::freelist::FreeListPage;
 use crate::v2::metadata::{CollectionMetadata, ContentDigest};
 use crate::v2::overflow::ChainReader;
@@ -50,6 +52,7 @@ pub(super) struct DataPass<'c, 'd> {
     is_blind: bool,
     chain_page: Box<PageBytes>,
     document: Vec<u8>,
+    scratch: TextScratch,
 }
 
 pub(super) fn check(
@@ -90,6 +93,7 @@ pub(super) fn check(
         is_blind: described.is_none_or(|described| !described.is_complete),
         chain_page: Box::new([0; PAGE_SIZE]),
         document: Vec::new(),
+        scratch: TextScratch::default(),
     };
     scan_pages(&pages, file, resources, &mut |id, bytes| {
         pass.page(id, bytes)
@@ -265,6 +269,7 @@ impl DataPass<'_, '_> {
                     let document = std::mem::take(&mut self.document);
                     let checked = self.document(position, address, &document);
                     self.document = document;
+                    release(&mut self.document);
                     checked
                 } else {
                     self.lose_of(position);
@@ -281,7 +286,7 @@ impl DataPass<'_, '_> {
         address: DocumentAddress,
         head: OverflowHead,
     ) -> Result<bool> {
-        self.document.clear();
+        prepare(&mut self.document, head.total_size() as usize);
         let mut chain = ChainReader::new(head);
         while let Some(page) = chain.next_page() {
             let read = self
@@ -353,7 +358,7 @@ impl DataPass<'_, '_> {
         if self.check.fresh {
             found.digest.add_document(bytes);
         }
-        found.keys.add(document, address);
+        found.keys.add(document, address, &mut self.scratch);
     }
 
     /// A node, which the walk of its index must reach, or a page of posting chunks.

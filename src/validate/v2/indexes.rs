@@ -4,15 +4,16 @@ use super::Check;
 use crate::document::InferTypes;
 use crate::document::bson::RawDocument;
 use crate::error::Place;
-use crate::index::extract::{Extraction, ExtractorSet};
+use crate::index::extract::ExtractorSet;
 use crate::index::geo::{PointExtractor, point_hash};
-use crate::index::text::{TextExtractor, posting_hash};
+use crate::index::text::{TextExtractor, TextScratch, posting_hash};
 use crate::index::{EntrySum, IndexDefinition, IndexKind, TextTotals, infer_types_of};
 use crate::v2::DocumentAddress;
 use crate::v2::metadata::{CollectionMetadata, IndexRecord};
 use crate::v2::postings::Posting;
 use crate::validate::listed::{filter, key_extractor};
 use crate::{Code, Error, Result};
+use std::convert::Infallible;
 
 /// An index as it is recorded; `None` if its record cannot be understood.
 pub(super) fn definition_of(record: &IndexRecord) -> Option<(IndexDefinition, InferTypes)> {
@@ -81,7 +82,12 @@ impl IndexKeys {
         Ok(keys)
     }
 
-    pub(super) fn add(&mut self, document: RawDocument<'_>, address: DocumentAddress) {
+    pub(super) fn add(
+        &mut self,
+        document: RawDocument<'_>,
+        address: DocumentAddress,
+        scratch: &mut TextScratch,
+    ) {
         let (numbers, sums) = (&self.numbers, &mut self.sums);
         self.btrees.extract_hashes(document, address, |at, hash| {
             let sum = numbers.get(at).and_then(|number| sums.get_mut(*number));
@@ -89,24 +95,28 @@ impl IndexKeys {
                 sum.add(hash);
             }
         });
-        for (number, extractor) in &mut self.texts {
-            if extractor.extract(document) != Extraction::Key {
-                continue;
-            }
-            let terms = extractor.terms();
-            if let Some(totals) = self.totals.get_mut(*number) {
-                terms.add_to(totals);
-            }
-            let Some(sum) = self.sums.get_mut(*number) else {
+        for (number, extractor) in &self.texts {
+            let (Some(sum), Some(totals)) =
+                (self.sums.get_mut(*number), self.totals.get_mut(*number))
+            else {
                 continue;
             };
-            for term in terms.iter() {
+            let collection_id = self.collection_id;
+            let taken = extractor.for_each_term(document, scratch, |term, field_length| {
                 let posting = Posting {
                     address,
                     term_frequency: term.frequency,
-                    field_length: terms.field_length(),
+                    field_length,
                 };
-                sum.add(posting_hash(term.bytes, self.collection_id, &posting));
+                sum.add(posting_hash(term.bytes, collection_id, &posting));
+                Ok::<_, Infallible>(())
+            });
+            match taken {
+                Ok((_, added)) => {
+                    totals.documents = totals.documents.saturating_add(added.documents);
+                    totals.length = totals.length.saturating_add(added.length);
+                }
+                Err(never) => match never {},
             }
         }
         for (number, extractor) in &self.geos {

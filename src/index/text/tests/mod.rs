@@ -52,21 +52,19 @@ fn extractor(fields: &[&str]) -> TextExtractor {
 
 #[test]
 fn string_fields_are_joined_and_others_left_out() {
-    let mut extractor = extractor(&["a", "b.c"]);
+    let extractor = extractor(&["a", "b.c"]);
+    let mut scratch = TextScratch::default();
     let mut extract = |document: bson::Document| {
         let bytes = document.to_vec().unwrap();
-        let extraction = extractor.extract(RawDocument::trusted(&bytes));
-        let terms = extractor.terms();
-        let list: Vec<_> = terms
-            .iter()
-            .map(|term| {
-                (
-                    String::from_utf8(term.bytes.to_vec()).unwrap(),
-                    term.frequency,
-                )
-            })
-            .collect();
-        (extraction, list, terms.field_length())
+        let (mut list, mut field_length) = (Vec::new(), 0);
+        let document = RawDocument::trusted(&bytes);
+        let taken = extractor.for_each_term(document, &mut scratch, |term, length| {
+            let bytes = String::from_utf8(term.bytes.to_vec()).unwrap();
+            list.push((bytes, term.frequency));
+            field_length = length;
+            Ok::<_, ()>(())
+        });
+        (taken.unwrap().0, list, field_length)
     };
     let fox = |count| ("fox".to_owned(), count);
     let found = extract(bson::doc! {"a": "Fox", "b": {"c": "foxes dog"}, "x": "cat"});
@@ -122,27 +120,26 @@ impl Corpus {
         let spill = SpillFile::new(move || Ok(runs.lock().unwrap().take().unwrap()));
         let mut pool = SortPool::new(budget, spill);
         let sorter = pool.add_index();
-        let mut extractor = extractor(&["t"]);
+        let extractor = extractor(&["t"]);
+        let mut scratch = TextScratch::default();
         let mut key = TermKey::default();
         let (mut totals, mut sum) = (TextTotals::default(), EntrySum::default());
         for (n, text) in self.0.iter().enumerate() {
             let bytes = document(&[("t", text)]);
-            assert_eq!(
-                extractor.extract(RawDocument::trusted(&bytes)),
-                Extraction::Key
-            );
-            let terms = extractor.terms();
-            terms.add_to(&mut totals);
-            for term in terms.iter() {
-                let key = key.set(term, terms.field_length());
-                pool.push(sorter, key, address(n)).unwrap();
+            let document = RawDocument::trusted(&bytes);
+            let taken = extractor.for_each_term(document, &mut scratch, |term, field_length| {
+                let key = key.set(term, field_length);
                 let posting = Posting {
                     address: address(n),
                     term_frequency: term.frequency,
-                    field_length: terms.field_length(),
+                    field_length,
                 };
                 sum.add(posting_hash(term.bytes, IDS.collection_id, &posting));
-            }
+                pool.push(sorter, key, address(n))
+            });
+            let (extraction, added) = taken.unwrap();
+            assert_eq!(extraction, Extraction::Key);
+            totals += added;
         }
         let mut pages = Pages::starting_at(3);
         let mut builder =
