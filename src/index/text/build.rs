@@ -8,17 +8,19 @@
 //! in a spill. Postings are in the order of the sort records, which is that of the terms but for
 //! long ones that begin alike; the tree is in the order of the whole terms.
 
-use super::record::{LongTermPlace, TermRecord};
+use super::record::{LongTermPlace, STORED_TERM_BYTES, TermRecord};
 use super::spill::{Files, TermSpill};
-use super::whole::{LastDocument, LongTerms};
+use super::terms::LONGEST_SHORT_TERM;
+use super::waiting::{Waiting, WaitingTerms};
+use super::whole::LongTerms;
 use crate::files::AppendWriter;
+use crate::index::key::KeyType;
 use crate::index::sort::SortedEntry;
 use crate::v2::PageId;
 use crate::v2::btree::{BulkLoader, PageSink, StoredKey, TreeIds, TreeSummary};
-use crate::v2::postings::{PostingBuilder, PostingRun, TermHead};
+use crate::v2::postings::{PostingBuilder, PostingRun};
 use crate::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
-use std::cmp::Ordering;
 
 /// Terms of the tree between two pauses.
 const TERMS_AT_ONCE: u64 = 4096;
@@ -51,15 +53,8 @@ impl TextIndexSummary {
 /// A term whose postings are being written.
 struct OpenTerm {
     stored: StoredKey,
-    /// Of a long term: where to read it, and how it begins.
-    long: Option<(LongTermPlace, Vec<u8>)>,
-}
-
-/// A long term whose place in the tree is open.
-struct Waiting {
-    stored: StoredKey,
-    place: LongTermPlace,
-    head: TermHead,
+    /// Of a long term: where to read it.
+    long: Option<LongTermPlace>,
 }
 
 /// Writes a text index from its terms in the order of the sorter.
@@ -70,8 +65,8 @@ pub struct TextIndexBuilder<'a, S> {
     files: Box<Files<'a>>,
     terms: TermSpill,
     open: Option<OpenTerm>,
-    /// Finished long terms that begin with `start`: some forty bytes and a stored key each.
-    waiting: Vec<Waiting>,
+    /// Finished long terms that begin with `start`.
+    waiting: WaitingTerms,
     start: Vec<u8>,
     long_terms: &'a dyn LongTerms,
 }
@@ -95,7 +90,7 @@ impl<'a, S: PageSink> TextIndexBuilder<'a, S> {
             files: Box::new(files),
             terms: TermSpill::new(spill_limit),
             open: None,
-            waiting: Vec::new(),
+            waiting: WaitingTerms::new(spill_limit),
             start: Vec::new(),
             long_terms,
         }
@@ -114,12 +109,9 @@ impl<'a, S: PageSink> TextIndexBuilder<'a, S> {
             self.end_term()?;
             let mut stored = StoredKey::default();
             record.stored(&mut stored);
-            let long = record.long.map(|long| {
-                let place = LongTermPlace {
-                    address: entry.address,
-                    rank: long.rank,
-                };
-                (place, long.start.to_vec())
+            let long = record.long.map(|long| LongTermPlace {
+                address: entry.address,
+                rank: long.rank,
             });
             self.open = Some(OpenTerm { stored, long });
         }
@@ -131,30 +123,38 @@ impl<'a, S: PageSink> TextIndexBuilder<'a, S> {
             return Ok(());
         };
         let head = self.postings.end_term()?;
-        let start = long.as_ref().map(|(_, start)| start.as_slice());
+        let parts = long.and_then(|place| Some((place, parts_of(&stored)?)));
+        let start = parts.map(|(_, (_, start, _))| start);
         if !self.waiting.is_empty() && start != Some(self.start.as_slice()) {
             self.settle()?;
         }
-        let Some((place, start)) = long else {
+        let Some((place, (length, start, rest))) = parts else {
             return self.terms.push(stored.borrow(), head, &mut *self.files);
         };
-        self.start = start;
-        self.waiting.push(Waiting {
-            stored,
-            place,
-            head,
-        });
-        Ok(())
+        if self.waiting.is_empty() {
+            self.start.clear();
+            self.start.extend_from_slice(start);
+        }
+        let term = Waiting::new(length, rest, place, head);
+        self.waiting.push(term, &mut *self.files, self.long_terms)
     }
 
     /// Hands long terms that begin alike to the tree, in the order of the whole terms.
     fn settle(&mut self) -> Result<()> {
-        let waiting = std::mem::take(&mut self.waiting);
-        let sorted = sort_by_whole_term(waiting, self.long_terms)?;
-        sorted.iter().try_for_each(|term| {
-            let key = term.stored.borrow();
-            self.terms.push(key, term.head, &mut *self.files)
-        })
+        let (terms, start) = (&mut self.terms, &self.start);
+        let mut key = StoredKey {
+            key_type: KeyType::String as u8,
+            ..StoredKey::default()
+        };
+        let each = |term: &Waiting, files: &mut Files<'_>| {
+            key.bytes.clear();
+            key.bytes.extend_from_slice(&term.length.to_le_bytes());
+            key.bytes.extend_from_slice(start);
+            key.bytes.extend_from_slice(term.rest());
+            key.truncated = usize::from(term.length) > STORED_TERM_BYTES;
+            terms.push(key.borrow(), term.head, files)
+        };
+        self.waiting.settle(&mut *self.files, self.long_terms, each)
     }
 
     /// Writes the last posting page and the tree. `pause` is called every now and then.
@@ -182,55 +182,9 @@ impl<'a, S: PageSink> TextIndexBuilder<'a, S> {
     }
 }
 
-/// A merge sort, whose comparisons can fail. Reads documents only for terms that agree in their
-/// stored forms, and while it merges, one document of each side is at hand.
-fn sort_by_whole_term(mut terms: Vec<Waiting>, long_terms: &dyn LongTerms) -> Result<Vec<Waiting>> {
-    let mut documents = (LastDocument::new(long_terms), LastDocument::new(long_terms));
-    let mut width = 1;
-    while width < terms.len() {
-        let mut sorted = Vec::with_capacity(terms.len());
-        let mut rest = terms.into_iter();
-        while rest.len() > 0 {
-            let left: Vec<_> = rest.by_ref().take(width).collect();
-            let right: Vec<_> = rest.by_ref().take(width).collect();
-            let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
-            while let (Some(one), Some(two)) = (left.peek(), right.peek()) {
-                let next = match compare(one, two, &mut documents)? {
-                    Ordering::Greater => right.next(),
-                    _ => left.next(),
-                };
-                sorted.extend(next);
-            }
-            sorted.extend(left);
-            sorted.extend(right);
-        }
-        terms = sorted;
-        width *= 2;
-    }
-    Ok(terms)
-}
-
-/// Compares two terms that differ.
-fn compare(
-    left: &Waiting,
-    right: &Waiting,
-    documents: &mut (LastDocument<'_>, LastDocument<'_>),
-) -> Result<Ordering> {
-    // Behind the length, which says nothing about the order.
-    match left.stored.bytes.get(2..).cmp(&right.stored.bytes.get(2..)) {
-        Ordering::Equal => {}
-        decided => return Ok(decided),
-    }
-    // A stored form that is not cut is the whole term, and the beginning of the other.
-    match (left.stored.truncated, right.stored.truncated) {
-        (false, _) => return Ok(Ordering::Less),
-        (_, false) => return Ok(Ordering::Greater),
-        _ => {}
-    }
-    if left.place.address == right.place.address {
-        return Ok(left.place.rank.cmp(&right.place.rank));
-    }
-    let one = documents.0.term(left.place)?;
-    let two = documents.1.term(right.place)?;
-    Ok(one.cmp(two))
+/// The length of a long term, how it begins, and what is stored behind that.
+fn parts_of(stored: &StoredKey) -> Option<(u16, &[u8], &[u8])> {
+    let (length, bytes) = stored.bytes.split_first_chunk()?;
+    let (start, rest) = bytes.split_at_checked(LONGEST_SHORT_TERM)?;
+    Some((u16::from_le_bytes(*length), start, rest))
 }

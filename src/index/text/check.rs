@@ -137,9 +137,8 @@ struct Terms<'a, S: ?Sized> {
     chunks: ChunkSum,
     sum: EntrySum,
     documents: LastDocument<'a>,
-    /// Entries of one stored form so far, and the whole term of the last of them.
+    /// Entries of one stored form so far.
     alike: StoredAlike,
-    whole: Option<Vec<u8>>,
 }
 
 impl<'a, S: PageSource + ?Sized> Terms<'a, S> {
@@ -151,21 +150,15 @@ impl<'a, S: PageSource + ?Sized> Terms<'a, S> {
             sum: EntrySum::default(),
             documents: LastDocument::new(long_terms),
             alike: StoredAlike::default(),
-            whole: None,
         }
     }
 
-    /// The whole term of an entry that shares its beginning with a neighbour; notes its documents.
-    fn whole_term(&mut self, entry: LeafEntry<'_>) -> Result<Vec<u8>> {
-        let head = head_of(entry)?;
-        let first = self.postings.first(head)?.address;
-        let whole = self.alike.whole(entry.key, first, &mut self.documents)?;
-        let alike = &mut self.alike;
-        self.postings.for_each(head, |posting| {
-            alike.add(entry.key, posting.address);
-            Ok(())
-        })?;
-        Ok(whole)
+    /// Finds the whole term of an entry that shares its beginning with a neighbour, and fails if it
+    /// does not come behind that of the one before.
+    fn whole_term(&mut self, entry: LeafEntry<'_>) -> Result<()> {
+        let first = self.postings.first(head_of(entry)?)?.address;
+        self.alike.next(entry.key, first, &mut self.documents)?;
+        Ok(())
     }
 }
 
@@ -193,21 +186,18 @@ impl<S: PageSource + ?Sized> TreeVisitor for Terms<'_, S> {
         right: StoredKeyRef<'_>,
     ) -> Result<Option<Ordering>> {
         let compared = compare_terms(left, right)?;
-        if compared.is_some() && self.whole.take().is_some() {
+        if compared.is_some() {
             self.alike.clear();
         }
         Ok(compared)
     }
 
     fn compare_whole(&mut self, left: LeafEntry<'_>, right: LeafEntry<'_>) -> Result<Ordering> {
-        let one = match self.whole.take() {
-            Some(whole) => whole,
-            None => self.whole_term(left)?,
-        };
-        let two = self.whole_term(right)?;
-        let ordering = one.cmp(&two);
-        self.whole = Some(two);
-        Ok(ordering)
+        if !self.alike.is_open() {
+            self.whole_term(left)?;
+        }
+        self.whole_term(right)?;
+        Ok(Ordering::Less)
     }
 
     fn entry(&mut self, entry: LeafEntry<'_>) -> Result<()> {

@@ -20,9 +20,10 @@ mod stored;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod whole;
-mod words;
 mod window;
+mod words;
 
 pub use analyzer::Analyzer;
 pub use build::{TextIndexBuilder, TextIndexSummary};

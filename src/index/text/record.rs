@@ -26,6 +26,9 @@ const LONG_KEY_BYTES: usize = LONGEST_SHORT_TERM + DIGEST_BYTES;
 /// Bytes of a term that the tree stores.
 pub(super) const STORED_TERM_BYTES: usize = MAX_STORED_KEY - 2;
 
+/// Bytes of a long term that the tree stores behind its start.
+pub(super) const LONGEST_REST: usize = STORED_TERM_BYTES - LONGEST_SHORT_TERM;
+
 const SHORT_PAYLOAD_BYTES: usize = 2 + 2;
 const LONG_PAYLOAD_BYTES: usize = SHORT_PAYLOAD_BYTES + 4 + 2;
 

@@ -108,11 +108,8 @@ impl<'a, S: PageSource + ?Sized> TextReader<'a, S> {
             }
             let head = head_of(entry)?;
             let first = postings.first(head)?.address;
-            found.push((head, alike.whole(entry.key, first, &mut documents)?));
-            postings.for_each(head, |posting| {
-                alike.add(entry.key, posting.address);
-                Ok(())
-            })?;
+            let term = alike.next(entry.key, first, &mut documents)?;
+            found.push((head, term.to_vec()));
         }
         Ok(found)
     }
@@ -129,13 +126,9 @@ impl<'a, S: PageSource + ?Sized> TextReader<'a, S> {
             }
             let head = head_of(entry)?;
             let first = postings.first(head)?.address;
-            if alike.whole(entry.key, first, &mut documents)? == term {
+            if alike.next(entry.key, first, &mut documents)? == term {
                 return Ok(Some(head));
             }
-            postings.for_each(head, |posting| {
-                alike.add(entry.key, posting.address);
-                Ok(())
-            })?;
         }
         Ok(None)
     }

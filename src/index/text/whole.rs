@@ -2,8 +2,8 @@
 //!
 //! Several terms can have one stored form, if they agree in their first 1022 bytes and in length.
 //! Their entries stand side by side in the tree, in the order of the whole terms. Which term an
-//! entry is for, its documents tell: a document that has n of these terms is in n of the entries,
-//! in the same order. So the k-th entry that has a document is for the document's k-th term.
+//! entry is for, its first document tells: of the document's terms with this stored form, it is the
+//! first that comes behind the term of the entry before. Those up to that have entries already.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -11,7 +11,6 @@ use super::record::{LongTermPlace, stored_term};
 use crate::v2::DocumentAddress;
 use crate::v2::btree::{StoredKey, StoredKeyRef};
 use crate::{Code, Error, Result};
-use std::collections::HashMap;
 
 /// Reads the long terms of documents again.
 pub trait LongTerms: Sync {
@@ -74,45 +73,44 @@ impl<'a> LastDocument<'a> {
 /// Neighbouring entries of one stored form, as far as they have been met.
 #[derive(Default)]
 pub(super) struct StoredAlike {
-    /// How many of the entries have a document.
-    seen: HashMap<(DocumentAddress, u16), u32>,
+    /// The whole term of the last of them.
+    last: Option<Vec<u8>>,
 }
 
 impl StoredAlike {
+    /// True if the whole term of the entry before is known.
+    pub(super) fn is_open(&self) -> bool {
+        self.last.is_some()
+    }
+
     /// Forgets the entries: others begin.
     pub(super) fn clear(&mut self) {
-        self.seen.clear();
+        self.last = None;
     }
 
-    /// Notes that an entry with this stored form has a document.
-    pub(super) fn add(&mut self, key: StoredKeyRef<'_>, address: DocumentAddress) {
-        let seen = self.seen.entry((address, length(key))).or_default();
-        *seen = seen.saturating_add(1);
-    }
-
-    /// The whole term of an entry that is not noted yet, `first` being its first document.
-    pub(super) fn whole(
-        &self,
+    /// The whole term of the next entry, `first` being its first document: entries are in the order
+    /// of their terms, so it is the document's first one behind that of the entry before.
+    ///
+    /// # Errors
+    /// [`Code::VerifyFailed`] if there is none; the document cannot be read.
+    pub(super) fn next(
+        &mut self,
         key: StoredKeyRef<'_>,
         first: DocumentAddress,
         documents: &mut LastDocument<'_>,
-    ) -> Result<Vec<u8>> {
-        let before = self.seen.get(&(first, length(key))).copied();
+    ) -> Result<&[u8]> {
+        let last = self.last.as_deref();
         let mut stored = StoredKey::default();
         let mut alike = documents.terms(first)?.iter().filter(|term| {
             stored_term(term, &mut stored);
             stored.borrow() == key
         });
-        let before = usize::try_from(before.unwrap_or_default()).unwrap_or(usize::MAX);
-        alike.nth(before).cloned().ok_or_else(|| {
-            let sentence = "a document in the text index has no such term";
+        let next = alike.find(|term| last.is_none_or(|last| term.as_slice() > last));
+        let next = next.ok_or_else(|| {
+            let sentence = "a document in the text index has no such term, or the term of an \
+                            entry does not come behind that of the one before";
             Error::new(Code::VerifyFailed, sentence)
-        })
+        })?;
+        Ok(self.last.insert(next.clone()))
     }
-}
-
-/// Stored forms that cannot be told apart by their bytes may still differ in length.
-fn length(key: StoredKeyRef<'_>) -> u16 {
-    let length = key.bytes.first_chunk::<2>();
-    length.map_or(0, |length| u16::from_le_bytes(*length))
 }
