@@ -190,20 +190,25 @@ fn the_quarantine_of_damaged_pages_survives_a_kill_at_every_change() {
     Case::allowing(1, &with_damaged_pages).survives_every(Fault::Torn);
 }
 
-/// `_id`s that do not sort in memory, of which those around a checkpoint's place in the merge stand
-/// twice.
+/// A collection of these documents, with a unique index of their `n`.
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-fn with_many_ids(directory: &Path) {
-    let tail = "i".repeat(900);
-    let document = |n: u32| format!(r#"{{"_id":"{n:05}{tail}","fields":{{"n":{n}}}}}"#);
-    let mut texts: Vec<String> = (0..13_000).map(document).collect();
-    texts.extend((4_080..4_110).chain(8_180..8_200).map(document));
-    let documents = texts.join(",");
+fn with_unique_numbers(directory: &Path, documents: &[String]) {
+    let documents = documents.join(",");
     let index = r#"{"name":"n_1","type":"btree","field_paths":["n"],"unique":true}"#;
     let snapshot = format!(
         r#"{{"version":"1.0","database_name":"d","collections":[{{"name":"c","documents":[{documents}],"indexes":[{index}]}}]}}"#
     );
     std::fs::write(directory.join("snapshot.json"), snapshot).unwrap();
+}
+
+/// `_id`s that do not sort in memory, of which those around a checkpoint's place in the merge stand
+/// twice.
+fn with_many_ids(directory: &Path) {
+    let tail = "i".repeat(900);
+    let document = |n: u32| format!(r#"{{"_id":"{n:05}{tail}","fields":{{"n":{n}}}}}"#);
+    let mut texts: Vec<String> = (0..13_000).map(document).collect();
+    texts.extend((4_080..4_110).chain(8_180..8_200).map(document));
+    with_unique_numbers(directory, &texts);
 }
 
 #[test]
@@ -213,7 +218,6 @@ fn the_quarantine_survives_kills_in_the_middle_of_a_merge() {
 
 /// Keys of a unique index that do not sort in memory. Documents whose `_id` an earlier one has come
 /// right before others with their key, where the merge has given 4096 and 8192 entries.
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 fn with_keys_of_documents_that_go(directory: &Path) {
     let tail = "k".repeat(900);
     let document =
@@ -222,12 +226,7 @@ fn with_keys_of_documents_that_go(directory: &Path) {
     let mut texts: Vec<String> = (0..13_000).map(|n| document(n, 2 * n)).collect();
     texts.extend(around().map(|n| document(n, 2 * n + 1)));
     texts.extend(around().map(|n| document(20_000 + n, 2 * n + 1)));
-    let documents = texts.join(",");
-    let index = r#"{"name":"n_1","type":"btree","field_paths":["n"],"unique":true}"#;
-    let snapshot = format!(
-        r#"{{"version":"1.0","database_name":"d","collections":[{{"name":"c","documents":[{documents}],"indexes":[{index}]}}]}}"#
-    );
-    std::fs::write(directory.join("snapshot.json"), snapshot).unwrap();
+    with_unique_numbers(directory, &texts);
 }
 
 #[test]
