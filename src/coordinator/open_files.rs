@@ -24,7 +24,11 @@ pub(super) fn refuse_writers(files: &[&InputFile]) -> Result<Option<Warning>> {
         }
         match writes_one_of(&process.path(), files) {
             Ok(None) => {}
-            Ok(Some(file)) => return Err(open_elsewhere(pid, &process.path(), file)),
+            Ok(Some(_)) => {
+                if let Some(file) = keeps_writing(&process.path(), files) {
+                    return Err(open_elsewhere(pid, &process.path(), file));
+                }
+            }
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 hidden += u32::from(has_files(&process.path()));
             }
@@ -86,6 +90,25 @@ fn writes_one_of<'f>(
     }
     denied.map_or(Ok(None), Err)
 }
+
+/// Looks again at a process that seems to write: one that is being started has, until it runs its
+/// program, all that its parent has open, or had a moment ago.
+#[cfg(target_os = "linux")]
+fn keeps_writing<'f>(process: &std::path::Path, files: &[&'f InputFile]) -> Option<&'f InputFile> {
+    let mut found = None;
+    for _ in 0..LOOKS {
+        std::thread::sleep(BETWEEN_LOOKS);
+        found = writes_one_of(process, files).ok().flatten();
+        found?;
+    }
+    found
+}
+
+/// Together far longer than a start takes.
+#[cfg(target_os = "linux")]
+const LOOKS: u32 = 10;
+#[cfg(target_os = "linux")]
+const BETWEEN_LOOKS: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// False for threads of the kernel, which have no command line: there are hundreds, and they would
 /// make every warning look worse than it is.
