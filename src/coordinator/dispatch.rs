@@ -2,6 +2,7 @@
 //! order.
 
 use super::parse::{Batch, Parsed, Task};
+use crate::large::KEPT_BUFFER;
 use crate::options::Options;
 use crate::v1::snapshot::Chunk;
 use crate::{Code, Error, Result};
@@ -99,12 +100,9 @@ impl<'p> Dispatch<'p> {
         if batch.is_last {
             self.in_flight = self.in_flight.saturating_sub(self.cost(chunk));
         }
-        if batch.bson.capacity() <= LARGEST_KEPT_BUFFER {
+        if batch.bson.capacity() <= KEPT_BUFFER {
             // What the pool has no room for goes back to the allocator.
             let _ = self.buffers.try_send(batch.bson);
         }
     }
 }
-
-/// Buffers beyond this went up for one large document and go back to the allocator, bytes.
-pub(super) const LARGEST_KEPT_BUFFER: usize = 4 << 20;

@@ -6,12 +6,12 @@
 //! last batch of a collection is given out when the source has said that the collection is whole. A
 //! large document travels alone: nothing is read until it is written.
 
-use super::dispatch::{Dispatch, LARGEST_KEPT_BUFFER};
+use super::dispatch::Dispatch;
 use super::parse::{Batch, ParsedDocument};
 use crate::document::ID_FIELD;
 use crate::document::bson::RawValue;
 use crate::hash::xxh3_128;
-use crate::large::{LARGE_DOCUMENT, prepare};
+use crate::large::{KEPT_BUFFER, LARGE_DOCUMENT, prepare};
 use crate::options::Options;
 use crate::source::{DocumentSource, SourceDocument};
 use crate::threads::start_scoped;
@@ -100,7 +100,7 @@ impl SourceFeed {
     /// Takes a batch back.
     pub(super) fn done(&mut self, batch: Batch) {
         let is_large = is_large(&batch);
-        if batch.bson.capacity() <= LARGEST_KEPT_BUFFER {
+        if batch.bson.capacity() <= KEPT_BUFFER {
             // What the pool has no room for goes back to the allocator.
             let _ = self.buffers.try_send(batch.bson);
         } else {

@@ -2,7 +2,6 @@
 
 use crate::coordinator::bad_documents::{self, BadPlace};
 use crate::coordinator::context::Context;
-use crate::coordinator::dispatch::LARGEST_KEPT_BUFFER;
 use crate::coordinator::feed::Feed;
 use crate::coordinator::keys::KeyFeeder;
 use crate::coordinator::parse::{Batch, places_of_id};
@@ -16,6 +15,7 @@ use crate::document::bson::RawDocument;
 use crate::document::{ID_FIELD, ejson};
 use crate::files::AppendWriter;
 use crate::hash::xxh3_128;
+use crate::large::KEPT_BUFFER;
 use crate::v1::pages::{JoinFiles, is_superseded};
 use crate::v1::wal::{Overlay, Replacement};
 use crate::v2::data_file::{ClosedPage, CollectionWriter};
@@ -355,7 +355,7 @@ impl Writer<'_, '_> {
             overlay.read_document(record, &mut document)?;
         }
         self.insert(context, pages, &document, xxh3_128(&document), at)?;
-        if document.capacity() <= LARGEST_KEPT_BUFFER {
+        if document.capacity() <= KEPT_BUFFER {
             self.document = document;
         }
         Ok(())

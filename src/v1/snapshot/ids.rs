@@ -5,14 +5,12 @@ use super::layout::Chunk;
 use super::walk::skip_separator;
 use crate::Result;
 use crate::files::InputFile;
+use crate::large::KEPT_BUFFER;
 use serde::Deserialize;
 use std::borrow::Cow;
 
 /// How LauraDB's backup begins a document.
 const BEGINNING: &[u8] = b"{\"_id\":\"";
-
-/// A buffer that a larger chunk has grown is given back to the allocator, bytes.
-const KEPT_BUFFER: usize = 4 << 20;
 
 #[derive(Deserialize)]
 struct OnlyId<'t> {

@@ -33,13 +33,11 @@ use crate::document::ejson;
 use crate::files::{AppendWriter, OutputFile};
 use crate::index::portable::Listing;
 use crate::index::{IndexDefinition, PortableIndex};
+use crate::large::KEPT_BUFFER;
 use crate::{Code, Error, Result};
 
 /// Bytes of the buffer that the file is written from.
 const WRITE_BUFFER: usize = 1 << 20;
-
-/// Buffers that a large document has grown beyond this are given back to the allocator, bytes.
-const KEPT_BUFFER: usize = 4 << 20;
 
 /// Places that are kept of each kind of loss.
 const FIRST_PLACES: usize = 3;
