@@ -20,7 +20,7 @@ use crate::index::IndexDefinition;
 use crate::options::{Mode, Options, Verification};
 use crate::progress::{Phase, ProgressSink, Totals, Tracker};
 use crate::report::{CollectionReport, Outcome, Report, Verified, Warning};
-use crate::shell::quoted;
+use crate::shell::quoted_path;
 use crate::source::{
     self, BackupSource, DocumentSource, SourceKind, V1Files, V1Options, V1Source, V2Source,
 };
@@ -53,7 +53,7 @@ impl Migration {
             match error.code() {
                 Code::Cancelled => error.hint("run the same command again; it begins anew"),
                 code if code.exit_code() == ExitCode::Different && error.hint_text().is_none() => {
-                    let path = quoted(&source.path().to_string_lossy());
+                    let path = quoted_path(source.path());
                     error.hint(format!(
                         "laura-migrate --mode validate {path} finds all that is damaged"
                     ))

@@ -20,7 +20,7 @@ use crate::coordinator::work::{self, IMPORT, WorkDir};
 use crate::files::{Access, Dir};
 use crate::layout::WORK_DIR;
 use crate::options::Options;
-use crate::shell::quoted;
+use crate::shell::quoted_path;
 use crate::{Code, Error, Place, Result};
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +91,7 @@ impl Placement {
             .hint(format!(
                 "type the command of the import again to finish it, or add --restart to it to \
                  take it back; laura-migrate --mode status {} tells which command",
-                quoted(&target.path().to_string_lossy())
+                quoted_path(target.path())
             )))
     }
 
